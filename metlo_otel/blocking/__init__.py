@@ -1,0 +1,1 @@
+"""Rules and the policy that decides over an exchange."""

@@ -1,0 +1,1 @@
+"""What passes between server and app, teed without being held up."""

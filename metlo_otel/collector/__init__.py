@@ -1,0 +1,1 @@
+"""The embedded collector: HTTP API, store and dashboard."""

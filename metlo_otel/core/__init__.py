@@ -1,0 +1,1 @@
+"""Values that every room knows: settings, the exchange, the guard, logging."""

@@ -1,0 +1,177 @@
+"""The agent-config that the backend serves, as a frozen value.
+
+The document is described by Metlo's own wire: a broken part is left out with a message that names it, a broken document
+raises, and whoever holds a previous configuration keeps it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Warn = Callable[[str], None]
+
+
+class AgentConfigError(ValueError):
+    """The document is not an agent-config at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataClass:
+    """A class of sensitive data: found by its value, by its key's path, or not at all without a regex."""
+
+    name: str
+    severity: str
+    regex: str | None = None
+    key_regex: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """How requests to a host authenticate. `kind` is basic, header, jwt or session_cookie."""
+
+    host: str
+    kind: str
+    header_key: str | None = None
+    jwt_user_path: str | None = None
+    cookie_name: str | None = None
+    user_cookie_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What the backend knows of one endpoint; `path` has parameters as `{name}`."""
+
+    host: str
+    method: str
+    path: str
+    full_capture: bool = False
+    graphql: bool = False
+    spec: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostPattern:
+    """Requests to a host that matches `pattern` count as `host` in look-ups."""
+
+    host: str
+    pattern: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockedPaths:
+    """Paths of one host that are never reported."""
+
+    host: str
+    paths: tuple[re.Pattern[str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """Everything the backend configures. `waf` holds the raw rules; the blocking room parses them."""
+
+    full_capture: bool = False
+    encryption_key: str | None = field(default=None, repr=False)
+    data_classes: tuple[DataClass, ...] | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+    authentication: tuple[Authentication, ...] = ()
+    specs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    host_map: tuple[HostPattern, ...] = ()
+    blocked_hosts: tuple[re.Pattern[str], ...] = ()
+    blocked_paths: tuple[BlockedPaths, ...] = ()
+    waf: tuple[Any, ...] = ()
+
+    def map_host(self, host: str) -> str:
+        """The name under which a host is looked up: the first pattern of the host map that matches, else itself."""
+        for entry in self.host_map:
+            if entry.pattern.search(host):
+                return entry.host
+        return host
+
+
+def parse_agent_config(document: Any, warn: Warn) -> AgentConfig:
+    """Read a decoded agent-config document; `warn` is told of every part that is left out, and why.
+
+    Raises AgentConfigError where the document is not an object.
+    """
+    if not isinstance(document, Mapping):
+        raise AgentConfigError(f"agent-config is a JSON object, not {type(document).__name__}")
+    classes = document.get("sensitiveDataList")
+    return AgentConfig(
+        full_capture=document.get("globalFullTraceCapture") is True,
+        encryption_key=_text(document, "encryptionPublicKey"),
+        data_classes=None if classes is None else _each(document, "sensitiveDataList", _data_class, warn),
+        endpoints=_each(document, "endpoints", _endpoint, warn),
+        authentication=_each(document, "authenticationConfig", _authentication, warn),
+        specs=_each(document, "specs", lambda item: (str(item["name"]), str(item["spec"])), warn),
+        host_map=_each(document, "hostMap", lambda item: HostPattern(_name(item, "host"), _regex(item["pattern"])), warn),
+        blocked_hosts=_each(document, "hostBlockList", _regex, warn),
+        blocked_paths=_each(document, "pathBlockList", _blocked_paths, warn),
+        waf=tuple(document.get("wafConfig") or ()) if isinstance(document.get("wafConfig"), list | None) else (),
+    )
+
+
+def _each(document: Mapping[str, Any], name: str, read: Callable[[Any], T], warn: Warn) -> tuple[T, ...]:
+    items = document.get(name) or []
+    if not isinstance(items, list):
+        warn(f"agent-config: {name} is a list, not {type(items).__name__}; it is left out")
+        return ()
+    found = []
+    for index, item in enumerate(items):
+        try:
+            found.append(read(item))
+        except (KeyError, TypeError, ValueError, AttributeError, re.error) as problem:
+            warn(f"agent-config: {name}[{index}] is left out: {type(problem).__name__}: {problem}")
+    return tuple(found)
+
+
+def _data_class(item: Mapping[str, Any]) -> DataClass:
+    return DataClass(
+        _name(item, "className"), item.get("severity") or "none", _text(item, "regex"), _text(item, "keyRegex")
+    )
+
+
+def _endpoint(item: Mapping[str, Any]) -> Endpoint:
+    return Endpoint(
+        _name(item, "host"),
+        _name(item, "method").upper(),
+        _name(item, "path"),
+        item.get("fullTraceCaptureEnabled") is True,
+        item.get("isGraphQl") is True,
+        _text(item, "openapiSpecName"),
+    )
+
+
+def _authentication(item: Mapping[str, Any]) -> Authentication:
+    kind = item["authType"]
+    if kind not in ("basic", "header", "jwt", "session_cookie"):
+        raise ValueError(f"authType is one of basic, header, jwt, session_cookie, not {kind!r}")
+    keys = ("headerKey", "jwtUserPath", "cookieName", "userCookieName")
+    return Authentication(_name(item, "host"), kind, *(_text(item, key) for key in keys))
+
+
+def _blocked_paths(item: Mapping[str, Any]) -> BlockedPaths:
+    return BlockedPaths(_name(item, "host"), tuple(_regex(path) for path in item.get("paths") or ()))
+
+
+def _regex(pattern: Any) -> re.Pattern[str]:
+    if not isinstance(pattern, str):
+        raise TypeError(f"a regex is text, not {type(pattern).__name__}")
+    return re.compile(pattern)
+
+
+def _name(item: Mapping[str, Any], key: str) -> str:
+    value = item[key]
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} is a text that is not empty")
+    return value
+
+
+def _text(item: Mapping[str, Any], key: str) -> str | None:
+    value = item.get(key)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{key} is text, not {type(value).__name__}")
+    return value or None

@@ -1,0 +1,109 @@
+"""One request and its response, as raw references: the value that runs through the package."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from opentelemetry.trace import SpanContext
+
+from metlo_otel.core.request import Request
+
+RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
+Route = str | Callable[[], str | None] | None
+
+_MANY_CHUNKS = 64
+_OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
+
+
+class Body:
+    """The first `limit` bytes of a body that passed, and the count of all of them."""
+
+    __slots__ = ("_chunks", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self._chunks: list[bytes] = []
+
+    def add(self, data: bytes | bytearray | memoryview) -> None:
+        """Note a chunk that passed; what lies beyond the limit is only counted."""
+        length = len(data)
+        room = self.limit - self.size
+        self.size += length
+        if room > 0 and length:
+            self._chunks.append(data if length <= room and type(data) is bytes else bytes(data[:room]))
+            if len(self._chunks) > _MANY_CHUNKS:
+                self._chunks = [b"".join(self._chunks)]
+
+    @property
+    def kept(self) -> int:
+        """How many bytes are held."""
+        return min(self.size, self.limit)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether more passed than is held."""
+        return self.size > self.limit
+
+    def content(self) -> bytes:
+        """The bytes that are held, in one piece."""
+        return b"".join(self._chunks)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Let pass, or reject and why. `rule` is the id of the rule that decided, `tags` those to put on the trace."""
+
+    blocked: bool = False
+    rule: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+PASS = Verdict()
+
+
+class Exchange:
+    """What is known of one request and its response; filled by a way in, read by the worker.
+
+    `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
+    worker calls, `span` is the app's server span where there is one and `parent` the caller's.
+    """
+
+    __slots__ = (
+        "captured",
+        "ended",
+        "id",
+        "parent",
+        "request",
+        "request_body",
+        "response_body",
+        "response_headers",
+        "route",
+        "span",
+        "started",
+        "status",
+        "user",
+        "verdict",
+    )
+
+    def __init__(self, request: Request, max_body: int, captured: bool = True) -> None:
+        self.request = request
+        self.captured = captured
+        self.started = time.time_ns()
+        self.ended = 0
+        self.id: str | None = None
+        self.request_body = Body(max_body)
+        self.response_body = Body(max_body)
+        self.response_headers: RawHeaders = ()
+        self.status = 0
+        self.route: Route = None
+        self.user: str | None = None
+        self.span: SpanContext | None = None
+        self.parent: SpanContext | None = None
+        self.verdict = PASS
+
+    def memory(self) -> int:
+        """About how many bytes this exchange holds while it waits."""
+        return _OVERHEAD + self.request.memory() + self.request_body.kept + self.response_body.kept

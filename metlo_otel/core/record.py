@@ -1,0 +1,74 @@
+"""A closed exchange, read: decoded once in the worker, then analysed, masked and sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from metlo_otel.core.exchange import PASS, Verdict
+from metlo_otel.core.request import Address
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Headers (order, case and repetitions as they came) and body of a request or a response.
+
+    `body` holds the first bytes, `size` says how many the whole body has, as it came over the wire.
+    """
+
+    headers: Pairs = ()
+    body: bytes = b""
+    size: int = 0
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the body is longer than what is held of it."""
+        return self.size > len(self.body)
+
+    def header(self, name: str) -> list[str]:
+        """All values of a header, whatever its case."""
+        wanted = name.lower()
+        return [value for key, value in self.headers if key.lower() == wanted]
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type header as sent; empty where there is none."""
+        return next(iter(self.header("content-type")), "")
+
+    @property
+    def media_type(self) -> str:
+        """The content type without parameters, in lower case."""
+        return self.content_type.partition(";")[0].strip().lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One request and its response, decoded.
+
+    `path` is percent-decoded, `query` the decoded name/value pairs in their order, `route` the framework's template in
+    `{name}` form, `source` who sent it (a trusted proxy's client), `forwarded` the peer where that differs,
+    `trace_id` and `span_id` as in OpenTelemetry (0: none), times in nanoseconds since the epoch.
+    """
+
+    method: str
+    scheme: str
+    host: str
+    path: str
+    query: Pairs
+    request: Message
+    response: Message
+    status: int
+    source: Address
+    destination: Address
+    route: str | None = None
+    forwarded: str | None = None
+    user: str | None = None
+    protocol: str = "1.1"
+    exchange_id: str | None = None
+    trace_id: int = 0
+    span_id: int = 0
+    parent_id: int = 0
+    started: int = 0
+    ended: int = 0
+    verdict: Verdict = PASS

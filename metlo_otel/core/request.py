@@ -1,0 +1,207 @@
+"""Reading a raw request, WSGI environ or ASGI scope, only when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+Address = tuple[str, int | None]
+
+
+class Request(Protocol):
+    """What rules and the worker ask of a request. Nothing is read from the network."""
+
+    @property
+    def method(self) -> str:
+        """The method as sent."""
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+
+    @property
+    def path(self) -> str:
+        """The percent-decoded path with its mount point, invalid UTF-8 replaced."""
+
+    @property
+    def query(self) -> str:
+        """The raw query string, without `?`, still percent-encoded."""
+
+    @property
+    def host(self) -> str:
+        """The Host header as sent, else the server's own name and port."""
+
+    @property
+    def peer(self) -> Address:
+        """The address of the connection's other end; an empty string where the server does not tell."""
+
+    @property
+    def server(self) -> Address:
+        """The address that the request came in on."""
+
+    @property
+    def protocol(self) -> str:
+        """The HTTP version, `1.1`."""
+
+    def headers(self) -> list[tuple[str, str]]:
+        """All headers in the order and case that the server gives them, repeated ones kept."""
+
+    def header(self, name: str) -> list[str]:
+        """All values of one header, its name given in lower case."""
+
+    def memory(self) -> int:
+        """About how many bytes the raw request holds."""
+
+
+class EnvironRequest:
+    """A WSGI request (PEP 3333): `environ` is copied, because apps and other middlewares write into it."""
+
+    __slots__ = ("environ",)
+
+    def __init__(self, environ: Mapping[str, Any]) -> None:
+        self.environ = {key: value for key, value in environ.items() if type(value) is str}
+
+    @property
+    def method(self) -> str:
+        return self.environ.get("REQUEST_METHOD", "GET")
+
+    @property
+    def scheme(self) -> str:
+        return self.environ.get("wsgi.url_scheme", "http")
+
+    @property
+    def path(self) -> str:
+        return _text(self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")) or "/"
+
+    @property
+    def query(self) -> str:
+        return _text(self.environ.get("QUERY_STRING", ""))
+
+    @property
+    def host(self) -> str:
+        return self.environ.get("HTTP_HOST") or _netloc(self.server, self.scheme)
+
+    @property
+    def peer(self) -> Address:
+        return self.environ.get("REMOTE_ADDR", ""), _port(self.environ.get("REMOTE_PORT"))
+
+    @property
+    def server(self) -> Address:
+        return self.environ.get("SERVER_NAME", ""), _port(self.environ.get("SERVER_PORT"))
+
+    @property
+    def protocol(self) -> str:
+        return self.environ.get("SERVER_PROTOCOL", "HTTP/1.1").partition("/")[2]
+
+    def headers(self) -> list[tuple[str, str]]:
+        found = []
+        for key, value in self.environ.items():
+            if key.startswith("HTTP_"):
+                found.append((key[5:].replace("_", "-").title(), _text(value)))
+            elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+                found.append((key.replace("_", "-").title(), _text(value)))
+        return found
+
+    def header(self, name: str) -> list[str]:
+        key = name.upper().replace("-", "_")
+        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key)
+        return [_text(value)] if value is not None else []
+
+    def memory(self) -> int:
+        return sum(map(len, self.environ.values()))
+
+
+class ScopeRequest:
+    """An ASGI request: the scope's own header list is immutable by the specification, so it is only referenced."""
+
+    __slots__ = ("_headers", "_host", "_path", "scope")
+
+    def __init__(self, scope: Mapping[str, Any]) -> None:
+        self.scope = scope
+        self._headers: list[tuple[bytes, bytes]] = scope.get("headers") or []
+        self._path: str = scope.get("path") or "/"  # frameworks change it while they route into mounted apps
+
+    @property
+    def method(self) -> str:
+        return str(self.scope.get("method", "GET"))
+
+    @property
+    def scheme(self) -> str:
+        return str(self.scope.get("scheme", "http"))
+
+    @property
+    def path(self) -> str:
+        return self._path
+
+    @property
+    def query(self) -> str:
+        return _decode(self.scope.get("query_string") or b"")
+
+    @property
+    def host(self) -> str:
+        for name, value in self._headers:
+            if name.lower() == b"host":
+                return _decode(value)
+        return _netloc(self.server, self.scheme)
+
+    @property
+    def peer(self) -> Address:
+        return _address(self.scope.get("client"))
+
+    @property
+    def server(self) -> Address:
+        return _address(self.scope.get("server"))
+
+    @property
+    def protocol(self) -> str:
+        return str(self.scope.get("http_version", "1.1"))
+
+    def headers(self) -> list[tuple[str, str]]:
+        return [(_decode(name), _decode(value)) for name, value in self._headers]
+
+    def header(self, name: str) -> list[str]:
+        wanted = name.encode("latin-1", "replace")
+        return [_decode(value) for key, value in self._headers if key.lower() == wanted]
+
+    def memory(self) -> int:
+        held = sum([len(name) + len(value) for name, value in self._headers])
+        return held + len(self._path) + len(self.scope.get("query_string") or b"")
+
+
+def _text(raw: str) -> str:
+    """WSGI hands bytes over as latin-1 text: read them as UTF-8 where they are, else leave them."""
+    if raw.isascii():
+        return raw
+    try:
+        return raw.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return raw
+
+
+def _decode(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _port(value: object) -> int | None:
+    """A port between 0 and 65535; servers also hand over empty, textual or nonsensical ones."""
+    try:
+        port = int(value)  # type: ignore[call-overload]  # whatever the server put there: int() judges
+    except (TypeError, ValueError):
+        return None
+    return port if 0 <= port <= 65535 else None
+
+
+def _address(pair: Any) -> Address:
+    """`scope["client"]` and `scope["server"]`: a pair, None, or for Unix sockets a path and None."""
+    if not pair:
+        return "", None
+    return str(pair[0] or ""), _port(pair[1]) if len(pair) > 1 else None
+
+
+def _netloc(address: Address, scheme: str) -> str:
+    name, port = address
+    default = 443 if scheme == "https" else 80
+    return name or "localhost" if port in (None, default) else f"{name or 'localhost'}:{port}"

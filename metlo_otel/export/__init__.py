@@ -1,0 +1,1 @@
+"""From closed exchanges to traces at the collector, off the request thread."""
