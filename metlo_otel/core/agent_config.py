@@ -63,9 +63,9 @@ class HostPattern:
 
 @dataclass(frozen=True, slots=True)
 class BlockedPaths:
-    """Paths of one host that are never reported."""
+    """Paths of the hosts that match `host` which are never reported."""
 
-    host: str
+    host: re.Pattern[str]
     paths: tuple[re.Pattern[str], ...]
 
 
@@ -102,16 +102,28 @@ def parse_agent_config(document: Any, warn: Warn) -> AgentConfig:
     classes = document.get("sensitiveDataList")
     return AgentConfig(
         full_capture=document.get("globalFullTraceCapture") is True,
-        encryption_key=_text(document, "encryptionPublicKey"),
+        encryption_key=_public_key(document, warn),
         data_classes=None if classes is None else _each(document, "sensitiveDataList", _data_class, warn),
         endpoints=_each(document, "endpoints", _endpoint, warn),
         authentication=_each(document, "authenticationConfig", _authentication, warn),
         specs=_each(document, "specs", lambda item: (str(item["name"]), str(item["spec"])), warn),
-        host_map=_each(document, "hostMap", lambda item: HostPattern(_name(item, "host"), _regex(item["pattern"])), warn),
+        host_map=_each(
+            document, "hostMap", lambda item: HostPattern(_name(item, "host"), _regex(item["pattern"])), warn
+        ),
         blocked_hosts=_each(document, "hostBlockList", _regex, warn),
         blocked_paths=_each(document, "pathBlockList", _blocked_paths, warn),
-        waf=tuple(document.get("wafConfig") or ()) if isinstance(document.get("wafConfig"), list | None) else (),
+        waf=_each(document, "wafConfig", lambda item: item, warn),
     )
+
+
+def _public_key(document: Mapping[str, Any], warn: Warn) -> str | None:
+    key = document.get("encryptionPublicKey") or None
+    if key is None or isinstance(key, str):
+        return key
+    warn(
+        f"agent-config: encryptionPublicKey is PEM text, not {type(key).__name__}; nothing leaves but redacted"
+    )
+    return ""
 
 
 def _each(document: Mapping[str, Any], name: str, read: Callable[[Any], T], warn: Warn) -> tuple[T, ...]:
@@ -130,7 +142,10 @@ def _each(document: Mapping[str, Any], name: str, read: Callable[[Any], T], warn
 
 def _data_class(item: Mapping[str, Any]) -> DataClass:
     return DataClass(
-        _name(item, "className"), item.get("severity") or "none", _text(item, "regex"), _text(item, "keyRegex")
+        _name(item, "className"),
+        item.get("severity") or "none",
+        _text(item, "regex"),
+        _text(item, "keyRegex"),
     )
 
 
@@ -154,7 +169,7 @@ def _authentication(item: Mapping[str, Any]) -> Authentication:
 
 
 def _blocked_paths(item: Mapping[str, Any]) -> BlockedPaths:
-    return BlockedPaths(_name(item, "host"), tuple(_regex(path) for path in item.get("paths") or ()))
+    return BlockedPaths(_regex(item["host"]), tuple(_regex(path) for path in item.get("paths") or ()))
 
 
 def _regex(pattern: Any) -> re.Pattern[str]:
