@@ -14,9 +14,7 @@ RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 Route = str | Callable[[], str | None] | None
 
 _MANY_CHUNKS = 64
-_OVERHEAD = (
-    2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
-)
+_OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
 
 
 class Body:
