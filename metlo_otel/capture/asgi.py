@@ -97,6 +97,8 @@ class ASGICapture:
         exchange.status = message["status"]
         exchange.response_headers = list(message.get("headers") or ())
         exchange.route = starlette_route(scope)
+        if exchange.span is None:  # where OpenTelemetry's middleware is inside ours, it has begun its span by now
+            self._gate.join(exchange)
         return self._at_response(exchange, scope)
 
     def _flushing(self, send: Send) -> Send:

@@ -22,7 +22,7 @@ _ENDLESS = 1 << 62
 class WSGICapture:
     """Wraps `app`; `at_response` is called once a request, in its own context, when the status is known."""
 
-    def __init__(self, app: WSGIApp, gate: Gate, at_response: AtResponse) -> None:
+    def __init__(self, app: WSGIApp, gate: Gate, at_response: AtResponse | None = None) -> None:
         self._app = app
         self._gate = gate
         self._at_response = at_response
@@ -58,7 +58,8 @@ class WSGICapture:
     def _started(self, exchange: Exchange, environ: Environ, status: str, headers: list[tuple[str, str]]) -> None:
         exchange.response_headers = headers.copy()
         exchange.status = int(status[:3])
-        self._at_response(exchange, environ)
+        if self._at_response is not None:
+            self._at_response(exchange, environ)
 
     @staticmethod
     def _writing(exchange: Exchange, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
@@ -104,17 +105,19 @@ class TeeOutput:
             raise
         self._body.add(chunk)
         if self._whole < 0:
-            self._whole = self._gate.guard.run(self._expected) or _ENDLESS
+            self._whole = _ENDLESS
+            self._gate.guard.run(self._expect)
         if self._body.size >= self._whole:
             self._exchange.close()
         return chunk
 
-    def _expected(self) -> int | None:
+    def _expect(self) -> None:
         """The response's Content-Length, whose headers are there by the first chunk, as PEP 3333 has it."""
         length = _content_length(self._exchange.response_headers)
         if length is None:
             self._gate.streaming(self._exchange)
-        return length
+        else:
+            self._whole = length
 
     def close(self) -> None:
         """Close the app's iterable, then the exchange."""

@@ -28,7 +28,9 @@ class Body:
         self._chunks: list[bytes] = []
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
-        """Note a chunk that passed; what lies beyond the limit is only counted."""
+        """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            return
         length = len(data)
         room = self.limit - self.size
         self.size += length
@@ -36,6 +38,10 @@ class Body:
             self._chunks.append(data if length <= room and type(data) is bytes else bytes(data[:room]))
             if len(self._chunks) > _MANY_CHUNKS:
                 self._chunks = [b"".join(self._chunks)]
+
+    def stop(self) -> None:
+        """Keep no more; go on counting. For a reader in another thread."""
+        self.limit = min(self.limit, self.size)
 
     @property
     def kept(self) -> int:
