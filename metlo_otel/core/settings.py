@@ -124,7 +124,7 @@ KNOWN_NAMES = tuple(sorted(name.upper() for name in _FIELDS))
 
 
 def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the first of `layers` that has a value, else from METLO_<NAME> in the environment, else the default.
+    """Settings from the first of `layers` that has a value, else from METLO_<NAME> in the environment, else defaults.
 
     Names are in upper or lower case, with or without METLO_ before; None as a value means: not set.
     Raises SettingsError with all problems.
