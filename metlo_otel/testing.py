@@ -16,7 +16,7 @@ API_KEY = "test-key"
 class MemoryCollector:
     """A Metlo collector and backend on one port: `url`, `api_key`, and the `traces` that have arrived.
 
-    A context manager. Set `config` (an agent-config document) and `status` (what batches are answered with) at any time.
+    A context manager. Set `config` (an agent-config document) and `status` (of answers to batches) any time.
 
         with MemoryCollector() as collector:
             MetloFlask(app, collector.url, collector.api_key)
@@ -97,10 +97,10 @@ def _handler(collector: MemoryCollector) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             self._answer(b"")
 
-        def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self._answer(_decompressed(body, self.headers.get("Content-Encoding", "")))
 
