@@ -17,37 +17,27 @@ _TEXTUAL = re.compile(
     r"|image/svg\+xml|multipart/form-data"
 )
 _MEDIA = re.compile(r"(image|audio|video|font)/.+")
-_COUNTED = 64  # times the limit: how far a decompressed body is counted beyond what is kept
 
 
-def decoded(body: bytes, size: int, encoding: str, limit: int) -> tuple[bytes, int]:
-    """A body with its Content-Encoding undone: at most `limit` bytes, and how many there are in all (at least).
+def decoded(body: bytes, encoding: str, limit: int) -> tuple[bytes, bool] | None:
+    """At most `limit` bytes of a body with its Content-Encoding undone, and whether there are more.
 
-    An encoding that cannot be undone here leaves nothing but the size on the wire.
+    None where the encoding is one that cannot be undone here, or is broken.
     """
-    name = encoding.strip().lower()
-    if name in ("", "identity") or not body:
-        return body, size
-    if name not in ("gzip", "x-gzip", "deflate"):
-        return b"", size
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return None
     for window in (47, -15):  # gzip or zlib by their header, else raw deflate
+        stream = zlib.decompressobj(window)
         try:
-            return _inflated(zlib.decompressobj(window), body, size, limit)
+            kept = stream.decompress(body, limit + 1)[:limit]
         except zlib.error:
             continue
-    return b"", size
-
-
-def _inflated(stream: zlib._Decompress, body: bytes, size: int, limit: int) -> tuple[bytes, int]:
-    kept = stream.decompress(body, limit) if limit else b""
-    total = len(kept)
-    while stream.unconsumed_tail and total < _COUNTED * limit:
-        total += len(stream.decompress(stream.unconsumed_tail, 65536))
-    return kept, total if stream.eof else max(total + 1, size)
+        return kept, not stream.eof
+    return None
 
 
 def text_of(message: Message) -> str | None:
-    """The body as text, files of a form by name and size only; None where it is binary, empty text where it is empty."""
+    """The body as text, files of a form by name and size only; None where it is binary."""
     body, media = message.body, message.media_type
     if not body:
         return ""
@@ -56,10 +46,10 @@ def text_of(message: Message) -> str | None:
         body = (without_files(body, boundary) if boundary else None) or b"\0"
     if b"\0" in body or (_MEDIA.fullmatch(media) and media != "image/svg+xml"):
         return None
-    return _text(body, _charset(message.content_type), media, message.truncated)
+    return _text(body, charset_of(message.content_type), media, message.truncated)
 
 
-def _charset(content_type: str) -> str | None:
+def charset_of(content_type: str) -> str | None:
     """The charset named; UTF-8 where none is; None where it is one that is not read here."""
     match = _CHARSET.search(content_type)
     if match is None:

@@ -1,4 +1,4 @@
-"""Values of named fields in JSON text, replaced in place: the text may be cut anywhere, or be many documents in a row."""
+"""Values of named fields in JSON text, replaced in place: in text cut anywhere, and in many documents in a row."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FieldMask:
         if b"\\" in body or not self._ascii:
             return False
         compared = body.lower().translate(None, b"-_")
-        return not any([name in compared for name in self._quoted])
+        return not any(name in compared for name in self._quoted)
 
     def _hides(self, raw: bytes) -> bool:
         text = raw.decode("utf-8", "replace")

@@ -22,7 +22,7 @@ _FORM = "application/x-www-form-urlencoded"
 def mask(record: Record, names: frozenset[str]) -> Record:
     """The record with `[masked]` for every value whose header, parameter, cookie or field has one of these names.
 
-    Case, hyphens and underscores of a name make no difference; of `user[password]` and `user.password` each part counts.
+    Case, hyphens and underscores of a name make no difference; each part of `user[password]` and `user.password` counts.
     What stands under a masked JSON key goes as a whole. The rest of a body stays byte for byte.
     """
     return _masker(names)(record) if names else record
@@ -60,7 +60,9 @@ class Masker:
 
     def _message(self, message: Message) -> Message:
         headers = self._headers(message.headers)
-        return Message(headers, self._body(message), message.size + 0) if message.body else replace(message, headers=headers)
+        if not message.body:
+            return replace(message, headers=headers)
+        return Message(headers, self._body(message), message.size, message.truncated)
 
     def _headers(self, headers: Pairs) -> Pairs:
         return tuple([(name, self._header(name, value)) for name, value in headers])
@@ -101,7 +103,7 @@ class Masker:
         return name + equals + _BYTES if hidden else piece
 
     def _multipart(self, body: bytes, boundary: bytes | None) -> bytes:
-        """A multipart form's fields; one without a readable name, or all of a form without a boundary, is masked too."""
+        """A form's fields; one without a readable name is masked too, and nothing is left of a form without a boundary."""
         parts = read_parts(body, boundary) if boundary else []
         hidden = [part for part in parts if not part.is_file and (part.name is None or self._hides(part.name))]
         return replaced(body, [(part.start, part.end, _BYTES) for part in hidden]) if parts else b""

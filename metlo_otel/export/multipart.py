@@ -8,7 +8,9 @@ from urllib.parse import unquote_to_bytes
 
 _BOUNDARY = re.compile(r'boundary\s*=\s*(?:"([^"]*)"|([^\s;,]+))', re.IGNORECASE)
 _DISPOSITION = re.compile(rb"^content-disposition\s*:(.*(?:\r?\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
-_PARAMETER = re.compile(rb';\s*(name|filename)(\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*))', re.IGNORECASE | re.DOTALL)
+_PARAMETER = re.compile(
+    rb';\s*(name|filename)(\*?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*))', re.IGNORECASE | re.DOTALL
+)
 _PLACEHOLDER = re.compile(rb"\[file, (at least )?\d+ bytes\]")
 _BLANK = re.compile(rb"\r?\n\r?\n")
 

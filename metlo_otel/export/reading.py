@@ -75,9 +75,13 @@ def _response(exchange: Exchange) -> Message:
 
 
 def _message(headers: Pairs, body: Body, size: int) -> Message:
+    """What is left of a body whose encoding cannot be undone is its size: its bytes say nothing to anybody here."""
     encoding = ", ".join([value for name, value in headers if name.lower() == "content-encoding"])
-    content, size = decoded(body.content(), size, encoding, body.limit)
-    return Message(headers, content, size)
+    content = body.content()
+    if not content or encoding.strip().lower() in ("", "identity"):
+        return Message(headers, content, size)
+    content, cut = decoded(content, encoding, body.limit) or (b"", True)
+    return Message(headers, content, size, cut or size > body.kept)
 
 
 def _declared(headers: Pairs) -> int:
