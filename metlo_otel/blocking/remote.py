@@ -45,6 +45,7 @@ class RemoteConfiguration:
         """Fetch the configuration when it is time to; whether another one is in force now."""
         if self._clock() < self._due:
             return False
+        self._due = self._clock() + EVERY  # also where on_change fails in a way that nobody thought of
         try:
             changed = self._refresh()
         except (ConnectionError, ValueError) as problem:

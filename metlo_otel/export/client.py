@@ -147,7 +147,7 @@ def _outcome(answer: requests.Response) -> Outcome:
 
 
 def _retry_after(value: str) -> float | None:
-    """Seconds until when a Retry-After header asks to wait (RFC 9110, 10.2.3): a number or a date; five minutes at most."""
+    """Seconds that a Retry-After header (RFC 9110, 10.2.3; a number or a date) asks to wait; five minutes at most."""
     value = value.strip()
     if value.isdecimal() and value.isascii():
         return min(float(value[:9]), _LONGEST_WAIT)

@@ -30,7 +30,8 @@ class Delivery:
 
     def deliver(self, traces: Sequence[bytes], pause: Pause) -> bool:
         """Send encoded traces, each at most MAX_TRACE bytes; whether the collector took all. Every one is counted."""
-        return all([self._deliver_batch(batch, pause) for batch in batches(traces)])
+        taken = [self._deliver_batch(batch, pause) for batch in batches(traces)]
+        return all(taken)
 
     def _deliver_batch(self, batch: Sequence[bytes], pause: Pause) -> bool:
         wait = _FIRST_WAIT
@@ -53,7 +54,8 @@ class Delivery:
         """Drop what is refused; but of a batch that is too large, try the halves."""
         if outcome.status == 413 and len(batch) > 1:
             half = len(batch) // 2
-            return all([self._deliver_batch(part, pause) for part in (batch[:half], batch[half:])])
+            taken = [self._deliver_batch(part, pause) for part in (batch[:half], batch[half:])]
+            return all(taken)
         self._counters.drop("too_large" if outcome.status == 413 else "refused", len(batch))
         return False
 
@@ -74,7 +76,9 @@ class Delivery:
         what = "the traces are dropped" if refused else "this is tried again; the app goes on"
         if state in ("status 401", "status 403"):
             what = "check API_KEY; the traces are dropped"
-        self._log.say(logging.WARNING, "delivery:failed", f"the collector at {self._where} takes no traces: {state}; {what}")
+        self._log.say(
+            logging.WARNING, "delivery:failed", f"the collector at {self._where} takes no traces: {state}; {what}"
+        )
 
 
 def batches(traces: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -14,7 +14,7 @@ class Forkable(Protocol):
         """Begin anew in the child; runs before anything else does there."""
 
 
-# The one registry of the process: the interpreter's fork hooks cannot be taken back, so there is one, and it keeps nobody alive.
+# One registry a process, which keeps nobody alive: the interpreter's fork hooks cannot be taken back.
 _living: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 

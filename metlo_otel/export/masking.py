@@ -22,7 +22,7 @@ _FORM = "application/x-www-form-urlencoded"
 def mask(record: Record, names: frozenset[str]) -> Record:
     """The record with `[masked]` for every value whose header, parameter, cookie or field has one of these names.
 
-    Case, hyphens and underscores of a name make no difference; each part of `user[password]` and `user.password` counts.
+    Case, hyphens and underscores of a name make no difference, and each part of `user[password]` counts.
     What stands under a masked JSON key goes as a whole. The rest of a body stays byte for byte.
     """
     return _masker(names)(record) if names else record
@@ -103,7 +103,7 @@ class Masker:
         return name + equals + _BYTES if hidden else piece
 
     def _multipart(self, body: bytes, boundary: bytes | None) -> bytes:
-        """A form's fields; one without a readable name is masked too, and nothing is left of a form without a boundary."""
+        """A form's fields; one without a readable name is masked too, a form without a boundary is emptied."""
         parts = read_parts(body, boundary) if boundary else []
         hidden = [part for part in parts if not part.is_file and (part.name is None or self._hides(part.name))]
         return replaced(body, [(part.start, part.end, _BYTES) for part in hidden]) if parts else b""

@@ -28,6 +28,8 @@ class ExchangeQueue:
     def put(self, exchange: Exchange) -> int:
         """Add an exchange; how many were dropped to make room, itself included where it can never fit."""
         size = exchange.memory()
+        if size > self._max_bytes:
+            return 1
         dropped = 0
         with self._lock:
             self._waiting.append((exchange, size))

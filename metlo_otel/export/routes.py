@@ -15,7 +15,7 @@ _FORBIDDEN = re.compile(r"[\\?<>&=\x00-\x20\x7f]")
 
 @lru_cache(maxsize=2048)
 def template(route: str) -> str | None:
-    """`/users/{id}` for `users/<int:id>/`, `/users/{id:int}` or `^users/(?P<id>[0-9]+)/$`; None where it cannot be told."""
+    """`/users/{id}` for `users/<int:id>`, `/users/{id:int}` or `^users/(?P<id>[0-9]+)$`; None if it cannot be told."""
     plain = _without_regex(route) if _REGEX.search(route) else route
     if plain is None:
         return None
@@ -35,8 +35,9 @@ def _fits(name: str, value: str) -> bool:
 
 def _without_regex(route: str) -> str | None:
     """A regex route with its named groups as `{name}`, anchors and an optional last slash's `?` gone."""
-    parts, position = [], 0
-    for match in iter(lambda: _GROUP.search(route, position), None):
+    parts: list[str | None] = []
+    position = 0
+    while match := _GROUP.search(route, position):
         end = _group_end(route, match.end())
         if end is None:
             return None

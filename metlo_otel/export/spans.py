@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -36,14 +37,14 @@ class ExchangeSpan(ReadableSpan):
         session: Session = _NOBODY,
         resource: Resource = _NO_RESOURCE,
     ) -> None:
+        record = record if record.trace_id and record.span_id else _with_ids(record)
         self.record = record
         self.processed = processed
         self.session = session
-        trace_id = record.trace_id or _IDS.generate_trace_id()
         super().__init__(
             name=f"{record.method} {record.route}" if record.route else record.method,
-            context=SpanContext(trace_id, record.span_id or _IDS.generate_span_id(), False, _SAMPLED),
-            parent=SpanContext(trace_id, record.parent_id, True, _SAMPLED) if record.parent_id else None,
+            context=SpanContext(record.trace_id, record.span_id, False, _SAMPLED),
+            parent=SpanContext(record.trace_id, record.parent_id, True, _SAMPLED) if record.parent_id else None,
             resource=resource,
             kind=SpanKind.SERVER,
             status=_ERROR if record.status >= 500 else _UNSET,
@@ -70,6 +71,11 @@ class ExchangeSpan(ReadableSpan):
 def span_of(record: Record) -> ReadableSpan:
     """The server span of a record, which is masked already; it gets fresh ids where the record has none."""
     return ExchangeSpan(record)
+
+
+def _with_ids(record: Record) -> Record:
+    trace_id = record.trace_id or _IDS.generate_trace_id()
+    return replace(record, trace_id=trace_id, span_id=record.span_id or _IDS.generate_span_id())
 
 
 def attributes_of(record: Record) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Processed, Session
-from metlo_otel.core.record import Message, Pairs, Record
+from metlo_otel.core.record import Pairs, Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.content import text_of
 from metlo_otel.export.release import Release
@@ -26,7 +26,7 @@ _NOT_IN_HOSTS = re.compile(r"[\x00-\x20\x7f]")
 _NOT_FOUND, _NOBODY = Processed(), Session()
 
 
-class Unsendable(Exception):
+class UnsendableError(Exception):
     """No trace can or may be sent of an exchange; `reason` is a word for the counters."""
 
     def __init__(self, reason: str) -> None:
@@ -42,7 +42,7 @@ def trace_of(
     session: Session = _NOBODY,
     encrypt: Encrypt | None = None,
 ) -> Trace:
-    """The v2 trace of a record that is masked already; raises Unsendable where there can be none.
+    """The v2 trace of a record that is masked already; raises UnsendableError where there can be none.
 
     Content that may not leave in clear leaves encrypted where `encrypt` can, else not at all (`redacted`).
     """
@@ -61,7 +61,7 @@ class Wire:
         """As trace_of."""
         path = sendable_path(record.path)
         if reason := _unsendable(record) or self._release.withheld(record, path):
-            raise Unsendable(reason)
+            raise UnsendableError(reason)
         release = self._release.content(record, path)
         if release == "redacted":
             return self._trace(record, path, processed, session, captured=False)
