@@ -53,7 +53,9 @@ def pack(address: str) -> bytes | None:
 
 
 def normalise(address: str) -> str:
-    """One spelling for each address: `::ffff:192.0.2.1` is 192.0.2.1, IPv6 is compressed; other text stays as it is."""
+    """One spelling for each address: `::ffff:192.0.2.1` is 192.0.2.1, IPv6 is compressed; other text stays as
+    it is.
+    """
     if ":" not in address:
         return address
     try:
@@ -65,7 +67,9 @@ def normalise(address: str) -> str:
 
 
 def bare(text: str) -> str:
-    """An address without port and brackets, as proxies write it: `192.0.2.1:80`, `[2001:db8::1]:80`, `"[::1]"`."""
+    """An address without port and brackets, as proxies write it: `192.0.2.1:80`, `[2001:db8::1]:80`,
+    `"[::1]"`.
+    """
     text = text.strip().strip('"').strip()
     if text.startswith("["):
         return text[1:].partition("]")[0]
@@ -83,15 +87,18 @@ class Proxies:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Proxies:
-        """From addresses and ranges; `unix` stands for peers without an address (Unix sockets). Raises ValueError."""
+        """From addresses and ranges; `unix` stands for peers without an address (Unix sockets). Raises
+        ValueError.
+        """
         names = [text.strip() for text in texts]
         return cls([parse_network(name) for name in names if name != UNIX], UNIX in names)
 
     def client(self, request: Request) -> str:
-        """Who sent the request: the peer, or where that is a trusted proxy the right-most untrusted forwarded address.
+        """Who sent the request: the peer, or where that is a trusted proxy the right-most untrusted forwarded
+        address.
 
-        X-Forwarded-For is read first, else Forwarded (RFC 7239). Where all are trusted, the left-most counts; an entry
-        that is no address (`unknown`, an obfuscated name) ends the walk at the proxy that wrote it.
+        X-Forwarded-For is read first, else Forwarded (RFC 7239). Where all are trusted, the left-most counts;
+        an entry that is no address (`unknown`, an obfuscated name) ends the walk at the proxy that wrote it.
         """
         peer = normalise(request.peer[0])
         if not (self._ranges or self._unix) or not self._trusts(peer):

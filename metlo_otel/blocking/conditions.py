@@ -14,7 +14,9 @@ Read = Callable[[View], "list[str]"]
 
 
 def compile_rule(rule: Rule, assumed: Collection[str] = ()) -> Matcher:
-    """Whether a rule's groups match; conditions on the `assumed` fields count as met, for what is not known yet."""
+    """Whether a rule's groups match; conditions on the `assumed` fields count as met, for what is not known
+    yet.
+    """
     matchers: list[Matcher] = []
     for group in rule.groups:
         matchers += _compile_group(group, assumed)
@@ -121,7 +123,7 @@ def _status(operator: str, value: int) -> Matcher:
 
 def _all(matchers: tuple[Matcher, ...]) -> Matcher:
     if not matchers:
-        return lambda view: True
+        return lambda _: True
     if len(matchers) == 1:
         return matchers[0]
     if len(matchers) == 2:

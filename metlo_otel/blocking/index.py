@@ -1,4 +1,6 @@
-"""Rules found by what a request is, so that a thousand of them cost a few look-ups instead of a thousand tests."""
+"""Rules found by what a request is, so that a thousand of them cost a few look-ups instead of a thousand
+tests.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from metlo_otel.blocking.view import View
 
 
 class Indexed(Protocol):
-    """What the index needs of an entry: the rule, its place in the list, when it ends (seconds), and its matcher."""
+    """What the index needs of an entry: the rule, its place in the list, when it ends (seconds), and its
+    matcher.
+    """
 
     @property
     def rule(self) -> Rule:
@@ -32,7 +36,14 @@ Entry = TypeVar("Entry", bound=Indexed)
 Probe = Callable[[View, "list[Placed[Entry]]"], None]
 Handle = tuple[str, "str | None", str, str]  # field, key, how to look it up, value
 
-_EXACT, _RANGE, _PREFIX, _SUFFIX, _CONTAINS, _PRESENT = "exact", "range", "prefix", "suffix", "contains", "present"
+_EXACT, _RANGE, _PREFIX, _SUFFIX, _CONTAINS, _PRESENT = (
+    "exact",
+    "range",
+    "prefix",
+    "suffix",
+    "contains",
+    "present",
+)
 _LOOK_UPS = {"eq": _EXACT, "startswith": _PREFIX, "endswith": _SUFFIX, "contains": _CONTAINS}
 _COSTS = {_EXACT: 0, _RANGE: 1, _PREFIX: 2, _SUFFIX: 3, _CONTAINS: 4, _PRESENT: 5}
 _SCAN = 7
@@ -73,7 +84,9 @@ class Index(Generic[Entry]):
         return bool(self._always or self._probes)
 
     def matching(self, view: View, now: float) -> list[Entry]:
-        """The entries that match and have not ended, in the order of the list; `now` in seconds since the epoch."""
+        """The entries that match and have not ended, in the order of the list; `now` in seconds since the
+        epoch.
+        """
         candidates = list(self._always)
         for probe in self._probes:
             probe(view, candidates)

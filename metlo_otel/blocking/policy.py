@@ -37,7 +37,18 @@ class Policy:
     `monitor` makes every rule decide without rejecting; clients in `allowed` are never rejected, nor counted.
     """
 
-    __slots__ = ("_allowed", "_bodies", "_entries", "_fields", "_index", "_monitor", "_responses", "_store", "_users", "rules")
+    __slots__ = (
+        "_allowed",
+        "_bodies",
+        "_entries",
+        "_fields",
+        "_index",
+        "_monitor",
+        "_responses",
+        "_store",
+        "_users",
+        "rules",
+    )
 
     def __init__(
         self,
@@ -82,7 +93,9 @@ class Policy:
         return bool(self._bodies and self._bodies.matching(View(exchange, client), now))
 
     def decide(self, exchange: Exchange, client: Client, now: float) -> Verdict:
-        """Let pass or reject; `now` in seconds since the epoch. Counts the request where a rate limit matches it."""
+        """Let pass or reject; `now` in seconds since the epoch. Counts the request where a rate limit matches
+        it.
+        """
         found = self._index.matching(View(exchange, client), now) if self._index else []
         if self._users:
             refused = self._blocked_user(client, now)
@@ -93,7 +106,9 @@ class Policy:
         return _tagged(self._judge(found, client, now), found)
 
     def observe(self, exchange: Exchange, client: Client, now: float) -> None:
-        """Count an answered request for the limits that ask for its status; call once, when the status is known."""
+        """Count an answered request for the limits that ask for its status; call once, when the status is
+        known.
+        """
         if not self._responses or exchange.verdict.blocked:
             return
         for entry in self._responses.matching(View(exchange, client), now):
@@ -102,7 +117,9 @@ class Policy:
                 self._store.hit(entry.limit, key, now)
 
     def _judge(self, found: list[Entry], client: Client, now: float) -> Verdict:
-        """The first block rule, else the first limit that is over; one in monitor mode only where no other rejects."""
+        """The first block rule, else the first limit that is over; one in monitor mode only where no other
+        rejects.
+        """
         if all(entry.rule.kind == TAG for entry in found) or self._is_allowed(client):
             return PASS
         verdict = PASS
@@ -134,7 +151,9 @@ class Policy:
         if not left or self._is_allowed(client):
             return None
         name = "user blocked by the application"
-        return Verdict(blocked=not self._monitor, rule=BLOCKED_USER, would_block=self._monitor, rule_name=name)
+        return Verdict(
+            blocked=not self._monitor, rule=BLOCKED_USER, would_block=self._monitor, rule_name=name
+        )
 
     def _is_allowed(self, client: Client) -> bool:
         return bool(self._allowed) and in_ranges(client.ip or "", self._allowed)

@@ -18,7 +18,9 @@ PATIENCE = 0.05  # seconds to wait for a lock before the request passes uncounte
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A rule's limit; `id` names its counters and changes with the numbers, so that a new limit starts afresh."""
+    """A rule's limit; `id` names its counters and changes with the numbers, so that a new limit starts
+    afresh.
+    """
 
     id: str
     threshold: int
@@ -51,9 +53,9 @@ class Store(Protocol):
 class Window:
     """The requests of one client that passed in the last interval, and until when the client is out.
 
-    Up to CELLS requests are kept one by one, which is exact. Above that, requests of the same short slice of the
-    interval share a cell that leaves the window with its newest request: never more than the threshold pass in any
-    interval, and whoever sends all the time gets about 3 % less.
+    Up to CELLS requests are kept one by one, which is exact. Above that, requests of the same short slice of
+    the interval share a cell that leaves the window with its newest request: never more than the threshold
+    pass in any interval, and whoever sends all the time gets about 3 % less.
     """
 
     __slots__ = ("counts", "expires", "times", "total", "until")

@@ -1,8 +1,8 @@
 """Counters in Redis, for limits that hold over all workers and hosts.
 
-Each client's window is a list of the times of the requests that passed, the newest last and never longer than the
-threshold: the window is full where the list is and its oldest time is inside the interval. A second key says until when
-the client is out. The script reads Redis's own clock, because the hosts' clocks differ.
+Each client's window is a list of the times of the requests that passed, the newest last and never longer than
+the threshold: the window is full where the list is and its oldest time is inside the interval. A second key
+says until when the client is out. The script reads Redis's own clock, because the hosts' clocks differ.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ return 0
 class RedisStore:
     """Counters in the Redis at `url` (needs the extra `redis`); every answer has BUDGET seconds.
 
-    A failure opens the circuit: requests pass uncounted and unasked for a second, then for twice as long up to half a
-    minute, until Redis answers. `warn` is told once when that begins and once when it ends. Raises ImportError without
-    the client library and ValueError for what is no Redis URL.
+    A failure opens the circuit: requests pass uncounted and unasked for a second, then for twice as long up
+    to half a minute, until Redis answers. `warn` is told once when that begins and once when it ends. Raises
+    ImportError without the client library and ValueError for what is no Redis URL.
     """
 
     def __init__(
@@ -63,7 +63,9 @@ class RedisStore:
             from redis.backoff import NoBackoff
             from redis.retry import Retry
         except ImportError as problem:
-            raise ImportError(f"rate limits in Redis need the extra: pip install metlo-otel[redis] ({problem})") from None
+            raise ImportError(
+                f"rate limits in Redis need the extra: pip install metlo-otel[redis] ({problem})"
+            ) from None
         self._client: Redis = redis.Redis.from_url(
             url, socket_timeout=BUDGET, socket_connect_timeout=BUDGET, retry=Retry(NoBackoff(), 0)
         )
@@ -72,11 +74,11 @@ class RedisStore:
         self._prefix = prefix
         self._circuit = Circuit(warn, clock)
 
-    def hit(self, limit: Limit, key: str, now: float) -> float:
+    def hit(self, limit: Limit, key: str, now: float) -> float:  # noqa: ARG002  # Redis has its own clock
         """Count a request: 0 where it passes, else the seconds to wait. Redis's clock counts, not `now`."""
         return self._ask(limit, key, "1")
 
-    def check(self, limit: Limit, key: str, now: float) -> float:
+    def check(self, limit: Limit, key: str, now: float) -> float:  # noqa: ARG002  # Redis has its own clock
         """As `hit` for a request that is not counted yet."""
         return self._ask(limit, key, "0")
 
@@ -129,7 +131,7 @@ class Circuit:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE) if self._pause else _SHORTEST_PAUSE
             self._open_until = self._clock() + self._pause
         if first:
-            self._warn(f"rate limits: Redis does not answer ({problem}); requests pass uncounted until it does")
+            self._warn(f"rate limits: no answer from Redis ({problem}); requests pass uncounted meanwhile")
 
     def worked(self) -> None:
         """Note that an answer came."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-import reprlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from metlo_otel.blocking.addresses import parse_network
+from metlo_otel.blocking.checks import RuleError, one_of, shown, text, whole_number
 
 Warn = Callable[[str], None]
 
@@ -16,7 +15,16 @@ BLOCK, RATE_LIMIT, TAG = "block", "rate_limit", "tag"
 KINDS = (BLOCK, RATE_LIMIT, TAG)
 ALL, ONE = "all", "one"
 KEYED_FIELDS = ("request_header", "request_parameter")
-FIELDS = ("path", "method", *KEYED_FIELDS, "request_body", "ip_address", "user", "unique_session_key", "status_code")
+FIELDS = (
+    "path",
+    "method",
+    *KEYED_FIELDS,
+    "request_body",
+    "ip_address",
+    "user",
+    "unique_session_key",
+    "status_code",
+)
 NEGATION = "nt_"
 TEXT_OPERATORS = (
     *("eq", "contains", "startswith", "endswith"),
@@ -33,16 +41,10 @@ INTERVALS = {
     "minute_30": 1800,
     "hour_1": 3600,
 }
-LONGEST_VALUE = 65_536  # characters: longer than any header a server takes, and what a body's kept part is about
-
-
-class RuleError(ValueError):
-    """A part of a rule is wrong: `field` says where, the message what is there and what would be right."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field} {message}" if field else message)
-        self.field = field
-        self.message = message
+UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
+LONGEST_VALUE = (
+    65_536  # characters: longer than any header a server takes, and what a body's kept part is about
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What to do (`kind`) with the requests that all `groups` match, until `ends` (ms since the epoch, None: for ever)."""
+    """What to do (`kind`) with the requests that all `groups` match, until `ends` (ms since the epoch, None:
+    for ever).
+    """
 
     id: str
     kind: str
@@ -88,7 +92,9 @@ class Rule:
 
 
 def parse_rules(items: Iterable[Any], warn: Warn, source: str = "wafConfig") -> tuple[Rule, ...]:
-    """Read the rules of a `wafConfig` list; `warn` gets one message for each rule that is skipped, naming it and why."""
+    """Read the rules of a `wafConfig` list; `warn` gets one message for each rule that is skipped, naming it
+    and why.
+    """
     found: dict[str, Rule] = {}
     for index, item in enumerate(items):
         try:
@@ -96,7 +102,7 @@ def parse_rules(items: Iterable[Any], warn: Warn, source: str = "wafConfig") -> 
             if rule.id in found:
                 raise RuleError("uuid", "is used by an earlier rule")
             found[rule.id] = rule
-        except RuleError as problem:
+        except RuleError as problem:  # noqa: PERF203 - each rule fails alone
             warn(f"{source}[{index}]{_called(item)}: the rule is skipped: {problem}")
     return tuple(found.values())
 
@@ -135,16 +141,21 @@ def parse_rule(item: Any) -> Rule:
 
 
 def parse_condition(item: Any, where: str, with_status: bool) -> Condition:
-    """Read one condition; `with_status` says whether the response's status may be asked for. Raises RuleError."""
+    """Read one condition; `with_status` says whether the response's status may be asked for. Raises
+    RuleError.
+    """
     if not isinstance(item, Mapping):
         raise RuleError(where, f"is an object, not {type(item).__name__}")
     field = one_of(item.get("field"), FIELDS, f"{where}.field")
     key = text(item.get("key"), f"{where}.key") if field in KEYED_FIELDS else None
     if field != "status_code":
         operator = one_of(item.get("operator"), TEXT_OPERATORS, f"{where}.operator")
-        return Condition(field, operator, text_value(field, operator, item.get("value"), f"{where}.value"), key)
+        value = text_value(field, operator, item.get("value"), f"{where}.value")
+        return Condition(field, operator, value, key)
     if not with_status:
-        raise RuleError(f"{where}.field", "status_code is known after the response: only rate limits may ask for it")
+        raise RuleError(
+            f"{where}.field", "status_code is known after the response, only rate limits ask for it"
+        )
     operator = one_of(item.get("operator"), STATUS_OPERATORS, f"{where}.operator")
     return Condition(field, operator, _status(item.get("value"), f"{where}.value"))
 
@@ -161,37 +172,6 @@ def text_value(field: str, operator: str, value: Any, where: str) -> str:
         except ValueError as problem:
             raise RuleError(where, f"is an address or a range like 10.0.0.0/8: {problem}") from None
     return value
-
-
-def one_of(value: Any, names: Collection[str], where: str) -> str:
-    """`value` where it is one of `names`; else RuleError with the names and the nearest one."""
-    if isinstance(value, str) and value in names:
-        return value
-    near = difflib.get_close_matches(value[:100], names, 1) if isinstance(value, str) else []
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise RuleError(where, f"is one of {', '.join(names)}, not {shown(value)}{hint}")
-
-
-def text(value: Any, where: str) -> str:
-    """`value` where it is text of 1 to 1,000 characters, else RuleError."""
-    if isinstance(value, str) and 0 < len(value) <= 1000:
-        return value
-    raise RuleError(where, f"is text of 1 to 1000 characters, not {shown(value)}")
-
-
-def whole_number(value: Any, where: str, least: int) -> int:
-    """`value` as a whole number of at least `least`, else RuleError."""
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole or value < least:
-        raise RuleError(where, f"is a whole number of at least {least}, not {shown(value)}")
-    return int(value)
-
-
-def shown(value: Any) -> str:
-    """A value for a message: short, whatever its size."""
-    if isinstance(value, str):
-        return reprlib.repr(value[:60])
-    return "nothing" if value is None else reprlib.repr(value)
 
 
 def _called(item: Any) -> str:
@@ -240,9 +220,13 @@ def _rate_limit(item: Any) -> RateLimit:
     interval = one_of(item.get("interval"), INTERVALS, f"{where}.interval")
     duration = item.get("duration")
     if not isinstance(duration, Mapping):
-        raise RuleError(f"{where}.duration", f"is an object with hour, minute and second, not {shown(duration)}")
+        raise RuleError(
+            f"{where}.duration", f"is an object with hour, minute and second, not {shown(duration)}"
+        )
     units = (("hour", 3600), ("minute", 60), ("second", 1))
-    seconds = [whole_number(duration.get(name) or 0, f"{where}.duration.{name}", 0) * size for name, size in units]
+    seconds = [
+        whole_number(duration.get(name) or 0, f"{where}.duration.{name}", 0) * size for name, size in units
+    ]
     threshold = whole_number(item.get("threshold"), f"{where}.threshold", 1)
     return RateLimit(threshold, INTERVALS[interval], sum(seconds))
 

@@ -13,7 +13,8 @@ REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 def open_store(name: str, host: str, key: str, warn: Callable[[str], None]) -> Store:
-    """The store called `memory`, `shared` or by a Redis URL; `host` and `key` tell agents apart that share a machine.
+    """The store called `memory`, `shared` or by a Redis URL; `host` and `key` tell agents apart that share a
+    machine.
 
     Where the shared file or the Redis client cannot be had, `warn` is told and the process counts alone.
     Raises ValueError for another name.

@@ -23,7 +23,9 @@ class BlockedUsers:
         return len(self._until)
 
     def block(self, user: str, seconds: float, now: float) -> None:
-        """Block a user for `seconds` from `now` (seconds since the epoch). Raises ValueError for what is no time."""
+        """Block a user for `seconds` from `now` (seconds since the epoch). Raises ValueError for what is no
+        time.
+        """
         if not user or not seconds > 0:
             raise ValueError(f"block_user takes a user id and seconds above 0, not {user!r} and {seconds!r}")
         with self._lock:

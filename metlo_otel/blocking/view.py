@@ -20,8 +20,8 @@ def _nobody() -> None:
 class Client:
     """Who sent a request: address, user and session key, each asked for at most once and only when needed.
 
-    `ip`, `user` and `session` are functions, because finding out may cost (an app's own look-up, a hash); they answer
-    None or an empty text where it is not known.
+    `ip`, `user` and `session` are functions, because finding out may cost (an app's own look-up, a hash);
+    they answer None or an empty text where it is not known.
     """
 
     __slots__ = ("_ask_ip", "_ask_session", "_ask_user", "_ip", "_session", "_user")
@@ -99,7 +99,9 @@ class View:
         return found
 
     def body(self) -> list[str]:
-        """What is held of the request body, as UTF-8 with what is invalid replaced; nothing where there is no body."""
+        """What is held of the request body, as UTF-8 with what is invalid replaced; nothing where there is no
+        body.
+        """
         if self._body is None:
             content = self.exchange.request_body.content()
             self._body = [content.decode("utf-8", "replace")] if content else []

@@ -1,7 +1,8 @@
 """A table of sliding windows in one fixed piece of memory that processes can share.
 
-Each slot holds one client's window for one limit, as `rate_limits.Window` does with objects: the same counts. Slots are found by a 64-bit key
-in sets of WAYS; in a full set the slot that soonest has nothing left to tell makes room.
+Each slot holds one client's window for one limit, as `rate_limits.Window` does with objects: the same counts.
+Slots are found by a 64-bit key in sets of WAYS; in a full set the slot that soonest has nothing left to tell
+makes room.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ def table_size(slots: int) -> int:
 
 
 class Windows:
-    """Sliding windows in `memory` (zeroed at first, `table_size(slots)` bytes). Not locked: the owner does that."""
+    """Sliding windows in `memory` (zeroed at first, `table_size(slots)` bytes). Not locked: the owner does
+    that.
+    """
 
     __slots__ = ("_data", "_expires", "_keys", "_sets")
 
@@ -82,7 +85,8 @@ class Windows:
         return duration
 
     def _slide(self, base: int, interval: float, now: float) -> float:
-        """Drop the cells that left the window, and all where they cannot be true (clock set back, a torn write).
+        """Drop the cells that left the window, and all where they cannot be true (clock set back, a torn
+        write).
 
         Answers the time of the oldest cell that is left, or `now`.
         """
