@@ -79,7 +79,7 @@ def _any_value(read: Read, test: Test) -> Matcher:
 
 
 def _path(operator: str, value: str) -> Matcher:
-    """The path is compared as if neither side had a trailing slash, but `/admin/` begins no `/administrator`."""
+    """Compare paths as if neither had a trailing slash, but `/admin/` begins no `/administrator`."""
     if operator.endswith(("eq", "endswith")):
         test = _test(operator, value.rstrip("/"))
         return lambda view: test(view.path())

@@ -57,7 +57,7 @@ def parse_friendly(item: Mapping[str, Any], place: int) -> tuple[Rule | None, li
         kind,
         tuple(groups),
         tag,
-        by or (),
+        by or () if kind == rules.RATE_LIMIT else (),
         limit,
         ends,
         name,

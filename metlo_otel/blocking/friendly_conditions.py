@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from metlo_otel.blocking.addresses import parse_network
-from metlo_otel.blocking.checks import RuleError, one_of, shown
+from metlo_otel.blocking.checks import RuleError, one_of, shown, text
 from metlo_otel.blocking.rules import ALL, KEYED_FIELDS, ONE, Condition, Group, text_value
 
 P = ParamSpec("P")

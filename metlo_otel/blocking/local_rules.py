@@ -128,7 +128,7 @@ def _read(located: Located, file: str) -> tuple[tuple[Rule, ...], list[Problem]]
         for mistake in mistakes:
             at = located.line((*base, place, *path_of(mistake.field)))
             problems.append(Problem(where, at, mistake.field, mistake.message))
-    return tuple(found.values()), problems
+    return tuple(found.values()), sorted(problems, key=lambda problem: problem.line)
 
 
 def _items(value: Any) -> tuple[Any, Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,16 +65,27 @@ def load_yaml(text: str) -> Located:
         import yaml
     except ImportError as problem:
         raise ImportError(f"YAML rules need the extra: pip install metlo-otel[rules] ({problem})") from None
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        _check_depth(yaml.parse(text, Loader=loader))
+        node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         reason = getattr(problem, "problem", None) or str(problem).splitlines()[0]
         raise DocumentError(mark.line + 1 if mark else 1, f"is not YAML: {reason}") from None
-    except RecursionError:
-        raise DocumentError(1, "is nested too deep") from None
     reader = _YamlReader(yaml.SafeLoader(""))
     return Located(reader.read(node, ()) if node is not None else None, reader.lines)
+
+
+def _check_depth(events: Iterable[Any]) -> None:
+    """Nesting is counted before anything recurses: the C reader has no guard of its own."""
+    depth = 0
+    for event in events:
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent")
+        depth -= kind.endswith("EndEvent")
+        if depth > _DEEPEST:
+            raise DocumentError(event.start_mark.line + 1, "is nested too deep")
 
 
 class _JsonReader:

@@ -114,7 +114,7 @@ class Circuit:
         self._pause = 0.0
 
     def closed(self) -> bool:
-        """Whether to ask now. Where the pause is over, only the first who asks gets a yes until it is known."""
+        """Whether to ask now; once the pause is over only the first who asks may, until it is known."""
         if not self._pause:
             return True
         with self._lock:
