@@ -12,7 +12,7 @@ from typing import Any
 Path = tuple["str | int", ...]
 
 _DEEPEST = 50
-_MOST_PARTS = 2_000_000  # an alias that repeats an alias makes a small file huge
+_MOST_PARTS = 500_000  # an alias that repeats an alias makes a small file huge
 _SPACE = re.compile(r"[ \t\r\n]*")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
