@@ -111,9 +111,12 @@ class Policy:
         """
         if not self._responses or exchange.verdict.blocked:
             return
-        for entry in self._responses.matching(View(exchange, client), now):
+        found = self._responses.matching(View(exchange, client), now)
+        if self._store is None or not found or self._is_allowed(client):
+            return
+        for entry in found:
             key = _identity(entry.rule, client)
-            if key is not None and entry.limit and self._store and not self._is_allowed(client):
+            if key is not None and entry.limit is not None:
                 self._store.hit(entry.limit, key, now)
 
     def _judge(self, found: list[Entry], client: Client, now: float) -> Verdict:

@@ -37,17 +37,25 @@ def conditions(draw: st.DrawFn) -> dict[str, Any]:
     operator = draw(st.sampled_from(TEXT_OPERATORS))
     if field == "ip_address":
         equal = operator.endswith("_eq") or operator == "eq"
-        return condition(field, operator, draw(IPS | RANGES) if equal else draw(st.sampled_from(["10.", "2001", "1"])))
+        return condition(
+            field, operator, draw(IPS | RANGES) if equal else draw(st.sampled_from(["10.", "2001", "1"]))
+        )
     return condition(field, operator, draw(VALUES[field]), draw(KEYS))
 
 
 GROUPS = st.lists(
-    st.fixed_dictionaries({"rule": st.sampled_from(["all", "one"]), "conditions": st.lists(conditions(), max_size=3)}),
+    st.fixed_dictionaries(
+        {"rule": st.sampled_from(["all", "one"]), "conditions": st.lists(conditions(), max_size=3)}
+    ),
     max_size=2,
 )
-ACTIONS = st.fixed_dictionaries({"blockEndTime": st.none() | st.sampled_from([NOW * 1000 - 1, NOW * 1000 + 1])})
+ACTIONS = st.fixed_dictionaries(
+    {"blockEndTime": st.none() | st.sampled_from([NOW * 1000 - 1, NOW * 1000 + 1])}
+)
 RULES = st.lists(
-    st.fixed_dictionaries({"ruleType": st.sampled_from(["block", "tag"]), "conditionGroups": GROUPS, "action": ACTIONS}),
+    st.fixed_dictionaries(
+        {"ruleType": st.sampled_from(["block", "tag"]), "conditionGroups": GROUPS, "action": ACTIONS}
+    ),
     max_size=14,
 )
 
@@ -66,7 +74,9 @@ def exchanges(draw: st.DrawFn) -> Exchange:
 def test_as_the_naive_evaluator(
     items: list[dict[str, Any]], made: Exchange, ip: str | None, user: str | None, session: str | None
 ) -> None:
-    """The first block rule that matches decides, all matching tags are put, bodies are asked for when they count."""
+    """The first block rule that matches decides, all matching tags are put, bodies are asked for when they
+    count.
+    """
     rules = parsed(*({**item, "uuid": f"{n}", "tagName": f"t{n % 3}"} for n, item in enumerate(items)))
     who = client(ip, user, session)
     verdict = Policy(rules).decide(made, who, NOW)

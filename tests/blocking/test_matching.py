@@ -40,7 +40,9 @@ def test_operators(kind: str, field: str, operator: str) -> None:
     key = {"request_header": "X-A", "request_parameter": "p"}.get(field)
     for value, held in ((yes, True), (no, False)):
         assert blocks(wire(every(condition(field, operator, value, key))), made, user=text) is held
-        assert blocks(wire(every(condition(field, "nt_" + operator, value, key))), made, user=text) is not held
+        assert (
+            blocks(wire(every(condition(field, "nt_" + operator, value, key))), made, user=text) is not held
+        )
 
 
 @pytest.mark.parametrize("operator", HOLDS)
@@ -109,7 +111,12 @@ def test_parameters_are_decoded(kind: str) -> None:
 def test_any_value_of_a_repeated_parameter(kind: str) -> None:
     """Any value of a repeated parameter may match, also a negated condition."""
     made = exchange("GET", "/?a=1&a=2", kind=kind)
-    for operator, value, held in (("eq", "1", True), ("eq", "2", True), ("eq", "3", False), ("nt_eq", "1", True)):
+    for operator, value, held in (
+        ("eq", "1", True),
+        ("eq", "2", True),
+        ("eq", "3", False),
+        ("nt_eq", "1", True),
+    ):
         assert blocks(wire(every(condition("request_parameter", operator, value, "a"))), made) is held
 
 

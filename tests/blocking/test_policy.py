@@ -1,4 +1,6 @@
-"""What a policy answers: rules in their order, tags, modes, allow list, blocked users, and what it needs to know."""
+"""What a policy answers: rules in their order, tags, modes, allow list, blocked users, and what it needs to
+know.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def unknown() -> str:
 
 
 def test_nothing_matches() -> None:
-    """Without rules, or where none matches, the verdict is the shared PASS and nobody is asked who the client is."""
+    """Without rules, or where none matches, the verdict is the shared PASS and nobody is asked who the client
+    is.
+    """
     lazy = Client(unknown, unknown, unknown)
     assert Policy().decide(exchange(), lazy, NOW) is PASS
     rules = parsed(wire(every(condition("path", "eq", "/x"))))
@@ -164,7 +168,9 @@ def test_what_a_policy_needs() -> None:
 
 
 def test_needs_body_asks_only_where_the_rest_of_a_rule_matches() -> None:
-    """A body is read ahead only for requests that a rule with a body condition could match, until the rule ends."""
+    """A body is read ahead only for requests that a rule with a body condition could match, until the rule
+    ends.
+    """
     post, evil = condition("method", "eq", "POST"), condition("request_body", "contains", "evil")
     policy = Policy(parsed(wire(every(post, evil), ends=NOW * 1000 + 1)))
     assert policy.looks_at_bodies
@@ -194,7 +200,9 @@ def test_a_policy_asks_for_each_fact_once() -> None:
     who = Client(lambda: fact("192.0.2.1"), lambda: fact("user"), lambda: fact("session"))
     fields = ("ip_address", "user", "unique_session_key")
     rules = [
-        wire(every(condition(field, "eq", f"10.0.0.{n}")), uuid=f"{field}{n}") for field in fields for n in range(9)
+        wire(every(condition(field, "eq", f"10.0.0.{n}")), uuid=f"{field}{n}")
+        for field in fields
+        for n in range(9)
     ]
     assert not Policy(parsed(*rules)).decide(exchange(), who, NOW).blocked
     assert sorted(asked) == ["192.0.2.1", "session", "user"]

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import LocalStore
 from metlo_otel.blocking.rules import merge_rules, parse_rules
-from tests.blocking.exchanges import NOW, client, condition, every, exchange, parsed, wire, wire_limit, wire_tag
+from tests.blocking.exchanges import (
+    NOW,
+    client,
+    condition,
+    every,
+    exchange,
+    parsed,
+    wire,
+    wire_limit,
+    wire_tag,
+)
 
 GOOD = wire(every(condition("path", "eq", "/closed")), uuid="good")
 
@@ -44,23 +54,44 @@ CASES: list[tuple[Any, str]] = [
     (broken(conditionGroups=None), "conditionGroups is a list (an empty one matches every request)"),
     (broken(conditionGroups={}), "conditionGroups is a list"),
     (broken(conditionGroups=[1]), "conditionGroups[0] is an object, not int"),
-    (broken(conditionGroups=[{"rule": "any", "conditions": []}]), "conditionGroups[0].rule is one of all, one"),
+    (
+        broken(conditionGroups=[{"rule": "any", "conditions": []}]),
+        "conditionGroups[0].rule is one of all, one",
+    ),
     (broken(conditionGroups=[{"rule": "all"}]), "conditionGroups[0].conditions is a list, not nothing"),
     (broken(conditionGroups=[every(3)]), "conditionGroups[0].conditions[0] is an object, not int"),  # type: ignore[arg-type]  # wrong on purpose
     (broken(conditionGroups=[every(condition("pth", "eq", "/x"))]), "did you mean 'path'?"),
-    (broken(conditionGroups=[every(condition("path", "equals", "/x"))]), "conditions[0].operator is one of eq"),
+    (
+        broken(conditionGroups=[every(condition("path", "equals", "/x"))]),
+        "conditions[0].operator is one of eq",
+    ),
     (broken(conditionGroups=[every(condition("path", "gt", "/x"))]), "conditions[0].operator is one of eq"),
     (broken(conditionGroups=[every(condition("path", "eq", 7))]), "conditions[0].value is text, not 7"),
-    (broken(conditionGroups=[every(condition("path", "eq", None))]), "conditions[0].value is text, not nothing"),
+    (
+        broken(conditionGroups=[every(condition("path", "eq", None))]),
+        "conditions[0].value is text, not nothing",
+    ),
     (broken(conditionGroups=[every(condition("path", "eq", "x" * 1_000_000))]), "has 1000000 characters"),
     (broken(conditionGroups=[every(condition("request_header", "eq", "x"))]), "conditions[0].key is text"),
-    (broken(conditionGroups=[every(condition("request_parameter", "eq", "x", ""))]), "conditions[0].key is text"),
-    (broken(conditionGroups=[every(condition("ip_address", "eq", "10.0.0.0/99"))]), "a range like 10.0.0.0/8"),
+    (
+        broken(conditionGroups=[every(condition("request_parameter", "eq", "x", ""))]),
+        "conditions[0].key is text",
+    ),
+    (
+        broken(conditionGroups=[every(condition("ip_address", "eq", "10.0.0.0/99"))]),
+        "a range like 10.0.0.0/8",
+    ),
     (broken(conditionGroups=[every(condition("status_code", "eq", 401))]), "only rate limits ask for it"),
-    (wire_limit(3, every(condition("status_code", "contains", 4)), uuid="bad"), "is one of lt, gt, eq, nt_eq"),
+    (
+        wire_limit(3, every(condition("status_code", "contains", 4)), uuid="bad"),
+        "is one of lt, gt, eq, nt_eq",
+    ),
     (wire_limit(3, every(condition("status_code", "eq", "4xx")), uuid="bad"), "value is a whole number"),
     (wire_limit(3, every(condition("status_code", "eq", True)), uuid="bad"), "value is a whole number"),
-    (wire_limit(3, uuid="bad", by=["ip", "cookie"]), "identifiers[1] is one of ip, user, session, not 'cookie'"),
+    (
+        wire_limit(3, uuid="bad", by=["ip", "cookie"]),
+        "identifiers[1] is one of ip, user, session, not 'cookie'",
+    ),
     ({**wire_limit(3, uuid="bad"), "identifiers": "ip"}, "identifiers is a list of ip, user, session"),
     ({**wire_limit(3, uuid="bad"), "action": None}, "action.rateLimit is an object"),
     (with_limit(threshold=0), "threshold is a whole number of at least 1, not 0"),
@@ -96,7 +127,10 @@ def test_overlapping_uuids() -> None:
     rules = parse_rules([GOOD, {**GOOD, "conditionGroups": []}], messages.append)
     assert rules == parsed(GOOD)
     assert messages == ["wafConfig[1] (uuid 'good'): the rule is skipped: uuid is used by an earlier rule"]
-    assert merge_rules(rules, parsed(GOOD, wire(uuid="new")), messages.append) == (*rules, *parsed(wire(uuid="new")))
+    assert merge_rules(rules, parsed(GOOD, wire(uuid="new")), messages.append) == (
+        *rules,
+        *parsed(wire(uuid="new")),
+    )
     assert messages[1] == "rule 'good': the rule is skipped: an earlier rule has this id"
 
 
@@ -118,7 +152,10 @@ def test_ten_thousand_rules() -> None:
     messages: list[str] = []
     items: list[Any] = []
     for number in range(5000):
-        items += [wire(every(condition("path", "eq", f"/p{number}")), uuid=str(number)), broken(ruleType=number)]
+        items += [
+            wire(every(condition("path", "eq", f"/p{number}")), uuid=str(number)),
+            broken(ruleType=number),
+        ]
     policy = Policy(parse_rules(items, messages.append))
     assert len(messages) == 5000
     assert policy.decide(exchange("GET", "/p4999"), client(), NOW).rule == "4999"
@@ -143,7 +180,9 @@ json_values = st.recursive(
 @st.composite
 def damaged_rules(draw: st.DrawFn) -> Any:
     """A right rule with one of its parts replaced by anything."""
-    rule = json.loads(json.dumps(wire_limit(3, every(condition("path", "eq", "/x"), condition("user", "eq", "b")))))
+    rule = json.loads(
+        json.dumps(wire_limit(3, every(condition("path", "eq", "/x"), condition("user", "eq", "b"))))
+    )
     place: Any = rule
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
