@@ -44,7 +44,7 @@ return 0
 
 
 class RedisStore:
-    """Counters in the Redis at `url` (needs the extra `redis`); every answer has BUDGET seconds.
+    """Counters in the Redis at `url` (needs the extra `redis`); each answer has `budget` seconds.
 
     A failure opens the circuit: requests pass uncounted and unasked for a second, then for twice as long up
     to half a minute, until Redis answers. `warn` is told once when that begins and once when it ends. Raises
@@ -56,6 +56,7 @@ class RedisStore:
         url: str,
         warn: Callable[[str], None],
         prefix: str = "metlo",
+        budget: float = BUDGET,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         try:
@@ -67,7 +68,7 @@ class RedisStore:
                 f"rate limits in Redis need the extra: pip install metlo-otel[redis] ({problem})"
             ) from None
         self._client: Redis = redis.Redis.from_url(
-            url, socket_timeout=BUDGET, socket_connect_timeout=BUDGET, retry=Retry(NoBackoff(), 0)
+            url, socket_timeout=budget, socket_connect_timeout=budget, retry=Retry(NoBackoff(), 0)
         )
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._script = self._client.register_script(_SCRIPT)
