@@ -66,7 +66,7 @@ class Re2Matcher:
         self._lines = _re2_set(re2, [to_re2(node, lines=True) for node in patterns])
 
     def match(self, value: str) -> list[int]:
-        return sorted(self._exact(_encodable(value)))
+        return sorted(self._exact(_encodable(value)) or ())
 
     def match_all(self, values: Sequence[str]) -> Hits:
         return self._halves([_encodable(value) for value in values], 0) if values else []
@@ -81,7 +81,7 @@ class Re2Matcher:
         return self._halves(values[:middle], first) + self._halves(values[middle:], first + middle)
 
 
-def _re2_set(re2: Any, patterns: Sequence[str]) -> Callable[[str], list[int]]:
+def _re2_set(re2: Any, patterns: Sequence[str]) -> Callable[[str], list[int] | None]:
     options = re2.Options()
     options.max_mem = _MEMORY
     options.log_errors = False
@@ -89,7 +89,7 @@ def _re2_set(re2: Any, patterns: Sequence[str]) -> Callable[[str], list[int]]:
     for pattern in patterns:
         found.Add(pattern)
     found.Compile()
-    match: Callable[[str], list[int]] = found.Match
+    match: Callable[[str], list[int] | None] = found.Match  # None where nothing occurs
     return match
 
 
