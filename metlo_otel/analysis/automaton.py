@@ -22,7 +22,9 @@ class _State(dict[str, "_State"]):
 
     __slots__ = ("automaton", "before", "ending", "found", "steps")
 
-    def __init__(self, automaton: Automaton, steps: frozenset[int], before: int, found: frozenset[int]) -> None:
+    def __init__(
+        self, automaton: Automaton, steps: frozenset[int], before: int, found: frozenset[int]
+    ) -> None:
         self.automaton = automaton
         self.steps = steps
         self.before = before
@@ -43,7 +45,9 @@ class Automaton:
         self._next: list[tuple[int, ...]] = []
         self._match: list[int | None] = []
         self._owner: list[int] = []
-        self._starts = [self._compile(node, self._step(owner, match=owner), owner) for owner, node in enumerate(patterns)]
+        self._starts = [
+            self._compile(node, self._step(owner, match=owner), owner) for owner, node in enumerate(patterns)
+        ]
         self._openings: dict[tuple[int, int], Closure] = {}
         self._openers: dict[tuple[int, str], tuple[frozenset[int], frozenset[int]]] = {}
         self._states: dict[tuple[frozenset[int], int, frozenset[int]], _State] = {}
@@ -143,7 +147,9 @@ class Automaton:
         return known
 
     def _stepped(self, waiting: Sequence[int], code: int) -> frozenset[int]:
-        code = 0x3F if 0xD800 <= code <= 0xDFFF else code  # half a pair is no character: read as a question mark
+        code = (
+            0x3F if 0xD800 <= code <= 0xDFFF else code
+        )  # half a pair is no character: read as a question mark
         found = []
         for step in waiting:
             mask, bounds, following = self._chars[step] or (0, (), 0)

@@ -28,7 +28,9 @@ MAX_WHOLE_JSON = 65_536
 _MAX_NAME = 256
 _MAX_KEY = 1024
 _TYPES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
-_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
+_LINES = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
+)
 
 
 @dataclass(frozen=True, slots=True)

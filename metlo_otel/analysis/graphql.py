@@ -42,7 +42,9 @@ class GraphQL:
         """
         section, calls, rest = _calls(record, fields)
         if not calls:
-            return GraphQLFields(replace(fields, request=replace(fields.request, fields=_untyped(fields.request.fields))))
+            return GraphQLFields(
+                replace(fields, request=replace(fields.request, fields=_untyped(fields.request.fields)))
+            )
         asked: list[Field] = list(rest)
         paths: list[str] = []
         chosen: list[Operation | None] = []
@@ -53,7 +55,9 @@ class GraphQL:
             chosen.append(operations[0] if operations else None)
         answered = _answered(fields.response.document, chosen) or fields.response.fields
         response = replace(fields.response, fields=tuple(answered))
-        return GraphQLFields(_with_request(fields, section, asked[: 2 * MAX_NODES], response), tuple(dict.fromkeys(paths)))
+        return GraphQLFields(
+            _with_request(fields, section, asked[: 2 * MAX_NODES], response), tuple(dict.fromkeys(paths))
+        )
 
     def _operations(self, call: dict[str, Any]) -> list[Operation]:
         """The call's operations, the one that operationName chooses first."""
@@ -68,7 +72,10 @@ class GraphQL:
         persisted = extensions.get("persistedQuery") if isinstance(extensions, dict) else None
         digest = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
         if isinstance(text, str) and text:
-            if isinstance(digest, str) and hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() == digest.lower():
+            if (
+                isinstance(digest, str)
+                and hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() == digest.lower()
+            ):
                 _keep(self._persisted, digest.lower(), text)
             return text
         return self._persisted.get(digest.lower(), "") if isinstance(digest, str) else ""
@@ -100,7 +107,10 @@ def _calls(record: Record, fields: Fields) -> tuple[str, list[dict[str, Any]], l
     if isinstance(body.document, list):
         return "reqBody", [call for call in body.document[:MAX_ITEMS] if isinstance(call, dict)], []
     if "query" in given or "extensions" in given:
-        call = {name: given[name] if name in ("query", "operationName") else _json(given[name]) for name in _OWN & given.keys()}
+        call = {
+            name: given[name] if name in ("query", "operationName") else _json(given[name])
+            for name in _OWN & given.keys()
+        }
         return "reqQuery", [call], [each for each in fields.query if each[0][9:] not in _OWN]
     return "reqBody", [], []
 
@@ -133,7 +143,11 @@ def _asked(section: str, call: dict[str, Any], operations: list[Operation]) -> l
             if filled is not _MISSING:
                 found += walk(f"{section}.{operation.kind}.{path}", filled)
     unused = {name: value for name, value in given.items() if name not in used}
-    told = {"operationName": call.get("operationName"), "extensions": call.get("extensions"), "variables": unused}
+    told = {
+        "operationName": call.get("operationName"),
+        "extensions": call.get("extensions"),
+        "variables": unused,
+    }
     return found + list(_untyped(walk(section, {name: value for name, value in told.items() if value})))
 
 

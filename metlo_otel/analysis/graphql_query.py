@@ -99,7 +99,9 @@ class _Reader:
         if not path and name not in self.operation_.fields:
             self.operation_.fields.append(name)
         for argument in node.arguments or ():
-            self.operation_.arguments.append((f"{below}.__args.{argument.name.value}", _value(argument.value, 0)))
+            self.operation_.arguments.append(
+                (f"{below}.__args.{argument.name.value}", _value(argument.value, 0))
+            )
         answer = answers.setdefault(node.alias.value if node.alias else name, Answer(name))
         self._select(node.selection_set, below, answer.below, inside)
 

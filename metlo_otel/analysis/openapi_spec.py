@@ -99,7 +99,9 @@ def _copied(value: Any, room: list[int], depth: int) -> Any:
     """A copy in JSON's types with text keys. YAML aliases are written out, so their number is bounded here."""
     room[0] -= 1
     if room[0] < 0 or depth > _MAX_DEPTH:
-        raise SpecError(f"more than {_MAX_NODES} nodes once aliases are written out, or deeper than {_MAX_DEPTH}")
+        raise SpecError(
+            f"more than {_MAX_NODES} nodes once aliases are written out, or deeper than {_MAX_DEPTH}"
+        )
     if isinstance(value, Mapping):
         return {_key(name): _copied(item, room, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -146,7 +148,11 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _prefixes(document: Mapping[str, Any]) -> tuple[str, ...]:
     servers = document.get("servers")
-    urls = [server.get("url") for server in servers if isinstance(server, Mapping)] if isinstance(servers, list) else []
+    urls = (
+        [server.get("url") for server in servers if isinstance(server, Mapping)]
+        if isinstance(servers, list)
+        else []
+    )
     found = {_base_path(url) for url in urls if isinstance(url, str)}
     return tuple(sorted(found | {""}, key=len, reverse=True))
 

@@ -79,7 +79,9 @@ def parse_pattern(pattern: str) -> Node:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # "possible nested set" and its kin: other engines read those otherwise
+            warnings.simplefilter(
+                "error"
+            )  # "possible nested set" and its kin: other engines read those otherwise
             parsed = _reader.parse(pattern)
     except (re.error, OverflowError, RecursionError, Warning) as problem:
         raise PatternError(f"not a regular expression: {problem}") from problem
