@@ -136,9 +136,7 @@ class Analyser:
             return fields, ()
         return read.fields, read.paths
 
-    def _validated(
-        self, record: Record, fields: Fields, endpoint: Endpoint | None
-    ) -> Mapping[str, list[str]]:
+    def _validated(self, record: Record, fields: Fields, endpoint: Endpoint | None) -> Mapping[str, list[str]]:
         if self._validator is None or endpoint is None or endpoint.spec is None:
             return {}
         try:

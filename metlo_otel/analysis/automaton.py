@@ -1,7 +1,7 @@
 """Many patterns over one text in one pass: an automaton built while it runs, so that time is linear in the text.
 
-The construction is Thompson's (Regular Expression Search Algorithm, 1968) with states made on demand and kept in a bounded
-cache, as in Aho, Sethi and Ullman, section 3.7. There is no backtracking: no pattern can make it slow.
+The construction is Thompson's (Regular Expression Search Algorithm, 1968) with states made on demand and kept in a
+bounded cache, as in Aho, Sethi and Ullman, section 3.7. There is no backtracking: no pattern can make it slow.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ class _State(dict[str, "_State"]):
 
     __slots__ = ("automaton", "before", "ending", "found", "steps")
 
-    def __init__(
-        self, automaton: Automaton, steps: frozenset[int], before: int, found: frozenset[int]
-    ) -> None:
+    def __init__(self, automaton: Automaton, steps: frozenset[int], before: int, found: frozenset[int]) -> None:
         self.automaton = automaton
         self.steps = steps
         self.before = before
@@ -147,9 +145,7 @@ class Automaton:
         return known
 
     def _stepped(self, waiting: Sequence[int], code: int) -> frozenset[int]:
-        code = (
-            0x3F if 0xD800 <= code <= 0xDFFF else code
-        )  # half a pair is no character: read as a question mark
+        code = 0x3F if 0xD800 <= code <= 0xDFFF else code  # half a pair is no character: read as a question mark
         found = []
         for step in waiting:
             mask, bounds, following = self._chars[step] or (0, (), 0)
@@ -199,4 +195,4 @@ def _holds(edge: str, before: int, after: int) -> bool:
         return before in (_START, _LINE)
     if edge == "line_end":
         return after in (_END, _LINE)
-    return ((before == _WORD) != (after == _WORD)) == (edge == "boundary")
+    return (before == _WORD) != (after == _WORD)

@@ -14,9 +14,7 @@ MAX_UNPACKED = 262_144
 
 _CHARSET = re.compile(r'charset\s*=\s*"?([\w.:-]{1,40})', re.IGNORECASE)
 # Codecs that are no charset of the web, some of them slow on hostile input.
-_REFUSED = frozenset(
-    {"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7", "mbcs", "oem"}
-)
+_REFUSED = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7", "mbcs", "oem"})
 _TEXTUAL = re.compile(
     r"text/|application/(?:json|xml|x-www-form-urlencoded|yaml|x-yaml|graphql|javascript)|.*\+(?:json|xml|yaml)$"
 )
@@ -26,9 +24,7 @@ _CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b")
 def unpack(message: Message) -> tuple[bytes, bool]:
     """The body without gzip and deflate, and whether its end is missing. A coding we do not read gives no bytes."""
     data, cut = message.body, message.truncated
-    codings = [
-        part.strip().lower() for value in message.header("content-encoding") for part in value.split(",")
-    ]
+    codings = [part.strip().lower() for value in message.header("content-encoding") for part in value.split(",")]
     for coding in reversed([coding for coding in codings if coding not in ("", "identity")][:3]):
         if coding not in ("gzip", "x-gzip", "deflate"):
             return b"", True
@@ -49,7 +45,7 @@ def _inflate(data: bytes) -> tuple[bytes, bool]:
 
 
 def decode(data: bytes, content_type: str, media_type: str, cut: bool) -> str | None:
-    """The body's text: by its charset parameter, else UTF-8, else Latin-1 for textual types; None where it is binary."""
+    """The body's text: by its charset parameter, else UTF-8, else Latin-1 for textual types; None: it is binary."""
     textual = not media_type or _TEXTUAL.match(media_type) is not None
     encoding = charset(content_type) or _unicode_encoding(data)
     if encoding == "utf-8" and not textual and b"\0" in data:
@@ -75,11 +71,7 @@ def charset(content_type: str) -> str | None:
 
 def _unicode_encoding(data: bytes) -> str:
     """UTF-8 unless zero bytes among the first four tell of UTF-16 or UTF-32 (RFC 4627, section 3)."""
-    return (
-        json.detect_encoding(data)
-        if b"\0" in data[:4] and len(data) >= 4 and data[:4].count(0) != 4
-        else "utf-8"
-    )
+    return json.detect_encoding(data) if b"\0" in data[:4] and len(data) >= 4 and data[:4].count(0) != 4 else "utf-8"
 
 
 def _looks_binary(data: bytes) -> bool:

@@ -30,27 +30,21 @@ def _named(*names: str) -> str:
     return f"(?i){_KEY_START}(?:{'|'.join(names)}){_KEY_END}"
 
 
-_EMAIL = _alone(
-    rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_HOST}|\[(?:{_OCTET}(?:\.{_OCTET}){{3}}|ipv6:[0-9a-f:]+)\])"
-)
+_EMAIL = _alone(rf"(?:{_ATOM}(?:\.{_ATOM})*|{_QUOTED})@(?:{_HOST}|\[(?:{_OCTET}(?:\.{_OCTET}){{3}}|ipv6:[0-9a-f:]+)\])")
 _IP4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _IP6 = rf"(?:{_HEX}:){{7}}{_HEX}|(?:{_HEX}:){{1,7}}:|::(?:{_HEX}:){{0,6}}{_HEX}|(?:{_HEX}:){{1,6}}(?::{_HEX}){{1,6}}"
+_CARD = (
+    r"[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}|4\d{12}|(?:2131|1800|35\d{3})\d{11}"
+    r"|3[47]\d{2}[ -]?\d{6}[ -]?\d{5}|3[068]\d{2}[ -]?\d{6}[ -]?\d{4}"
+)
 _DEGREES_LAT = r"[-+]?(?:90(?:\.0+)?|[1-8]?\d(?:\.\d+)?)"
 _DEGREES_LON = r"[-+]?(?:180(?:\.0+)?|(?:1[0-7]\d|[1-9]?\d)(?:\.\d+)?)"
 
 BUILTIN_CLASSES: tuple[DataClass, ...] = (
     DataClass("Address", "medium", None, "(?i)address|street|postal_?code|zip_?code"),
     DataClass("Email", "medium", f"(?i){_EMAIL}"),
-    DataClass(
-        "Credit Card Number",
-        "high",
-        _alone(
-            r"[2-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7}|3[47]\d{2}[ -]?\d{6}[ -]?\d{5}|(?:2131|1800|35\d{3})\d{11}|4\d{12}|3[068]\d{2}[ -]?\d{6}[ -]?\d{4}"
-        ),
-    ),
-    DataClass(
-        "Social Security Number", "high", _alone(r"\d{3}(?:-\d{2}-| \d{2} |-?\d{2}[- ]?| ?\d{2}[- ]?)\d{4}")
-    ),
+    DataClass("Credit Card Number", "high", _alone(_CARD)),
+    DataClass("Social Security Number", "high", _alone(r"\d{3}(?:-\d{2}-| \d{2} |-?\d{2}[- ]?| ?\d{2}[- ]?)\d{4}")),
     DataClass(
         "Phone Number",
         "medium",
@@ -86,13 +80,9 @@ BUILTIN_CLASSES: tuple[DataClass, ...] = (
         r"[A-Z0-9<]{9}\d[A-Z<]{3}\d{7}[MFX<]\d{7}[A-Z0-9<]{14}[0-9<]\d|[ACI][A-Z<]{4}[A-Z0-9<]{9}\d[A-Z0-9<]{15}\s\d{7}[MFX<]\d{7}",
     ),
     DataClass("Passport Number", "high", None, _named("passport(?:_?(?:n(?:o|um|umber)|id))?")),
-    DataClass(
-        "JSON Web Token", "high", _token(r"eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*")
-    ),
+    DataClass("JSON Web Token", "high", _token(r"eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*")),
     DataClass("Private Key", "high", r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"),
-    DataClass(
-        "AWS Key", "high", _token(r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}"), _named("aws_?secret_?access_?key")
-    ),
+    DataClass("AWS Key", "high", _token(r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}"), _named("aws_?secret_?access_?key")),
     DataClass(
         "GitHub Token",
         "high",

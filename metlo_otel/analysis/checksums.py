@@ -10,9 +10,7 @@ _CPF = re.compile(r"(?<![0-9])[0-9]{3}[-. ]?[0-9]{3}[-. ]?[0-9]{3}[-. ]?[0-9]{2}
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30}(?![A-Za-z0-9])")
 _VIN = re.compile(r"(?<![A-Za-z0-9])[A-HJ-NPR-Za-hj-npr-z0-9]{17}(?![A-Za-z0-9])")
 _MRZ = re.compile(r"[A-Z0-9<]{9}[0-9][A-Z<]{3}[0-9]{6}[0-9][MFX<][0-9]{6}[0-9][A-Z0-9<]{14}[0-9<][0-9]")
-_MRZ_CARD = re.compile(
-    r"[ACI][A-Z<][A-Z<]{3}([A-Z0-9<]{9}[0-9])[A-Z0-9<]{15}\s([0-9]{6}[0-9])[MFX<]([0-9]{6}[0-9])"
-)
+_MRZ_CARD = re.compile(r"[ACI][A-Z<][A-Z<]{3}([A-Z0-9<]{9}[0-9])[A-Z0-9<]{15}\s([0-9]{6}[0-9])[MFX<]([0-9]{6}[0-9])")
 _NOT_ALNUM = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -116,10 +114,7 @@ def _vin_value(char: str) -> int:
 
 def mrz_field(checked: str) -> bool:
     """A field and its check digit: weights 7, 3, 1, letters as 10 to 35, the filler as 0."""
-    total = sum(
-        (0 if char == "<" else int(char, 36)) * (7, 3, 1)[place % 3]
-        for place, char in enumerate(checked[:-1])
-    )
+    total = sum((0 if char == "<" else int(char, 36)) * (7, 3, 1)[place % 3] for place, char in enumerate(checked[:-1]))
     return str(total % 10) == checked[-1]
 
 

@@ -1,4 +1,4 @@
-"""Sensitive data in fields: found by a value's pattern, by its key's, and confirmed by check digits where there are any."""
+"""Sensitive data in fields: by a value's pattern or by its key's, confirmed by check digits where there are any."""
 
 from __future__ import annotations
 

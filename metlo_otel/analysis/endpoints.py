@@ -12,9 +12,7 @@ class Endpoints:
     """Finds an endpoint for a concrete path; literal segments win over parameters, from the left."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        self._by_shape: dict[tuple[str, str, int], list[tuple[tuple[str | None, ...], Endpoint]]] = (
-            defaultdict(list)
-        )
+        self._by_shape: dict[tuple[str, str, int], list[tuple[tuple[str | None, ...], Endpoint]]] = defaultdict(list)
         for endpoint in endpoints:
             segments = tuple(None if is_parameter(part) else part for part in path_segments(endpoint.path))
             self._by_shape[endpoint.host, endpoint.method, len(segments)].append((segments, endpoint))

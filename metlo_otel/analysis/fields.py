@@ -1,4 +1,4 @@
-"""The fields of a request and its response: a key per value as Metlo's contract writes it, the value, and its data type."""
+"""The fields of a request and its response: a key as Metlo's contract writes it, the value, and its data type."""
 
 from __future__ import annotations
 
@@ -28,14 +28,15 @@ MAX_WHOLE_JSON = 65_536
 _MAX_NAME = 256
 _MAX_KEY = 1024
 _TYPES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
-_LINES = frozenset(
-    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"}
-)
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body's fields; `document` is its JSON where `parsed`, `text` what was decoded (None: binary), `size` in bytes."""
+    """A body's fields; `document` is its JSON: whole where `parsed`, else what stood before a fault or cut.
+
+    `text` is what was decoded (None: binary, or never needed), `size` the whole body's in bytes, as it was sent.
+    """
 
     fields: tuple[Field, ...] = ()
     document: Any = None
@@ -81,7 +82,7 @@ def read_fields(record: Record) -> Fields:
 def data_types(fields: Fields, status: int) -> dict[str, list[str]]:
     """`{key: sorted types}`. For a status of 400 and above the request's side is left out, as Metlo expects."""
     found: dict[str, list[str]] = {}
-    for group in (*_reported(fields, status),):
+    for group in _reported(fields, status):
         for key, _, kind in group:
             if kind is not None:
                 types = found.setdefault(key, [kind])
@@ -211,7 +212,7 @@ def _unquote(text: str, encoding: str) -> str:
     return unquote_plus(text, encoding, "replace") if "%" in text or "+" in text else text
 
 
-def _multipart(section: str, data: bytes, message: Message, cut: bool) -> Body:
+def _multipart(section: str, data: bytes, message: Message, _cut: bool) -> Body:
     parts = read_parts(data, message.content_type)
     named = [(part.name, part.value if part.filename is None else part.filename) for part in parts]
     return Body(_pairs(section + ".", named), text=None)

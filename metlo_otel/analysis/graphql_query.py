@@ -1,4 +1,4 @@
-"""GraphQL query text (the October 2021 specification) as what analysis needs of it: fields, arguments, response keys."""
+"""GraphQL query text (specification of October 2021) as what analysis needs: fields, arguments, response keys."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Operation:
 
 
 def parse_query(text: str) -> list[Operation]:
-    """The operations of a document; empty where it cannot be read. Never raises but ImportError without graphql-core."""
+    """The operations of a document; empty where it cannot be read.
+
+    Raises ImportError where graphql-core is not installed.
+    """
     core = importlib.import_module("graphql")
     text = text[:MAX_TEXT]
     try:
@@ -99,9 +102,7 @@ class _Reader:
         if not path and name not in self.operation_.fields:
             self.operation_.fields.append(name)
         for argument in node.arguments or ():
-            self.operation_.arguments.append(
-                (f"{below}.__args.{argument.name.value}", _value(argument.value, 0))
-            )
+            self.operation_.arguments.append((f"{below}.__args.{argument.name.value}", _value(argument.value, 0)))
         answer = answers.setdefault(node.alias.value if node.alias else name, Answer(name))
         self._select(node.selection_set, below, answer.below, inside)
 
@@ -144,24 +145,24 @@ def _skim_tokens(tokens: Iterator[tuple[str, str]], operations: list[Operation])
     braces = parentheses = 0
     kind: str | None = "query"
     pending, before = "", ""
-    for token, value in tokens:
-        if braces == 1 and not parentheses and pending and token != "COLON" and kind:
+    for symbol, value in tokens:
+        if braces == 1 and not parentheses and pending and symbol != "COLON" and kind:
             _note(operations[-1], pending)
         pending = ""
-        if token == "BRACE_L":
+        if symbol == "BRACE_L":
             braces += 1
             if braces == 1 and kind:
                 operations.append(Operation(kind))
-        elif token == "BRACE_R":
+        elif symbol == "BRACE_R":
             braces -= 1
             kind = "query" if braces == 0 else kind
-        elif token in ("PAREN_L", "PAREN_R"):
-            parentheses += 1 if token == "PAREN_L" else -1
-        elif token == "NAME" and braces == 0 and not parentheses:
+        elif symbol in ("PAREN_L", "PAREN_R"):
+            parentheses += 1 if symbol == "PAREN_L" else -1
+        elif symbol == "NAME" and braces == 0 and not parentheses:
             kind = value if value in _KINDS else None if value == "fragment" else kind
-        elif token == "NAME" and before not in ("SPREAD", "AT"):
+        elif symbol == "NAME" and before not in ("SPREAD", "AT"):
             pending = value
-        before = token
+        before = symbol
 
 
 def _note(operation: Operation, name: str) -> None:

@@ -39,7 +39,7 @@ class Prefix:
 
 
 def parse_prefix(text: str) -> Prefix:
-    """Read as much of a JSON text as there is. Arrays keep their first 10 items; a repeated key keeps its last value."""
+    """Read as much of a JSON text as there is. Arrays keep 10 items; of a repeated key the last value counts."""
     return _Reader(text).read()
 
 

@@ -59,7 +59,7 @@ class AutomatonMatcher:
 
 
 class Re2Matcher:
-    """RE2's pattern sets. All values are first tried as one text, a line each, then in halves where something occurs."""
+    """RE2's pattern sets. Values are first tried as one text, a line each, then in halves where something occurs."""
 
     def __init__(self, patterns: Sequence[Node], re2: Any) -> None:
         self._exact = _re2_set(re2, [to_re2(node) for node in patterns])

@@ -1,4 +1,4 @@
-"""multipart/form-data bodies (RFC 7578), read as far as they go: fields with their text, files by name and size only."""
+"""multipart/form-data (RFC 7578), read as far as it goes: fields with their text, files by name and size only."""
 
 from __future__ import annotations
 

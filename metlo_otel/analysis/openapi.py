@@ -151,9 +151,7 @@ def _collect(problems: Iterable[Any], errors: ValidationErrors) -> None:
     for count, problem in enumerate(problems):
         if count >= MAX_ERRORS:
             return
-        key = ".".join(
-            ["resBody", *("[]" if isinstance(step, int) else step[:256] for step in problem.instance_path)]
-        )
+        key = ".".join(["resBody", *("[]" if isinstance(step, int) else step[:256] for step in problem.instance_path)])
         messages = errors.setdefault(key, [])
         message = _message(problem)
         if message not in messages:

@@ -26,7 +26,7 @@ class SpecError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`version` is 3.0 or 3.1, `paths` the path items by template, `prefixes` the servers' base paths, longest first."""
+    """`version` is 3.0 or 3.1, `paths` the path items by template, `prefixes` the servers' paths, longest first."""
 
     version: str
     document: Mapping[str, Any]
@@ -90,7 +90,7 @@ def _yaml(text: str) -> Any:
     except ImportError:
         raise SpecError("not JSON; for YAML install PyYAML") from None
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both loaders are safe
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
         raise SpecError(f"neither JSON nor YAML: {str(problem).splitlines()[0][:200]}") from problem
 
@@ -99,9 +99,7 @@ def _copied(value: Any, room: list[int], depth: int) -> Any:
     """A copy in JSON's types with text keys. YAML aliases are written out, so their number is bounded here."""
     room[0] -= 1
     if room[0] < 0 or depth > _MAX_DEPTH:
-        raise SpecError(
-            f"more than {_MAX_NODES} nodes once aliases are written out, or deeper than {_MAX_DEPTH}"
-        )
+        raise SpecError(f"more than {_MAX_NODES} nodes once aliases are written out, or deeper than {_MAX_DEPTH}")
     if isinstance(value, Mapping):
         return {_key(name): _copied(item, room, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple | set):
@@ -148,11 +146,7 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _prefixes(document: Mapping[str, Any]) -> tuple[str, ...]:
     servers = document.get("servers")
-    urls = (
-        [server.get("url") for server in servers if isinstance(server, Mapping)]
-        if isinstance(servers, list)
-        else []
-    )
+    urls = [server.get("url") for server in servers if isinstance(server, Mapping)] if isinstance(servers, list) else []
     found = {_base_path(url) for url in urls if isinstance(url, str)}
     return tuple(sorted(found | {""}, key=len, reverse=True))
 

@@ -41,7 +41,7 @@ class Chars:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A place between characters: text_start, text_end, line_start, line_end, boundary or inside."""
+    """A place between characters: text_start, text_end, line_start, line_end or boundary."""
 
     kind: str
 
@@ -79,9 +79,7 @@ def parse_pattern(pattern: str) -> Node:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error"
-            )  # "possible nested set" and its kin: other engines read those otherwise
+            warnings.simplefilter("error")  # "possible nested set" and its kin: other engines read those otherwise
             parsed = _reader.parse(pattern)
     except (re.error, OverflowError, RecursionError, Warning) as problem:
         raise PatternError(f"not a regular expression: {problem}") from problem
@@ -111,7 +109,6 @@ _RE2_EDGES = {
     "line_start": "(?m:^)",
     "line_end": "(?m:$)",
     "boundary": r"\b",
-    "inside": r"\B",
 }
 _RE2_LINES = {"text_start": "(?m:^)", "text_end": "(?m:$)"}
 
@@ -183,8 +180,9 @@ def _repeat(value: Any, flags: int, repeated: int, depth: int) -> Repeat:
 def _edge(name: str, flags: int) -> str:
     if name in ("AT_BEGINNING", "AT_END"):
         return ("line" if flags & re.MULTILINE else "text") + ("_start" if name == "AT_BEGINNING" else "_end")
-    kinds = {"AT_BEGINNING_STRING": "text_start", "AT_END_STRING": "text_end", "AT_BOUNDARY": "boundary"}
-    return kinds.get(name, "inside")
+    if name == "AT_NON_BOUNDARY":
+        raise PatternError("\\B, a place that is no word boundary, is not read alike by all engines")
+    return {"AT_BEGINNING_STRING": "text_start", "AT_END_STRING": "text_end", "AT_BOUNDARY": "boundary"}[name]
 
 
 def _any(_value: Any, flags: int) -> tuple[Range, ...]:

@@ -1,4 +1,4 @@
-"""End-to-end encryption of a captured trace: AES-256-GCM under a fresh key per trace, wrapped with the backend's RSA key."""
+"""End-to-end encryption of a captured trace: AES-256-GCM, a fresh key each, wrapped with the backend's RSA key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IV_BYTES = 12
 _MIN_RSA_BITS = 2048
 
 
-class EncryptionUnavailable(Exception):
+class EncryptionError(Exception):
     """Nothing can be encrypted, so nothing may leave but redacted; the message says what is missing or wrong."""
 
 
@@ -39,7 +39,7 @@ class Content:
 class Encryptor:
     """Encrypts traces for whoever holds the private key of `public_key_pem` (PEM, RSA of at least 2048 bits).
 
-    Raises EncryptionUnavailable for a key that cannot be used, or where the `crypto` extra is not installed.
+    Raises EncryptionError for a key that cannot be used, or where the `crypto` extra is not installed.
     """
 
     def __init__(self, public_key_pem: str) -> None:
@@ -100,7 +100,7 @@ def _wrapper(public_key_pem: str) -> Callable[[bytes], bytes]:
         padding = importlib.import_module(f"{_PRIMITIVES}.asymmetric.padding")
         hashes = importlib.import_module(f"{_PRIMITIVES}.hashes")
     except ImportError as problem:
-        raise EncryptionUnavailable(
+        raise EncryptionError(
             "the backend asks for encryption, which needs the crypto extra: pip install 'metlo-otel[crypto]'"
         ) from problem
     key = _public_key(public_key_pem)
@@ -120,7 +120,7 @@ def _public_key(public_key_pem: str) -> Any:
     try:
         key = serialization.load_pem_public_key(public_key_pem.encode("utf-8", "replace"))
     except (ValueError, unsupported) as problem:
-        raise EncryptionUnavailable("encryptionPublicKey is not a public key in PEM form") from problem
+        raise EncryptionError("encryptionPublicKey is not a public key in PEM form") from problem
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size < _MIN_RSA_BITS:
-        raise EncryptionUnavailable(f"encryptionPublicKey is not an RSA key of at least {_MIN_RSA_BITS} bits")
+        raise EncryptionError(f"encryptionPublicKey is not an RSA key of at least {_MIN_RSA_BITS} bits")
     return key

@@ -78,7 +78,9 @@ def from_exchange(request: Mapping[str, Any], answer: Mapping[str, Any], asgi: b
     headers = {"Accept-Encoding": "identity", **request["headers"]}
     if request["body"] is not None:
         headers["Content-Length"] = str(len(sent))
-    answered = {name: value for name, value in answer["headers"].items() if name not in ("Server", "Connection")}
+    answered = {
+        name: value for name, value in answer["headers"].items() if name.lower() not in ("server", "connection")
+    }
     case = str.lower if asgi else str
     forwarded = headers.get("X-Forwarded-For", "127.0.0.1").partition(",")[0].strip()
     return record(
