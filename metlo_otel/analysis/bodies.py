@@ -38,10 +38,20 @@ def _inflate(data: bytes) -> tuple[bytes, bool]:
     for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):  # gzip or zlib by its first bytes; then raw deflate
         stream = zlib.decompressobj(window)
         try:
-            return stream.decompress(data, MAX_UNPACKED), stream.eof
+            unpacked = stream.decompress(data, MAX_UNPACKED)
         except zlib.error:
             continue
+        if stream.eof or (unpacked and not _is_text(data)):  # a short text can look like the start of raw deflate
+            return unpacked, stream.eof
     return data, True
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def decode(data: bytes, content_type: str, media_type: str, cut: bool) -> str | None:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+_MAX_TEXT = 262_144
 _MAX_TOKENS = 20_000
 _MAX_OPEN = 500  # containers inside each other
 _MAX_ITEMS = 10  # of an array; the others are read over
@@ -40,7 +41,7 @@ class Prefix:
 
 def parse_prefix(text: str) -> Prefix:
     """Read as much of a JSON text as there is. Arrays keep 10 items; of a repeated key the last value counts."""
-    return _Reader(text).read()
+    return _Reader(text[:_MAX_TEXT]).read()
 
 
 class _Reader:

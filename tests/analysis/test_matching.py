@@ -75,7 +75,9 @@ SEEDS = ["bob@example.com", "4111 1111 1111 1111", "123-45-6789", "+1 415-555-26
 
 @needs_shared
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.one_of(LIKELY, st.tuples(LIKELY, st.sampled_from(SEEDS), LIKELY).map("".join)), min_size=1, max_size=6))
+@given(
+    st.lists(st.one_of(LIKELY, st.tuples(LIKELY, st.sampled_from(SEEDS), LIKELY).map("".join)), min_size=1, max_size=6)
+)
 def test_engines_agree_on_the_backends_list(texts: list[str]) -> None:
     """The backend's default patterns find the same with both engines in texts that come close to them."""
     fast, plain = backends()
@@ -88,7 +90,9 @@ def built_in() -> tuple[Matcher, Matcher]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.one_of(LIKELY, st.tuples(LIKELY, st.sampled_from(SEEDS), LIKELY).map("".join)), min_size=1, max_size=6))
+@given(
+    st.lists(st.one_of(LIKELY, st.tuples(LIKELY, st.sampled_from(SEEDS), LIKELY).map("".join)), min_size=1, max_size=6)
+)
 def test_engines_agree_on_the_builtin_list(texts: list[str]) -> None:
     """The built-in patterns find the same with both engines."""
     fast, plain = built_in()
