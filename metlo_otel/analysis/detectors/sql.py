@@ -216,8 +216,8 @@ class _Reading:
         self.left, self.need, self.connected, self.selecting = 0, True, False, False
         rest = self.text[position + 1 : position + 300].lstrip()
         if w.STATEMENT.match(rest):
-            self.score += 3
-        elif rest.startswith("select") or (rest.startswith("if") and "=" in rest):
+            return self._certain()
+        if rest.lstrip("(").startswith("select") or (rest.startswith("if") and "=" in rest):
             self.escaped, self.statement = True, False
         self.last = (t.SEMICOLON, text)
         return not rest or self.score > 0 or self.escaped
@@ -327,7 +327,7 @@ class _Reading:
         if self.need:
             return self._operand(t.WORD)
         if text == "into" and re.match(r"\s*(?:outfile|dumpfile)\b", self.text[position + 4 :]):
-            self.score += 3
+            return self._certain()
         if text == "from" and (self.stack or self.escaped) and not self.statement:
             self.score += 1
         self.need, self.left, self.alias = True, 0, False
@@ -356,20 +356,24 @@ class _Reading:
         return True
 
     def procedure(self, text: str, position: int) -> bool:
-        if re.match(r"\s*analyse\s*\(", self.text[position + 9 :]):
-            self.score += 3
-        return self.score > 0
+        if not re.match(r"\s*analyse\s*\(", self.text[position + 9 :]):
+            return self._operand(t.WORD)
+        return self._certain()
 
     def statement_word(self, text: str, position: int) -> bool:
         if self.last[0] == t.SEMICOLON:
             return True
         if not self.started and w.STATEMENT.match(self.text, position) and text in ("exec", "waitfor", "declare"):
-            self.score += 3
-        elif text == "waitfor" and re.match(r"\s+(?:delay|time)\s*['\"@\d]", self.text[position + 7 :]):
-            self.score += 3
-        elif self.need:
-            return self._operand(t.WORD)
-        return self.score > 0
+            return self._certain()
+        if text == "waitfor" and re.match(r"\s+(?:delay|time)\s*['\"@\d]", self.text[position + 7 :]):
+            return self._certain()
+        return self._operand(t.WORD)
+
+    def _certain(self) -> bool:
+        """Evidence that stands whatever follows."""
+        self.score += 3
+        self.escaped = self.need = True
+        return True
 
     def as_name(self, text: str, position: int) -> bool:
         return not self.need

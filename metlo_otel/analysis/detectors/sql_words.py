@@ -62,5 +62,5 @@ STATEMENT = re.compile(
     rf"|call\s+{_NAME}\s*\(|declare\s+@?\w+\s+\w|waitfor\s+(?:delay|time)\s*['\"@]|begin\s+{_NAME}\s*\("
     rf"|shutdown\b(?!\s+\w)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"
     rf"|(?:load\s+data|backup\s+database|restore\s+database|reconfigure|use\s+master)\b|set\s+@\w+\s*="
-    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|if\s*\(|merge\s+into\b|do\s+(?:sleep\s*\(|\$\$)"
+    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|if\s*\(|merge\s+into\b|begin\s+if\s*\(|do\s+(?:sleep\s*\(|\$\$)"
 )
