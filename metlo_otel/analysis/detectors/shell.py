@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from metlo_otel.analysis.detectors import shell_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
-MARKS = frozenset(";|&`$\n\r(/<>\\")
+MARKS = frozenset(";|&`$\n\r(/<")
 
 _SEPARATOR = re.compile(r"\|\|?|&&?|;|[\r\n]+|`|\$\(|[<>]\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")

@@ -14,7 +14,7 @@ from metlo_otel.analysis.detectors import sql_tokens as t
 from metlo_otel.analysis.detectors import sql_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
-MARKS = frozenset("'\"`();=<>#*|&!@%\\")
+MARKS = frozenset("'\"`();=<>#*")
 _WORDS = re.compile(r"\b(?:union|order\s+by|group\s+by|having|procedure|waitfor|select|like|rlike|sleep|or|and)\b")
 _UNION = re.compile(r"\bunion\b")
 

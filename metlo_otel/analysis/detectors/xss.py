@@ -9,7 +9,7 @@ from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.markup import Tag, compact, tags
 from metlo_otel.analysis.detectors.script import acts
 
-MARKS = frozenset("<>='\"(`{:")
+MARKS = frozenset("<=(`{>")
 
 _ACTIVE = frozenset({"script", "applet", "frameset", "frame", "layer", "ilayer", "bgsound", "xml", "isindex", "import"})
 _LOADS = {
