@@ -114,7 +114,8 @@ def _inspected(value: str) -> Iterator[Finding]:
         marks |= _ENCODING
     if marks or " " in value or ".." in value or "-" in value:
         for text in readings(value) if not marks.isdisjoint(_ENCODING) else (value,):
-            yield from _read(text, marks if text is value else _SPECIAL.intersection(text))
+            hidden = text is not value and "../" not in value and "..\\" not in value
+            yield from _read(text, marks if text is value else _SPECIAL.intersection(text), hidden)
     if len(value) >= 16 and _IDENTIFIER.fullmatch(value):
         hidden = base64_text(value)
         if hidden is not None:
@@ -122,11 +123,11 @@ def _inspected(value: str) -> Iterator[Finding]:
             yield from (finding for finding in found if finding.confidence == "high")
 
 
-def _read(text: str, marks: frozenset[str]) -> Iterator[Finding]:
+def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Finding]:
     """What all detectors that the text's characters may concern say of it."""
     lower = text.lower()
     if ("/" in marks or "\\" in marks or ".." in lower or ".xml" in lower) and _ODD_PATH.search(lower):
-        yield from paths.find(text, lower)
+        yield from paths.find(text, lower, hidden)
         yield from urls.find(text, lower)
     for own, detector in _BY_MARKS:
         if not own.isdisjoint(marks):

@@ -45,6 +45,7 @@ def decode(value: str) -> str:
         if "&" in value and _ENTITY.search(value):
             value = html.unescape(value)
         if "\\" in value:
+            value = value.replace("\\r\\n", "\r\n")
             value = _ESCAPE.sub(_escaped, value)
         if "+" in value:
             value = _UTF7.sub(lambda match: _UTF7_LETTERS[match[1].lower()], value)
@@ -96,4 +97,4 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _plain(value: str) -> str:
     """Full-width and other compatibility forms as the ASCII they are normalised to; accents stay as they are."""
-    return unicodedata.normalize("NFKC", value).replace("\u2215", "/").replace("\u2216", "\\")
+    return unicodedata.normalize("NFKC", value).replace("\u2215", "/").replace("\u2216", "\\").replace("\u560a\u560d", "\r\n")

@@ -15,7 +15,7 @@ _OPERATORS = (
 )
 _CERTAIN = frozenset("ne gt gte lt lte nin regex where function accumulator expr exists nor elemmatch".split())
 _IN_NAME = re.compile(rf"(?:^|[\[.])\$({_OPERATORS})(?=[\].\[]|$)")
-_IN_VALUE = re.compile(rf"[{{,\[]\s{{0,8}}[\"']?\$({_OPERATORS})[\"']?\s{{0,8}}[:\]]")
+_IN_VALUE = re.compile(rf"(?:^|[{{,\[])\s{{0,8}}[\"']?\$({_OPERATORS})[\"']?\s{{0,8}}[:\]]")
 _BRACKETS = re.compile(rf"\[\$({_OPERATORS})\]\s{{0,3}}=")
 _LOGIC = re.compile(
     r"['\"]\s{0,4}(?:\|\||&&)\s{0,4}(?:['\"]?\w{0,12}['\"]?\s{0,3}={2,3}\s{0,3}['\"]?\w{0,12}|this\.|true\b|1\b|!|\()"

@@ -40,10 +40,13 @@ _WRAPPER = re.compile(
 _DRIVE = re.compile(r"(?:[a-z]:/|/[a-z]:/|//[?.]/|file:)")
 
 
-def find(text: str, lower: str) -> Iterator[Finding]:
-    """Traversal, and with it COMMAND_EXECUTION where a system's own files are read, as Metlo counts it."""
+def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
+    """Traversal, and with it COMMAND_EXECUTION where a system's own files are read, as Metlo counts it.
+
+    `hidden` says that the text was decoded once more than the application would: then one step is one too many.
+    """
     plain = _plain(lower)
-    climbs = _climbs(plain)
+    climbs = _climbs(plain) or (1 if hidden and "../" in plain else 0)
     target = _target(plain, climbs)
     if climbs >= 2 or (climbs and target):
         yield high("DIRECTORY_TRAVERSAL", text)
@@ -86,6 +89,8 @@ def _climbs(plain: str) -> int:
 
 def _single(plain: str, parts: list[str]) -> int:
     first = next((part for part in parts if part not in ("", ".")), "")
+    if all(_CLIMB.fullmatch(part) for part in parts if part):
+        return 1
     if plain[0] == "/" and _CLIMB.fullmatch(first):
         return 1
     return 1 if any(odd in plain for odd in ("..;", "....//", "..//", "\x00")) else 0

@@ -6,10 +6,10 @@ import re
 
 # A call of something that shows, sends, loads or evaluates, by parentheses, a template literal or `call`/`apply`.
 CALL = re.compile(
-    r"(?<![\w$-])(?:alert|prompt|confirm|eval|settimeout|setinterval|setimmediate|fetch|import|importscripts|print"
+    r"(?<![\w$])(?:alert|prompt|confirm|eval|settimeout|setinterval|setimmediate|fetch|import|importscripts|print"
     r"|msgbox|execscript|geturl|atob|btoa|function|xmlhttprequest|postmessage|sendbeacon|open|write|writeln"
     r"|appendchild|insertadjacenthtml|constructor|fromcharcode|require|\$\.get(?:script|json)?|\$)"
-    r"(?:\s{0,3}\)|\s{0,3}\.\s{0,3}(?:call|apply|bind)|\s{0,3}\?\.)?[\s\"'\]]{0,3}(?:/\*[^*]{0,20}\*/)?(?:\(|`)"
+    r"(?:\s{0,3}\)|\s{0,3}\.\s{0,3}(?:call|apply|bind)|\s{0,3}\?\.)?(?:[\"'\]]{0,3}|\s(?=\([\d'\"/`]))(?:/\*[^*]{0,20}\*/)?(?:\(|`)"
 )
 # The page's own objects, read, written or looked up under a name in pieces.
 OBJECT = re.compile(
@@ -17,6 +17,7 @@ OBJECT = re.compile(
     r"\s{0,3}(?:(?:\?\.)?\[|\.\s{0,3}(?:cookie|domain|write|body|location|href|name|open|alert|constructor|eval|origin"
     r"|getelement|queryselector|createelement|localstorage|sessionstorage|defaultview|documentelement|forms|title))"
     r"|(?<![\w$.-])(?:document\.)?location(?:\.href|\.hash)?\s{0,3}=[^=]"
+    r"|\$(?:event|on|eval)\b\.?\(?"
     r"|\.(?:innerhtml|outerhtml|srcdoc)\s{0,3}="
 )
 # An assignment of something that shows, for whoever may not write brackets.

@@ -22,17 +22,19 @@ _CALL = re.compile(
     r"|getruntime\(\)\.exec|child_process\W{1,4}exec\w*|spawn\w*|`)\s{0,4}\(\s{0,4}['\"\[]{1,3}\s{0,4}([/\w.]+)"
 )
 _INCLUDE = re.compile(r"<!--\s{0,4}#\s{0,4}exec\s+(?:cmd|cgi)\s{0,4}=")
+_PHP = re.compile(r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)")
 _SHELLSHOCK = re.compile(r"\(\)\s{0,4}\{[^}]{0,20};\s{0,4}\}\s{0,4};")
 _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|shell|ls_colors)[:%#]")
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
 
+_INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
 _STEPS = 24  # separators looked at
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
     plain = _unfold(lower)
-    if _INCLUDE.search(plain) or _SHELLSHOCK.search(plain) or _calls(plain):
+    if _INCLUDE.search(plain) or _SHELLSHOCK.search(plain) or _PHP.search(plain) or _calls(plain):
         yield high("COMMAND_EXECUTION", text)
         return
     best, fragment = 0, ""
@@ -99,13 +101,13 @@ class _Before:
         rest = plain[end : end + 200]
         if not before:
             return 0
-        if w.SENSITIVE.search(rest):
-            return 0
         if separator == "`":
             return -3 if plain[max(0, start - 1) : start].isspace() or "\n" in before else -1
-        words = before.count(" ") + 1
+        words = len(before.split())
         if separator[0] in "\r\n":
             return -3 if words > 1 or plain.count("\n") > 3 else 0
+        if w.SENSITIVE.search(rest):
+            return 0
         if self.first or words > 2:
             return -3
         loose = rest[:1] == " " and before[-1:].isalpha()
@@ -120,7 +122,9 @@ def _whole(plain: str) -> int:
     tail = plain.rstrip()
     if tail[-1:] in ";|&" and tail[:-1] in w.PLAIN | {"id", "ls"}:
         return 2
-    return 0
+    word = _WORD.match(plain)
+    known = word is not None and word[0].removesuffix(".exe") in w.KNOWN
+    return 2 if known and plain.count(" ") < 7 and (w.SENSITIVE.search(plain) or _INTERPRETER.match(plain)) else 0
 
 
 def _judged(plain: str, position: int, separator: str) -> int:
@@ -154,12 +158,12 @@ def _started(name: str, after: str, plain: str, position: int) -> int:
     """A command after a separator, by its own name and what it is given."""
     if w.ARGUMENT.match(after):
         return 3
-    alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n", "'", '"')
+    alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n")
     before = plain[:position].strip(" ;|&'\"()\r\n")
     if name in w.PLAIN and name not in w.ENGLISH:
         return 3 if alone else 2 if after[:1] == " " and len(after) > 2 and name not in ("sc", "env") else 0
     if alone:
-        short = not before or not before.isalpha() or len(before) < 2
+        short = len(before) < 2 or not before[-1].isalpha()
         if name in w.SHORT or name in w.PLAIN:
             return 3 if short else 1
         return 2 if short and plain[position - 1] != " " else 1

@@ -104,10 +104,14 @@ class _Reading:
     def open_string(self, text: str, position: int) -> bool:
         """The statement's own closing quote will end this one."""
         if text[0] != self.quote or not self._operand(t.OPEN_STRING):
+            self.escaped = self.escaped or self.connected
             return False
+        for left, _, _ in self.stack:
+            if left < 0:
+                self._compared(-left, t.OPEN_STRING)
         if self.score and self.connected:
             self.score += 1
-        elif self.last[1] in ("or", "and", "||", "&&", "xor"):
+        elif self.last[1] in ("or", "and", "||", "&&", "xor") and len(text) < 3:
             self.score += 2
         elif self.last[0] == t.OPERATOR and len(text) == 1 and self.reached <= 6:
             self.score += 2  # the likes of '-' and '='
@@ -128,7 +132,7 @@ class _Reading:
         if self.left < 0:
             self._compared(-self.left, kind)
             self.left = 0
-        else:
+        elif not self.left:
             self.left = kind
         return True
 
@@ -178,7 +182,7 @@ class _Reading:
         name = name.strip("`")
         strong = self.escaped or self.connected or bool(self.stack)
         if name in w.SLOW or name in w.LEAKING:
-            self.score += 3 if strong else 2
+            self.score += 3 if strong else 1
         elif name in w.BUILDING:
             self.score += 2 if strong and self.score < 2 else 1
         elif self.escaped and self.connected:
@@ -198,7 +202,7 @@ class _Reading:
         self.need = False
         if left < 0:
             self._compared(-left, t.CLOSE)
-        self.left = t.CLOSE
+        self.left = self.left if self.left > 0 and not name else t.CLOSE
         return True
 
     def comma(self, text: str, position: int) -> bool:
@@ -210,11 +214,11 @@ class _Reading:
         return True
 
     def semicolon(self, text: str, position: int) -> bool:
-        if not self.started:
+        rest = self.text[position + 1 : position + 300].lstrip()
+        if not self.started and not rest.startswith(("exec", "declare", "drop", "waitfor", "shutdown", "insert")):
             return False
         self.stack.clear()
         self.left, self.need, self.connected, self.selecting = 0, True, False, False
-        rest = self.text[position + 1 : position + 300].lstrip()
         if w.STATEMENT.match(rest):
             return self._certain()
         if rest.lstrip("(").startswith("select") or (rest.startswith("if") and "=" in rest):
@@ -234,7 +238,7 @@ class _Reading:
 
     def operator(self, text: str, position: int) -> bool:
         if text in ("&&", "||") and not self.need:
-            self.connected = self.connected or self.escaped or text == "&&"
+            self.connected = True
             self.left, self.need = 0, True
             return True
         if self.need:
@@ -339,7 +343,7 @@ class _Reading:
         if found is None or self.need and self.started:
             return self._operand(t.WORD)
         if found[1] and not self.statement:
-            self.score += 2 if self.bare and not self.escaped and self.last[0] != t.NUMBER else 3
+            self.score += 1 if self.bare and not self.escaped and self.last[0] != t.NUMBER else 3
         self.started, self.need, self.left, self.alias = True, False, 0, False
         return True
 
@@ -363,8 +367,9 @@ class _Reading:
     def statement_word(self, text: str, position: int) -> bool:
         if self.last[0] == t.SEMICOLON:
             return True
-        if not self.started and w.STATEMENT.match(self.text, position) and text in ("exec", "waitfor", "declare"):
-            return self._certain()
+        if w.STATEMENT.match(self.text, position):
+            if self.escaped or (not self.started and text in ("exec", "waitfor", "declare")):
+                return self._certain()
         if text == "waitfor" and re.match(r"\s+(?:delay|time)\s*['\"@\d]", self.text[position + 7 :]):
             return self._certain()
         return self._operand(t.WORD)
@@ -376,6 +381,7 @@ class _Reading:
         return True
 
     def as_name(self, text: str, position: int) -> bool:
+        self.need = self.need and self.started
         return not self.need
 
     def end(self, text: str, position: int) -> bool:

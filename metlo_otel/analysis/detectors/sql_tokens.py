@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-NUMBER, STRING, OPEN_STRING, WORD, OPEN, CLOSE, COMMA, SEMICOLON, OPERATOR, COMMENT, VARIABLE, OTHER = range(1, 13)
+NUMBER, STRING, OPEN_STRING, WORD, OPEN, CLOSE, COMMA, SEMICOLON, COMMENT, OPERATOR, VARIABLE, OTHER = range(1, 13)
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -14,8 +14,8 @@ _TOKEN = re.compile(
     | (['"])
     | ((?:[^\W\d]|`)[\w$`]*(?:\.[\w$`*]+)* | \[\w{1,60}\](?:\.\[?\w{1,60}\]?)*)
     | (\() | (\)) | (,) | (;)
-    | (<=>|<>|!=|<=|>=|:=|::|\|\||&&|[-](?![-])|[+*/%^~|&=<>!])
     | (--[^\n]*\n?|\#[^\n]*\n?|/\*.*)
+    | (<=>|<>|!=|<=|>=|:=|::|\|\||&&|[-+*/%^~|&=<>!])
     | (@@?[\w$.`]+|:\w+|\?)
     | (.)
     )""",

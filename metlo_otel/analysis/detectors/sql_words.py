@@ -60,7 +60,7 @@ STATEMENT = re.compile(
     rf"|update\s+{_NAME}\s+set\s+{_NAME}\s*=|delete\s+from\s+{_NAME}\s*(?:$|;|--|\#|where\b)"
     rf"|exec(?:ute)?\s*\(|exec(?:ute)?\s+(?:immediate\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@|['\"])"
     rf"|call\s+{_NAME}\s*\(|declare\s+@?\w+\s+\w|waitfor\s+(?:delay|time)\s*['\"@]|begin\s+{_NAME}\s*\("
-    rf"|shutdown\b(?!\s+\w)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"
+    rf"|shutdown\b(?:\s+with\s+nowait)?\s*(?:$|;|--|\#)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"
     rf"|(?:load\s+data|backup\s+database|restore\s+database|reconfigure|use\s+master)\b|set\s+@\w+\s*="
-    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|if\s*\(|merge\s+into\b|begin\s+if\s*\(|do\s+(?:sleep\s*\(|\$\$)"
+    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|if\s*\(|merge\s+into\b|begin\s+(?:if\s*\(|declare\b)|do\s+(?:sleep\s*\(|\$\$)"
 )

@@ -20,6 +20,11 @@ _METADATA = (
 )  # fmt: skip
 _INSIDE_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain", "kubernetes.default.svc", "host.docker.internal"})
 _REBINDERS = re.compile(r"(?:127|10|192|169|172|localhost|7f000001|a9fea9fe).*\.(?:nip\.io|sslip\.io|xip\.io)$|(?:^|\.)(?:localtest\.me|lvh\.me|vcap\.me|lacolhost\.com|spoofed\.burpcollaborator\.net|1u\.ms|rbndr\.us)$")
+_INSIDE = tuple(
+    ipaddress.ip_network(network)
+    for network in "0.0.0.0/8 10.0.0.0/8 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10"
+    " ::1/128 ::/128 fc00::/7 fe80::/10".split()
+)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,12}")
 
 
@@ -28,7 +33,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     match = _URL.match(lower)
     if match is None:
         match = _RELATIVE.match(lower)
-        if match is not None and _inside(match[1], plain=False) is True:
+        if match is not None and _inside(match[1], plain=True) is not None:
             yield low("SSRF", text)
         return
     scheme, host = match[1].rpartition(":")[2], match[2]
@@ -60,7 +65,7 @@ def _inside(host: str, plain: bool) -> bool | None:
 
 def _private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     mapped = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
-    return bool(mapped.is_private or mapped.is_loopback or mapped.is_link_local or mapped.is_unspecified)
+    return any(mapped.version == network.version and mapped in network for network in _INSIDE)
 
 
 def _address(host: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address | None, bool]:
