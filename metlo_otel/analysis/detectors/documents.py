@@ -14,7 +14,7 @@ _DOCTYPE = re.compile(r"<!doctype\s+[\w.:-]{1,60}\s+(?:(system)\s*[\"']|public\s
 _INCLUDE = re.compile(r"<xi:include\s[^>]{0,200}href\s*=|<[\w:]{0,30}include\s[^>]{0,200}xinclude|xmlns:xi\s*=\s*[\"']http://www\.w3\.org/2001/xinclude")
 
 _LDAP = re.compile(
-    r"\)\s{0,4}\(\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|\*\)\)?(?:\x00|%00|$)|[*\w]\)\)\(\|?|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
+    r"\)\s{0,4}\(\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|^\*\)\)?$|\*\)\)?(?:\x00|%00)|[*\w]\)\)\(\|?|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
 )
 _LDAP_ATTRIBUTES = re.compile(
     r"(?:uid|cn|sn|ou|dc|mail|objectclass|userpassword|password|samaccountname|givenname|memberof|objectcategory|user|pass|userid|admin)\s{0,3}[~<>]?="
@@ -58,7 +58,7 @@ def _xxe(text: str, lower: str) -> Iterator[Finding]:
 def _ldap(text: str, lower: str) -> Iterator[Finding]:
     """A bracket closed that the value never opened, and a filter opened behind it."""
     match = _LDAP.search(lower)
-    if match is None or _balanced(lower, match.start()):
+    if match is None or "\\" in lower or _balanced(lower, match.start()):
         return
     named = _LDAP_ATTRIBUTES.search(lower, match.start())
     if named or re.search(r"\)\s*\(\s*[|&!]|\*\)\)?(?:\x00|\(|$)", lower):

@@ -33,6 +33,7 @@ _WEB = re.compile(
     r"web-inf/?\w|meta-inf/\w|(?:^|/)\.(?:htaccess|htpasswd|git/|svn/|env(?:$|\W)|aws/|ssh/)|(?:^|/)(?:web|app)\.config$"
     r"|(?:^|/)wp-config\.php|(?:^|/)(?:config|settings|configuration)\.(?:php|inc)\b"
 )
+_SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32")
 _SQUASHED = re.compile(r"\.{2,}(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|\w:(?:oot\.ini|inetpub\w)")
 _WRAPPER = re.compile(
     r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text|compress\.\w+://|file:/{1,3}[\w.%])"
@@ -48,11 +49,9 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     plain = _plain(lower)
     climbs = _climbs(plain) or (1 if hidden and "../" in plain else 0)
     target = _target(plain, climbs)
-    if climbs >= 2 or (climbs and target):
+    if climbs >= 2 or (climbs and target) or (target and _SECRET.search(plain)):
         yield high("DIRECTORY_TRAVERSAL", text)
-    elif target or _WRAPPER.match(plain):
-        yield high("DIRECTORY_TRAVERSAL", text)
-    elif climbs or _DOTS.search(plain) or _SQUASHED.search(plain) or _template(plain):
+    elif target or climbs or _WRAPPER.match(plain) or _DOTS.search(plain) or _SQUASHED.search(plain) or _template(plain):
         yield low("DIRECTORY_TRAVERSAL", text)
     if target and climbs:
         yield low("COMMAND_EXECUTION", text)

@@ -7,8 +7,8 @@ import re
 # A call of something that shows, sends, loads or evaluates, by parentheses, a template literal or `call`/`apply`.
 CALL = re.compile(
     r"(?<![\w$])(?:alert|prompt|confirm|eval|settimeout|setinterval|setimmediate|fetch|import|importscripts|print"
-    r"|msgbox|execscript|geturl|atob|btoa|function|xmlhttprequest|postmessage|sendbeacon|open|write|writeln"
-    r"|appendchild|insertadjacenthtml|constructor|fromcharcode|require|\$\.get(?:script|json)?|\$)"
+    r"|msgbox|execscript|geturl|atob|btoa|function(?=\s?[(`]\s?['\"`x])|xmlhttprequest|postmessage|sendbeacon|open|write|writeln"
+    r"|appendchild|insertadjacenthtml|constructor|fromcharcode|\$\.get(?:script|json)?)"
     r"(?:\s{0,3}\)|\s{0,3}\.\s{0,3}(?:call|apply|bind)|\s{0,3}\?\.)?(?:[\"'\]]{0,3}|\s(?=\([\d'\"/`]))(?:/\*[^*]{0,20}\*/)?(?:\(|`)"
 )
 # The page's own objects, read, written or looked up under a name in pieces.

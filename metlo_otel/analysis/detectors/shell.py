@@ -99,10 +99,12 @@ class _Before:
         """0 for an injection, less the more it reads like text."""
         before = plain[:start].strip("'\" ")
         rest = plain[end : end + 200]
-        if not before:
+        if separator == "`" and _marked(plain, start, end):
+            return -3
+        if separator[0] in "\r\n" and len(rest.lstrip().partition("\n")[0].split()) > 5:
+            return -3
+        if not before or separator == "`":
             return 0
-        if separator == "`":
-            return -3 if plain[max(0, start - 1) : start].isspace() or "\n" in before else -1
         words = len(before.split())
         if separator[0] in "\r\n":
             return -3 if words > 1 or plain.count("\n") > 3 else 0
@@ -112,6 +114,14 @@ class _Before:
             return -3
         loose = rest[:1] == " " and before[-1:].isalpha()
         return -1 if loose and words > 1 else 0
+
+
+def _marked(plain: str, start: int, end: int) -> bool:
+    """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes it."""
+    if plain[start - 1 : start] in (" ", "`", "\n", "(") or plain[end : end + 1] == "`":
+        return True
+    closing = plain.find("`", end)
+    return closing < 0 or any(sign.isalnum() or sign in ".,:" for sign in plain[closing + 1 : closing + 40])
 
 
 def _whole(plain: str) -> int:
@@ -144,17 +154,19 @@ def _judged(plain: str, position: int, separator: str) -> int:
         return 0
     if separator in ("$(", "`", "<(", ">("):
         return _substituted(name, after, separator)
-    return _started(name, after, plain, position)
+    return _started(name, after, plain, position, separator)
 
 
 def _substituted(name: str, after: str, separator: str) -> int:
     closed = after.lstrip(" ")[:1] in (")", "`")
     if closed:
+        if name in w.NEEDING:
+            return 0
         return 3 if name not in w.ENGLISH or separator == "`" else 2
     return 3 if w.ARGUMENT.match(after) or (name in ("echo", "printf", "expr") and after[:1] == " ") else 1
 
 
-def _started(name: str, after: str, plain: str, position: int) -> int:
+def _started(name: str, after: str, plain: str, position: int, separator: str) -> int:
     """A command after a separator, by its own name and what it is given."""
     if w.ARGUMENT.match(after):
         return 3
@@ -169,4 +181,4 @@ def _started(name: str, after: str, plain: str, position: int) -> int:
         return 2 if short and plain[position - 1] != " " else 1
     if not before and _ENGLISH_ARGUMENT.match(after) and name in ("echo", "type", "net", "cat", "dir", "ls"):
         return 3 if name != "type" else 2
-    return 2 if name == "echo" and (" " not in before) else 0
+    return 2 if name == "echo" and " " not in before and separator[0] not in "\r\n" else 0

@@ -23,6 +23,8 @@ ENGLISH = frozenset(
     " source eval exec read help node at shutdown reboot halt mail finger ftp ssh tee id locate file stat man nice ruby"
     " bash passwd groups strings hostname timeout rename expand format path title call tr uniq od nl dash rev".split()
 )
+# Those that do nothing by themselves.
+NEEDING = frozenset("rm mv cp cat sort make mkdir rmdir ln cut chmod chown sed awk grep cc gcc ruby perl python shell".split())
 KNOWN = PLAIN | SHORT | ENGLISH
 
 PATH = re.compile(

@@ -35,6 +35,8 @@ def find(text: str, lower: str) -> Iterator[Finding]:
             fragment = text[max(0, start - 1) : start + reading.reached]
         if best >= _HIGH:
             break
+    if best < _LOW and _LONE_OPERATOR.fullmatch(lower):
+        yield low("SQLI", text)
     if best >= _LOW:
         yield (high if best >= _HIGH else low)("SQLI", fragment.strip())
 
@@ -113,8 +115,6 @@ class _Reading:
             self.score += 1
         elif self.last[1] in ("or", "and", "||", "&&", "xor") and len(text) < 3:
             self.score += 2
-        elif self.last[0] == t.OPERATOR and len(text) == 1 and self.reached <= 6:
-            self.score += 2  # the likes of '-' and '='
         return True
 
     def variable(self, text: str, position: int) -> bool:
@@ -184,7 +184,7 @@ class _Reading:
         if name in w.SLOW or name in w.LEAKING:
             self.score += 3 if strong else 1
         elif name in w.BUILDING:
-            self.score += 2 if strong and self.score < 2 else 1
+            self.score += 2 if (self.escaped or self.connected) and self.score < 2 else 1
         elif self.escaped and self.connected:
             self.score += 1
         self.stack.append((-t.CLOSE if self.left < 0 else t.CLOSE, self.connected, name))
@@ -367,9 +367,8 @@ class _Reading:
     def statement_word(self, text: str, position: int) -> bool:
         if self.last[0] == t.SEMICOLON:
             return True
-        if w.STATEMENT.match(self.text, position):
-            if self.escaped or (not self.started and text in ("exec", "waitfor", "declare")):
-                return self._certain()
+        if not self.started and text in ("exec", "waitfor", "declare") and w.STATEMENT.match(self.text, position):
+            return self._certain()
         if text == "waitfor" and re.match(r"\s+(?:delay|time)\s*['\"@\d]", self.text[position + 7 :]):
             return self._certain()
         return self._operand(t.WORD)

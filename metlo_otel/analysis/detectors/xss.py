@@ -11,7 +11,7 @@ from metlo_otel.analysis.detectors.script import acts
 
 MARKS = frozenset("<=(`{>")
 
-_ACTIVE = frozenset({"script", "applet", "frameset", "frame", "layer", "ilayer", "bgsound", "xml", "isindex", "import"})
+_ACTIVE = frozenset({"script", "applet", "frameset", "frame", "layer", "ilayer", "bgsound", "xml", "isindex"})
 _LOADS = {
     "iframe": ("src", "srcdoc"),
     "object": ("data", "classid", "codebase", "type"),
@@ -39,9 +39,9 @@ _WHOLE_CALL = re.compile(
 _PROBE = re.compile(r"['\"]{1,3};!--[\"']{0,3}<\w{1,30}>=&\{")
 _TEMPLATE = re.compile(r"\$\{|\{\{")
 _STRIPPED = re.compile(r"script[\s>]*(?:alert|prompt|confirm)\(.{0,60}\)[;\s]*.{0,8}/script")
-_EVALUATES = re.compile(r"(?:eval|function)\s?[(`]")
+_EVALUATES = re.compile(r"(?:eval\s?[(`]|function\s?[(`]\s?['\"`])")
 _SCRIPT_LINK = re.compile(r"[\"'(=]\s{0,3}(?:java|vb)script:")
-_SKELETON = re.compile(r"(?:</?(?:html|head|body)[^<>]{0,80}>\s*)+")
+_SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
@@ -82,7 +82,7 @@ def _as_data(lower: str) -> Where | None:
 
 def _dangerous(tag: Tag, lower: str) -> bool | None:
     """True for certain, False for perhaps, None for harmless."""
-    name = tag.name.rpartition(":")[2]
+    name = tag.name.rpartition(":")[2] or tag.name
     if name in _ACTIVE or name.startswith(("script", "/script")):
         return bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :])
     if name.startswith(("!--#", "?import", "?xml:")) or (name[0] in "!?%" and "script" in lower and "<scr" in lower):
@@ -139,7 +139,9 @@ def _foreign(name: str, tag: Tag) -> bool | None:
         return None
     if name == "meta":
         return True if values[0] in ("refresh", "set-cookie", "link") else None
-    return None if name == "link" and "stylesheet" not in dict(tag.attributes).get("rel", "") else False
+    if name == "link" and ("//" not in values[0] or "stylesheet" not in dict(tag.attributes).get("rel", "")):
+        return None
+    return False
 
 
 def _embedded(attributes: dict[str, str]) -> bool:
@@ -167,7 +169,7 @@ def _as_url(lower: str) -> Where | None:
 def _as_attribute(lower: str) -> Where | None:
     """Inside a tag, quoted or not: the value brings a handler of its own."""
     end = lower.find(">")
-    if end > 0 and "<" not in lower[:end] and acts(lower[:end]) and "=>" not in lower:
+    if 0 < end < 80 and lower[end - 1] not in "-=" and not {"<", "\n"} & set(lower[:end]) and acts(lower[:end]):
         return 0, end + 1, False
     for match in _EVENT.finditer(lower):
         if match[1] in _NO_EVENT:
