@@ -120,9 +120,7 @@ def _public_key(document: Mapping[str, Any], warn: Warn) -> str | None:
     key = document.get("encryptionPublicKey") or None
     if key is None or isinstance(key, str):
         return key
-    warn(
-        f"agent-config: encryptionPublicKey is PEM text, not {type(key).__name__}; nothing leaves but redacted"
-    )
+    warn(f"agent-config: encryptionPublicKey is PEM text, not {type(key).__name__}; nothing leaves but redacted")
     return ""
 
 

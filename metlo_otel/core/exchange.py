@@ -14,9 +14,7 @@ RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 Route = str | Callable[[], str | None] | None
 
 _MANY_CHUNKS = 64
-_OVERHEAD = (
-    2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
-)
+_OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
 
 
 class Body:
@@ -30,7 +28,9 @@ class Body:
         self._chunks: list[bytes] = []
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
-        """Note a chunk that passed; what lies beyond the limit is only counted."""
+        """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            return
         length = len(data)
         room = self.limit - self.size
         self.size += length
@@ -38,6 +38,10 @@ class Body:
             self._chunks.append(data if length <= room and type(data) is bytes else bytes(data[:room]))
             if len(self._chunks) > _MANY_CHUNKS:
                 self._chunks = [b"".join(self._chunks)]
+
+    def stop(self) -> None:
+        """Keep no more; go on counting. For a reader in another thread."""
+        self.limit = min(self.limit, self.size)
 
     @property
     def kept(self) -> int:
@@ -69,14 +73,19 @@ PASS = Verdict()
 class Exchange:
     """What is known of one request and its response; filled by a way in, read by the worker.
 
+    `on_close` is called once, at the first close(), or when the exchange is dropped without one: a request whose
+    response the server never closed is reported all the same.
+
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
     worker calls, `span` is the app's server span where there is one and `parent` the caller's.
     """
 
     __slots__ = (
+        "__weakref__",
         "captured",
         "ended",
         "id",
+        "on_close",
         "parent",
         "request",
         "request_body",
@@ -86,11 +95,19 @@ class Exchange:
         "span",
         "started",
         "status",
+        "streamed",
         "user",
         "verdict",
     )
 
-    def __init__(self, request: Request, max_body: int, captured: bool = True) -> None:
+    def __init__(
+        self,
+        request: Request,
+        max_body: int,
+        on_close: Callable[[Exchange], None] | None = None,
+        captured: bool = True,
+    ) -> None:
+        self.on_close = on_close
         self.request = request
         self.captured = captured
         self.started = time.time_ns()
@@ -100,11 +117,22 @@ class Exchange:
         self.response_body = Body(max_body)
         self.response_headers: RawHeaders = ()
         self.status = 0
+        self.streamed = False
         self.route: Route = None
         self.user: str | None = None
         self.span: SpanContext | None = None
         self.parent: SpanContext | None = None
         self.verdict = PASS
+
+    def close(self) -> None:
+        """The response has ended, or what can be known of it is known. Further calls do nothing."""
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            self.ended = time.time_ns()
+            on_close(self)
+
+    def __del__(self) -> None:
+        self.close()
 
     def memory(self) -> int:
         """About how many bytes this exchange holds while it waits."""

@@ -1,0 +1,79 @@
+"""Fail open, in one place: what is ours may fail, what is the app's goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_EVERY = 60.0  # seconds between two log lines of the same kind
+
+
+class RateLimitedLog:
+    """A logger that says the same kind of thing at most once a minute, and then how often it happened."""
+
+    def __init__(self, logger: logging.Logger, every: float = _EVERY) -> None:
+        self._logger = logger
+        self._every = every
+        self._lock = threading.Lock()
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def say(self, level: int, kind: str, message: str) -> None:
+        """Log `message` unless something of this `kind` was said within the last minute; count it all the same."""
+        now = time.monotonic()
+        with self._lock:
+            last, silent = self._seen.get(kind, (-self._every, 0))
+            if now - last < self._every:
+                self._seen[kind] = (last, silent + 1)
+                return
+            self._seen[kind] = (now, 0)
+        more = f" ({silent} more of this since the last line)" if silent else ""
+        self._logger.log(level, "%s%s", message, more)
+
+
+class Guard:
+    """Calls our own code so that a failure in it never reaches the app. Never put the app's own call in here."""
+
+    def __init__(self, log: RateLimitedLog) -> None:
+        self._log = log
+        self.failures = 0
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """What `function` returns; None when it raised an Exception, which is logged at most once a minute a kind."""
+        try:
+            return function(*args, **kwargs)
+        except Exception as problem:  # noqa: BLE001 - the one place where we fail open
+            self.failed(function, problem)
+            return None
+
+    async def wait(self, awaitable: Awaitable[T]) -> T | None:
+        """What `awaitable` gives; None when it raised an Exception, as in run()."""
+        try:
+            return await awaitable
+        except Exception as problem:  # noqa: BLE001 - the same place, for async code
+            self.failed(type(awaitable), problem)
+            return None
+
+    def failed(self, function: Callable[..., object], problem: Exception) -> None:
+        """Note a failure. The problem's text may hold the request's content, so only its type and place are logged."""
+        self.failures += 1
+        name = getattr(function, "__qualname__", type(function).__name__)
+        kind = f"{name}:{type(problem).__name__}"
+        self._log.say(
+            logging.ERROR,
+            kind,
+            f"{name} failed with {type(problem).__name__} at {_place(problem)}; the app goes on",
+        )
+
+
+def _place(problem: BaseException) -> str:
+    """File and line of the innermost frame."""
+    trace = problem.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "an unknown place"

@@ -1,0 +1,198 @@
+"""Settings: read once at start from code and environment into one frozen value."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from metlo_otel.core import values
+
+Network = IPv4Network | IPv6Network
+Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
+
+DEFAULT_MASKED_FIELDS = (
+    "authorization",
+    "proxy-authorization",
+    "cookie",
+    "set-cookie",
+    "x-api-key",
+    "api-key",
+    "api_key",
+    "apikey",
+    "x-auth-token",
+    "x-csrf-token",
+    "x-csrftoken",
+    "csrfmiddlewaretoken",
+    "x-amz-security-token",
+    "password",
+    "passwd",
+    "new_password",
+    "old_password",
+    "password_confirmation",
+    "secret",
+    "client_secret",
+    "token",
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "private_key",
+    "credit_card",
+    "card_number",
+    "cvv",
+    "cvc",
+    "pin",
+    "otp",
+)
+
+
+def option(read: Callable[[Any], Any], default: Any, *aliases: str, secret: bool = False) -> Any:
+    """A field of Settings: how its value is read, what it is when not set, by which other names it goes."""
+    about = {"read": read, "aliases": aliases, "secret": secret}
+    return field(default=default, repr=not secret, metadata=about)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a user can set. `docs/settings.md` tells each in a user's words."""
+
+    api_key: str = option(values.secret, "", "key", secret=True)
+    metlo_host: str = option(values.base_url, "", "host")
+    collector_port: int | None = option(values.port, None)
+    backend_port: int | None = option(values.port, None)
+    log_level: int | None = option(values.log_level, None)
+    encryption_key: str | None = option(values.secret, None, secret=True)
+    get_user: Callable[[Any], Any] | None = option(values.function, None)
+    reject_response: Callable[[Any], Any] | None = option(values.function, None)
+    max_body: int = option(values.size, 5120)
+    disabled: bool = option(values.boolean, False, "disable")
+    environment: str = option(values.text, "production")
+    excluded_urls: tuple[re.Pattern[str], ...] = option(values.regexes, ())
+    trusted_proxies: tuple[Network, ...] = option(values.networks, ())
+    masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
+    span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
+    disable_e2ee: bool = option(values.boolean, False)
+    max_queue_bytes: int = option(values.size, 16 * 1024 * 1024)
+    max_queue_exchanges: int = option(values.size, 10_000)
+
+    @property
+    def collector_url(self) -> str:
+        """Where traces go, without a trailing slash: the host's own port, else COLLECTOR_PORT, else 8081."""
+        return values.with_port(self.metlo_host, self.collector_port, 8081)
+
+    @property
+    def backend_url(self) -> str:
+        """Where agent-config comes from: BACKEND_PORT, else the host's own port, else none for https, 8000 for http."""
+        return values.with_port(self.metlo_host, self.backend_port, 8000 if self.metlo_host[:5] == "http:" else None)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the collector is on this machine, so that nothing leaves it."""
+        name = urlsplit(self.metlo_host).hostname or ""
+        try:
+            return ip_address(name).is_loopback
+        except ValueError:
+            return name == "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the settings: the name as the user typed it and what to do. `kind` is stable."""
+
+    kind: str
+    name: str
+    message: str
+
+
+class SettingsError(ValueError):
+    """The settings are wrong; the text lists every problem, `problems` holds them."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = [f"  {problem.name}: {problem.message}" for problem in problems]
+        super().__init__("metlo_otel cannot start, its settings are wrong:\n" + "\n".join(lines))
+
+
+_FIELDS = {item.name: item for item in fields(Settings)}
+_NAMES = {alias: name for name, item in _FIELDS.items() for alias in (name, *item.metadata["aliases"])}
+KNOWN_NAMES = tuple(sorted(name.upper() for name in _FIELDS))
+
+
+def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the first of `layers` that has a value, else from METLO_<NAME> in the environment, else defaults.
+
+    Names are in upper or lower case, with or without METLO_ before; None as a value means: not set.
+    Raises SettingsError with all problems.
+    """
+    problems: list[Problem] = []
+    given = _from_environment(os.environ if environ is None else environ)
+    for layer in reversed(layers):
+        given.update(_from_code(layer, problems))
+    read = {name: _value(name, typed, value, problems) for name, (typed, value) in given.items()}
+    if not (read.get("disabled") or _failed("disabled", given, problems)):
+        _require(given, problems)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**read)
+
+
+def _from_environment(environ: Mapping[str, str]) -> Given:
+    """Variables of ours that are set and not empty; METLO_HOST is named so already, others get METLO_ before."""
+    found = {}
+    for alias, name in _NAMES.items():
+        typed = alias.upper() if alias.startswith("metlo_") else "METLO_" + alias.upper()
+        if environ.get(typed):
+            found[name] = (typed, environ[typed])
+    return found
+
+
+def _from_code(layer: Any, problems: list[Problem]) -> Given:
+    if not isinstance(layer, Mapping):
+        problems.append(Problem("value", "settings", f"are a {type(layer).__name__}, but a dict is expected"))
+        return {}
+    found: Given = {}
+    for typed, value in layer.items():
+        lower = str(typed).lower()
+        name = _NAMES.get(lower) or _NAMES.get(lower.removeprefix("metlo_"))
+        if name is None:
+            problems.append(Problem("unknown", str(typed), _unknown(lower)))
+        elif value is not None and name in found:
+            problems.append(Problem("twice", str(typed), f"says the same as {found[name][0]}; keep one"))
+        elif value is not None:
+            found[name] = (str(typed), value)
+    return found
+
+
+def _unknown(typed: str) -> str:
+    near = difflib.get_close_matches(typed.upper().removeprefix("METLO_"), KNOWN_NAMES, 1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return f"is not a setting; {hint}there are {', '.join(KNOWN_NAMES)}"
+
+
+def _value(name: str, typed: str, value: Any, problems: list[Problem]) -> Any:
+    about = _FIELDS[name].metadata
+    try:
+        return about["read"](value)
+    except ValueError as problem:
+        shown = f"a {type(value).__name__} that is not shown" if about["secret"] else values.shorten(value)
+        problems.append(Problem("value", typed, f"is {shown}, but {problem}"))
+        return _FIELDS[name].default
+
+
+def _failed(name: str, given: Given, problems: list[Problem]) -> bool:
+    return name in given and any(problem.name == given[name][0] for problem in problems)
+
+
+def _require(given: Given, problems: list[Problem]) -> None:
+    needed = {
+        "api_key": "is not set: the key that your Metlo collector gave you",
+        "metlo_host": "is not set: your Metlo's URL, such as https://app.metlo.com or http://127.0.0.1:8081",
+    }
+    for name, message in needed.items():
+        if name not in given:
+            problems.append(Problem("missing", name.upper(), message))

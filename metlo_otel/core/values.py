@@ -1,0 +1,163 @@
+"""How the value of a setting is read: each function returns the value or raises ValueError saying what was expected."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+from urllib.parse import urlsplit
+
+Network = IPv4Network | IPv6Network
+
+_TRUE = {"true", "1", "yes", "on"}
+_FALSE = {"false", "0", "no", "off"}
+_LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "critical": 50}
+
+
+def boolean(value: Any) -> bool:
+    """True, False, or one of the eight words."""
+    word = str(value).strip().lower()
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise ValueError("true or false is expected (also 1, 0, yes, no, on, off)")
+
+
+def text(value: Any) -> str:
+    """Text that is not empty, spaces around it removed."""
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise ValueError("a text that is not empty is expected")
+
+
+def secret(value: Any) -> str:
+    """A key: text without control characters, which would break the header that carries it."""
+    if isinstance(value, str) and value.strip() and value.strip().isprintable():
+        return value.strip()
+    raise ValueError("a key without line breaks or control characters is expected")
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str) or not re.fullmatch(r"\s*\d{1,18}\s*", str(value)):
+        raise ValueError("not a whole number")
+    return int(value)
+
+
+def port(value: Any) -> int:
+    """A TCP port."""
+    try:
+        number = _number(value)
+    except ValueError:
+        number = 0
+    if 1 <= number <= 65535:
+        return number
+    raise ValueError("a port from 1 to 65535 is expected")
+
+
+def size(value: Any) -> int:
+    """A number of bytes or items."""
+    try:
+        return _number(value)
+    except ValueError:
+        raise ValueError("a whole number from 0 is expected") from None
+
+
+def log_level(value: Any) -> int:
+    """A level of the standard library's logging, by name in any case or by number; trace is 5."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    word = str(value).strip().lower()
+    if word in _LEVELS:
+        return _LEVELS[word]
+    if word.isdecimal():
+        return int(word)
+    raise ValueError("one of trace, debug, info, warn, error or a number is expected")
+
+
+def function(value: Any) -> Callable[[Any], Any]:
+    """A callable, or where to import it from: `package.module.name` or `package.module:name`."""
+    if callable(value):
+        return value  # type: ignore[no-any-return]  # callable() does not narrow Any
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z_][\w.]*[.:][A-Za-z_]\w*", value):
+        raise ValueError("a function, or where to import it from such as shop.auth.current_user, is expected")
+    module, _, name = value.replace(":", ".").rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as problem:
+        raise ValueError(f"it cannot be imported: {problem}") from problem
+    if not callable(found):
+        raise ValueError("what is found there cannot be called")
+    return found  # type: ignore[no-any-return]  # getattr gives Any
+
+
+def base_url(value: Any) -> str:
+    """An http(s) URL without user, query or fragment, no trailing slash."""
+    expected = "a URL such as https://app.metlo.com or http://127.0.0.1:8081 is expected"
+    try:
+        parts = urlsplit(value.strip() if isinstance(value, str) else "")
+        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or parts.port is None)
+    except ValueError:
+        raise ValueError(expected) from None
+    if not valid or parts.username is not None or parts.query or parts.fragment:
+        raise ValueError(expected)
+    return parts.geturl().rstrip("/")
+
+
+def with_port(url: str, port: int | None, default: int | None) -> str:
+    """`url` with `port`, else with the port it has, else with `default` (None: no port)."""
+    parts = urlsplit(url)
+    number = port or parts.port or default
+    name = parts.hostname or ""
+    name = f"[{name}]" if ":" in name else name
+    return parts._replace(netloc=f"{name}:{number}" if number else name).geturl()
+
+
+def _many(value: Any) -> list[str]:
+    """A list, or text with commas between the items (as in an environment variable)."""
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple | set | frozenset) or not all(isinstance(item, str) for item in items):
+        raise ValueError("a list of texts is expected (in an environment variable: with commas between)")
+    return [item.strip() for item in items if item.strip()]
+
+
+def names(value: Any) -> frozenset[str]:
+    """Names of headers or fields, in lower case; the empty list is a value too."""
+    return frozenset(item.lower() for item in _many(value))
+
+
+def regexes(value: Any) -> tuple[re.Pattern[str], ...]:
+    """Regular expressions, searched for anywhere in a URL."""
+    found = []
+    for item in _many(value):
+        try:
+            found.append(re.compile(item))
+        except re.error as problem:
+            raise ValueError(f"{item!r} is not a regular expression: {problem}") from None
+    return tuple(found)
+
+
+def networks(value: Any) -> tuple[Network, ...]:
+    """IP networks in CIDR form, or single addresses."""
+    try:
+        return tuple(ip_network(item, strict=False) for item in _many(value))
+    except ValueError as problem:
+        raise ValueError(f"networks such as 10.0.0.0/8 are expected: {problem}") from None
+
+
+def one_of(*words: str) -> Callable[[Any], str]:
+    """A reader that takes one of these words, in any case."""
+
+    def read(value: Any) -> str:
+        word = str(value).strip().lower()
+        if word not in words:
+            raise ValueError(f"one of {', '.join(words)} is expected")
+        return word
+
+    return read
+
+
+def shorten(value: Any) -> str:
+    """A value for a message, not longer than a line."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
