@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from metlo_otel import __version__
@@ -30,7 +31,7 @@ class CommandError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with `arguments` (default: the process's). Returns the exit code: 2 where it was asked wrongly."""
+    """Run the command with `arguments` (default: the process's). Returns the exit code: 2 for a wrong question."""
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
@@ -59,17 +60,11 @@ def _add_collector(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     about = "take in the traces of Metlo agents, keep them and serve their configuration"
     command = commands.add_parser("collector", help=about, description=about.capitalize() + ".")
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    command.add_argument(
-        "--port", type=_port, default=8081, help="port to listen on, 0: any (default: %(default)s)"
-    )
+    command.add_argument("--port", type=_port, default=8081, help="port to listen on, 0: any (default: %(default)s)")
     command.add_argument("--db", default="metlo.db", help="file of the database (default: %(default)s)")
     key = command.add_mutually_exclusive_group()
-    key.add_argument(
-        "--api-key", help="key of the agents (default: METLO_KEY, else one is made and printed once)"
-    )
-    key.add_argument(
-        "--new-key", action="store_true", help="make a new key, print it and forget the one made before"
-    )
+    key.add_argument("--api-key", help="key of the agents (default: METLO_KEY, else one is made and printed once)")
+    key.add_argument("--new-key", action="store_true", help="make a new key, print it and forget the one made before")
     command.add_argument(
         "--full-capture",
         action=argparse.BooleanOptionalAction,
@@ -119,11 +114,7 @@ def _run_collector(options: argparse.Namespace) -> int:
 def _given_key(options: argparse.Namespace) -> str | None:
     from metlo_otel.collector.keys import check_key
 
-    given = (
-        options.api_key
-        if options.api_key is not None or options.new_key
-        else os.environ.get("METLO_KEY") or None
-    )
+    given = options.api_key if options.api_key is not None or options.new_key else os.environ.get("METLO_KEY") or None
     try:
         return None if given is None else check_key(given)
     except ValueError as problem:
@@ -144,6 +135,8 @@ def _prepare(store: Store, options: argparse.Namespace, given: str | None) -> No
 
 
 def _run_demo(options: argparse.Namespace) -> int:
+    if find_spec("flask") is None:  # it is the shop's process that imports it
+        raise ModuleNotFoundError("No module named 'flask'", name="flask")
     from metlo_otel.demo.run import run
 
     return run(once=options.once)

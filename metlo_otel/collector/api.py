@@ -38,9 +38,7 @@ from metlo_otel.collector.writer import BusyError
 LOG = logging.getLogger("metlo_otel.collector")
 
 _BODY_TIME = 30.0  # seconds in which a request's body must be here
-_DRAINED = (
-    8 * 1024 * 1024
-)  # bytes of a refused body that are read, so that the client gets to read the answer
+_DRAINED = 8 * 1024 * 1024  # bytes of a refused body that are read, so that the client gets to read the answer
 _DRAIN_TIME = 3.0  # seconds for the same
 _SHOWN = 100  # rejected traces that an answer tells about
 _READERS = 4  # threads that read from the database at once

@@ -54,10 +54,7 @@ def configure(connection: Connection, name: str, value: Any) -> None:
 
 def read_document(connection: Connection) -> tuple[bytes, str]:
     """The agent-config as JSON, and its ETag."""
-    stored = {
-        name: json.loads(value)
-        for name, value in connection.execute(select(SETTINGS.c.name, SETTINGS.c.value))
-    }
+    stored = {name: json.loads(value) for name, value in connection.execute(select(SETTINGS.c.name, SETTINGS.c.value))}
     known = {name: stored.get(name, default) for name, default in DEFAULTS.items()}
     document = orjson.dumps({**known, "endpoints": _endpoints(connection)})
     return document, f'"{hashlib.sha256(document).hexdigest()[:32]}"'

@@ -34,9 +34,7 @@ class EndpointKey:
 def find_endpoint(trace: Trace) -> EndpointKey:
     """The endpoint of a trace, in text that every database can hold."""
     route = trace.route if trace.route and _TEMPLATE.fullmatch(trace.route) else guess_template(trace.path)
-    return EndpointKey(
-        storable(trace.host.lower(), LONGEST_HOST), trace.method, storable(route, LONGEST_PATH) or "/"
-    )
+    return EndpointKey(storable(trace.host.lower(), LONGEST_HOST), trace.method, storable(route, LONGEST_PATH) or "/")
 
 
 def other_endpoint(method: str) -> EndpointKey:

@@ -24,9 +24,7 @@ _SEEN = (
     .where(ENDPOINTS.c.id == bindparam("endpoint"))
     .values(
         calls=ENDPOINTS.c.calls + bindparam("more"),
-        last_seen=case(
-            (ENDPOINTS.c.last_seen < bindparam("seen"), bindparam("seen")), else_=ENDPOINTS.c.last_seen
-        ),
+        last_seen=case((ENDPOINTS.c.last_seen < bindparam("seen"), bindparam("seen")), else_=ENDPOINTS.c.last_seen),
     )
 )
 

@@ -159,7 +159,7 @@ def find_decoder(headers: Mapping[str, str]) -> Decoder:
 
 
 async def read_body(chunks: AsyncIterator[bytes], decoder: Decoder, share: Share) -> bytes:
-    """The whole decoded body. Raises RefusedError: 413 for a long one, 400 for a broken one, 503 where there is no room."""
+    """The whole decoded body. Raises RefusedError: 413 for a long one, 400 for a broken one, 503 without room."""
     body = bytearray()
     raw = 0
     async for chunk in chunks:

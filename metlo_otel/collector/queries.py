@@ -107,9 +107,7 @@ def find_endpoints(connection: Connection, parameters: Mapping[str, str]) -> Pag
 
 def read_one(connection: Connection, number: str) -> dict[str, Any] | None:
     """One trace with its document; None where there is none. Raises FilterError."""
-    found = connection.execute(
-        select(TRACES).where(TRACES.c.id == _value("id", _number, number))
-    ).one_or_none()
+    found = connection.execute(select(TRACES).where(TRACES.c.id == _value("id", _number, number))).one_or_none()
     return None if found is None else {**_trace(found), "trace": orjson.Fragment(found.document)}
 
 
@@ -151,9 +149,7 @@ def _page(items: list[dict[str, Any]], limit: int) -> Page:
 
 
 def _statuses(connection: Connection, endpoints: list[int]) -> dict[int, dict[str, int]]:
-    rows = connection.execute(
-        select(STATUSES).where(STATUSES.c.endpoint_id.in_(endpoints)).order_by(STATUSES.c.status)
-    )
+    rows = connection.execute(select(STATUSES).where(STATUSES.c.endpoint_id.in_(endpoints)).order_by(STATUSES.c.status))
     found: dict[int, dict[str, int]] = {}
     for row in rows:
         found.setdefault(row.endpoint_id, {})[str(row.status)] = row.calls

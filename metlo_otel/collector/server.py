@@ -45,6 +45,11 @@ class PatientProtocol(H11Protocol):
         else:
             self._got_headers()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.trailing_data[0]:  # the beginning of the next request is here already
+            self._expect_headers()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._got_headers()
         super().connection_lost(exc)
@@ -137,9 +142,7 @@ class RunningCollector:
         self._socket = listen("127.0.0.1", 0)
         self.url = url_of(self._socket)
         self._server = make_server(self.store)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="metlo-otel-collector"
-        )
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="metlo-otel-collector")
 
     def __enter__(self) -> RunningCollector:
         self._thread.start()

@@ -87,9 +87,7 @@ def _read_processed(trace: dict[str, Any], version: int) -> dict[str, Any]:
     if version == 1:
         return {}
     if trace.get("analysisType") not in ("full", "partial"):
-        raise TraceError(
-            "analysisType", f"full or partial is expected, not {_kind(trace.get('analysisType'))}"
-        )
+        raise TraceError("analysisType", f"full or partial is expected, not {_kind(trace.get('analysisType'))}")
     found = _object(trace.get("processedTraceData"), "processedTraceData")
     for name in ("dataTypes", "sensitiveDataDetected", "attackDetections"):
         _lists_of_names(found.get(name), f"processedTraceData.{name}")
@@ -119,11 +117,7 @@ def _pairs(value: Any, where: str) -> None:
     if not isinstance(value, list):
         raise TraceError(where, f"a list is expected, not {_kind(value)}")
     for index, pair in enumerate(value):
-        if not (
-            isinstance(pair, dict)
-            and isinstance(pair.get("name"), str)
-            and isinstance(pair.get("value"), str)
-        ):
+        if not (isinstance(pair, dict) and isinstance(pair.get("name"), str) and isinstance(pair.get("value"), str)):
             raise TraceError(f"{where}[{index}]", "an object with the texts name and value is expected")
 
 
@@ -138,9 +132,7 @@ def _method(request: dict[str, Any]) -> str:
     method = request.get("method")
     if isinstance(method, str) and method.upper() in METHODS:
         return method.upper()
-    raise TraceError(
-        "request.method", f"one of {', '.join(sorted(METHODS))} is expected, not {_kind(method)}"
-    )
+    raise TraceError("request.method", f"one of {', '.join(sorted(METHODS))} is expected, not {_kind(method)}")
 
 
 def _path(url: dict[str, Any]) -> str:
