@@ -8,6 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
+from metlo_otel.demo.ending import Ending
+
 _START = 30.0  # seconds that the shop has to start in
 _END = 5.0  # seconds that it has to end in, before it is made to
 
@@ -22,7 +24,8 @@ class Shop:
     It ends when its standard input does, so it outlives nobody, even when we are killed.
     """
 
-    def __init__(self, collector: str, key: str, directory: Path) -> None:
+    def __init__(self, collector: str, key: str, directory: Path, ending: Ending) -> None:
+        self._ending = ending
         self._log = directory / "shop.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("METLO_")}
         self._environment = {**clean, "METLO_HOST": collector, "METLO_KEY": key}
@@ -60,7 +63,7 @@ class Shop:
         """Read the first line; on a thread, because reading a pipe has no time limit."""
         reader = threading.Thread(target=self._read_url, daemon=True)
         reader.start()
-        reader.join(_START)
+        self._ending.wait(_START, lambda: not reader.is_alive())
         if not self.url:
             why = f"said nothing for {_START:.0f} seconds" if reader.is_alive() else "ended at its start"
             raise ChildError(f"the sample shop {why}:\n{self.said()}".rstrip(":\n"))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +15,11 @@ from rich.live import Live
 from metlo_otel.collector.keys import make_key
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.demo.child import ChildError, Shop
+from metlo_otel.demo.ending import Ending
 from metlo_otel.demo.table import render
 from metlo_otel.demo.visitors import Visitors
 
 _PATIENCE = 30.0  # seconds in which the first trace must land
-_LOOK = 0.25  # seconds between two looks at the collector
 _SHOWN = 8  # latest traces in the table
 
 
@@ -37,13 +34,13 @@ def run(once: bool = False, patience: float = _PATIENCE) -> int:
     """
     console = Console()
     try:
-        with _interruptible(), _world() as (collector, shop, visitors):
-            watch = Watch(collector, shop, visitors)
-            watch.wait(patience)
+        with Ending() as ending, _world(ending) as watch:
+            if not ending.wait(patience, lambda: bool(watch.look()[0])):
+                raise DemoError(f"nothing reached the collector within {patience:.0f} seconds; {watch.reason()}")
             if once:
                 console.print(render(*watch.look()))
             else:
-                _show(console, watch)
+                _show(console, watch, ending)
     except (ChildError, DemoError) as problem:
         Console(stderr=True).print(f"metlo-otel demo: {problem}", markup=False, highlight=False)
         return 1
@@ -70,14 +67,9 @@ class Watch:
             raise DemoError(f"the sample shop does not answer its visitors: {self._visitors.problem}")
         return self._list("endpoints", 200), self._list("traces", _SHOWN)
 
-    def wait(self, seconds: float) -> None:
-        """Return once something landed. Raises DemoError after `seconds`."""
-        until = time.monotonic() + seconds
-        while not self.look()[0]:
-            if time.monotonic() > until:
-                said = self._shop.said() or "the shop's process reported no error"
-                raise DemoError(f"nothing reached the collector within {seconds:.0f} seconds; {said}")
-            time.sleep(_LOOK)
+    def reason(self) -> str:
+        """What the shop's process has to say."""
+        return self._shop.said() or "the shop's process reported no error"
 
     def _list(self, what: str, limit: int) -> list[Any]:
         answer = self._session.get(self._url + what, params={"limit": limit}, timeout=10)
@@ -86,30 +78,18 @@ class Watch:
         return items
 
 
-def _show(console: Console, watch: Watch) -> None:
+def _show(console: Console, watch: Watch, ending: Ending) -> None:
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
             live.update(render(*watch.look()), refresh=True)
-            time.sleep(1)
+            ending.wait(1)
 
 
 @contextmanager
-def _world() -> Iterator[tuple[RunningCollector, Shop, Visitors]]:
+def _world(ending: Ending) -> Iterator[Watch]:
     with tempfile.TemporaryDirectory(prefix="metlo-otel-demo-") as name:
         directory = Path(name)
         with RunningCollector(str(directory / "demo.db"), make_key()) as collector:
             collector.store.configure("globalFullTraceCapture", True)
-            with Shop(collector.url, collector.key, directory) as shop, Visitors(shop.url) as visitors:
-                yield collector, shop, visitors
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demo as Ctrl-C does, so that everything is cleaned up."""
-    signals = [signal.SIGTERM] + ([signal.SIGHUP] if sys.platform != "win32" else [])
-    before = [(number, signal.signal(number, signal.default_int_handler)) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+            with Shop(collector.url, collector.key, directory, ending) as shop, Visitors(shop.url) as visitors:
+                yield Watch(collector, shop, visitors)
