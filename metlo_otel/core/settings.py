@@ -59,7 +59,7 @@ def option(read: Callable[[Any], Any], default: Any, *aliases: str, secret: bool
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a user can set. `docs/settings.md` tells each in a user's words."""
+    """Everything a user can set. The README tells each in a user's words."""
 
     api_key: str = option(values.secret, "", "key", secret=True)
     metlo_host: str = option(values.base_url, "", "host")
