@@ -69,11 +69,11 @@ class Shop:
             raise ChildError(f"the sample shop {why}:\n{self.said()}".rstrip(":\n"))
 
     def _read_url(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for a pipe
+        assert self._process.stdout is not None
         self.url = self._process.stdout.readline().decode("ascii", "replace").strip()
 
     def _stop(self) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101,PT018 - as above
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018 - as above
         self._process.stdin.close()
         for end in (self._process.terminate, self._process.kill):
             try:

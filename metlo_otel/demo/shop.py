@@ -138,7 +138,7 @@ def main() -> None:
     app = make_shop(os.environ["METLO_HOST"], os.environ["METLO_KEY"])
     server = make_server("127.0.0.1", 0, app, threaded=True)
     threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)  # noqa: T201 - how the parent learns where we are
+    print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 
 

@@ -46,7 +46,7 @@ class Visitors:
     """All of them, one request at a time on a thread of their own; use it with `with`."""
 
     def __init__(self, shop: str, seed: int = 7) -> None:
-        self._random = random.Random(seed)  # noqa: S311 - the same visits each time, no secret
+        self._random = random.Random(seed)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._visit, args=(shop,), name="metlo-otel-visitors", daemon=True)
         self.problem: requests.RequestException | None = None
