@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.record import Record
 
 Places = Mapping[str, Sequence[str]]
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Processed:
     """Findings of the analysis, keyed `<section>.<path>` as in the wire's processedTraceData."""
 
-    data_types: Places = _NOTHING
-    sensitive: Places = _NOTHING
-    attacks: Places = _NOTHING
+    data_types: Places = field(default_factory=dict)
+    sensitive: Places = field(default_factory=dict)
+    attacks: Places = field(default_factory=dict)
     graphql_paths: Sequence[str] = ()
-    validation_errors: Mapping[str, Any] = _NOTHING
+    validation_errors: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
