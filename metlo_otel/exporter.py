@@ -138,6 +138,10 @@ def open_pipeline(
     log: RateLimitedLog,
     seams: Seams | None = None,
     on_change: Callable[[AgentConfig], None] | None = None,
+    tick: Callable[[], None] | None = None,
 ) -> Pipeline:
-    """The agent's way out: a queue, a worker and an exporter. Opens no connection and starts no thread yet."""
-    return Pipeline(settings, MetloSpanExporter.of(settings, log, seams, on_change))
+    """The agent's way out: a queue, a worker and an exporter. Opens no connection and starts no thread yet.
+
+    The worker calls `tick` every second or so.
+    """
+    return Pipeline(settings, MetloSpanExporter.of(settings, log, seams, on_change), tick)

@@ -28,7 +28,9 @@ class Body:
         self._chunks: list[bytes] = []
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
-        """Note a chunk that passed; what lies beyond the limit is only counted."""
+        """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            return
         length = len(data)
         room = self.limit - self.size
         self.size += length
@@ -36,6 +38,10 @@ class Body:
             self._chunks.append(data if length <= room and type(data) is bytes else bytes(data[:room]))
             if len(self._chunks) > _MANY_CHUNKS:
                 self._chunks = [b"".join(self._chunks)]
+
+    def stop(self) -> None:
+        """Keep no more; go on counting. For a reader in another thread."""
+        self.limit = min(self.limit, self.size)
 
     @property
     def kept(self) -> int:
@@ -54,11 +60,20 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Let pass, or reject and why. `rule` is the id of the rule that decided, `tags` those to put on the trace."""
+    """Let pass, or reject and why.
+
+    `rule` is the id of the rule that decided and `rule_name` what people call it, `tags` those to put on the trace.
+    `would_block` says that a rule in monitor mode decided, so the request passes. `rate_limited` tells a limit (429)
+    from a block (403), with `retry_after` in whole seconds, 0 where there is nothing to wait for.
+    """
 
     blocked: bool = False
     rule: str | None = None
     tags: tuple[str, ...] = ()
+    would_block: bool = False
+    rate_limited: bool = False
+    retry_after: int = 0
+    rule_name: str | None = None
 
 
 PASS = Verdict()
@@ -67,14 +82,19 @@ PASS = Verdict()
 class Exchange:
     """What is known of one request and its response; filled by a way in, read by the worker.
 
+    `on_close` is called once, at the first close(), or when the exchange is dropped without one: a request whose
+    response the server never closed is reported all the same.
+
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
     worker calls, `span` is the app's server span where there is one and `parent` the caller's.
     """
 
     __slots__ = (
+        "__weakref__",
         "captured",
         "ended",
         "id",
+        "on_close",
         "parent",
         "request",
         "request_body",
@@ -84,11 +104,19 @@ class Exchange:
         "span",
         "started",
         "status",
+        "streamed",
         "user",
         "verdict",
     )
 
-    def __init__(self, request: Request, max_body: int, captured: bool = True) -> None:
+    def __init__(
+        self,
+        request: Request,
+        max_body: int,
+        on_close: Callable[[Exchange], None] | None = None,
+        captured: bool = True,
+    ) -> None:
+        self.on_close = on_close
         self.request = request
         self.captured = captured
         self.started = time.time_ns()
@@ -98,11 +126,22 @@ class Exchange:
         self.response_body = Body(max_body)
         self.response_headers: RawHeaders = ()
         self.status = 0
+        self.streamed = False
         self.route: Route = None
         self.user: str | None = None
         self.span: SpanContext | None = None
         self.parent: SpanContext | None = None
         self.verdict = PASS
+
+    def close(self) -> None:
+        """The response has ended, or what can be known of it is known. Further calls do nothing."""
+        on_close, self.on_close = self.on_close, None
+        if on_close is not None:
+            self.ended = time.time_ns()
+            on_close(self)
+
+    def __del__(self) -> None:
+        self.close()
 
     def memory(self) -> int:
         """About how many bytes this exchange holds while it waits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -49,6 +49,14 @@ class Guard:
             return function(*args, **kwargs)
         except Exception as problem:  # noqa: BLE001 - the one place where we fail open
             self.failed(function, problem)
+            return None
+
+    async def wait(self, awaitable: Awaitable[T]) -> T | None:
+        """What `awaitable` gives; None when it raised an Exception, as in run()."""
+        try:
+            return await awaitable
+        except Exception as problem:  # noqa: BLE001 - the same place, for async code
+            self.failed(type(awaitable), problem)
             return None
 
     def failed(self, function: Callable[..., object], problem: Exception) -> None:

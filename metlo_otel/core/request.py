@@ -112,30 +112,26 @@ class EnvironRequest:
 
 
 class ScopeRequest:
-    """An ASGI request: the scope's own header list is immutable by the specification, so it is only referenced."""
+    """An ASGI request. What is needed of the scope is noted at once: frameworks change the scope while they route.
 
-    __slots__ = ("_headers", "_host", "_path", "scope")
+    The scope itself is let go, with the sessions and connections that apps keep in it.
+    """
+
+    __slots__ = ("_client", "_headers", "_query", "_server", "method", "path", "protocol", "scheme")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
-        self.scope = scope
+        self.method: str = scope.get("method") or "GET"
+        self.scheme: str = scope.get("scheme") or "http"
+        self.path: str = scope.get("path") or "/"
+        self.protocol: str = scope.get("http_version") or "1.1"
+        self._query: bytes = scope.get("query_string") or b""
         self._headers: list[tuple[bytes, bytes]] = scope.get("headers") or []
-        self._path: str = scope.get("path") or "/"  # frameworks change it while they route into mounted apps
-
-    @property
-    def method(self) -> str:
-        return str(self.scope.get("method", "GET"))
-
-    @property
-    def scheme(self) -> str:
-        return str(self.scope.get("scheme", "http"))
-
-    @property
-    def path(self) -> str:
-        return self._path
+        self._client = scope.get("client")
+        self._server = scope.get("server")
 
     @property
     def query(self) -> str:
-        return _decode(self.scope.get("query_string") or b"")
+        return _decode(self._query)
 
     @property
     def host(self) -> str:
@@ -146,15 +142,11 @@ class ScopeRequest:
 
     @property
     def peer(self) -> Address:
-        return _address(self.scope.get("client"))
+        return _address(self._client)
 
     @property
     def server(self) -> Address:
-        return _address(self.scope.get("server"))
-
-    @property
-    def protocol(self) -> str:
-        return str(self.scope.get("http_version", "1.1"))
+        return _address(self._server)
 
     def headers(self) -> list[tuple[str, str]]:
         return [(_decode(name), _decode(value)) for name, value in self._headers]
@@ -165,7 +157,7 @@ class ScopeRequest:
 
     def memory(self) -> int:
         held = sum([len(name) + len(value) for name, value in self._headers])
-        return held + len(self._path) + len(self.scope.get("query_string") or b"")
+        return held + len(self.path) + len(self._query)
 
 
 def _text(raw: str) -> str:

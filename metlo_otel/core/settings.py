@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from metlo_otel.core import values
 
 Network = IPv4Network | IPv6Network
+Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
 
 DEFAULT_MASKED_FIELDS = (
     "authorization",
@@ -58,7 +59,7 @@ def option(read: Callable[[Any], Any], default: Any, *aliases: str, secret: bool
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a user can set. `docs/settings.md` tells each in a user's words."""
+    """Everything a user can set. The README tells each in a user's words."""
 
     api_key: str = option(values.secret, "", "key", secret=True)
     metlo_host: str = option(values.base_url, "", "host")
@@ -122,25 +123,25 @@ _NAMES = {alias: name for name, item in _FIELDS.items() for alias in (name, *ite
 KNOWN_NAMES = tuple(sorted(name.upper() for name in _FIELDS))
 
 
-def read_settings(
-    options: Mapping[str, Any], environ: Mapping[str, str] | None = None, *, prefix: str = ""
-) -> Settings:
-    """Settings from `options` (upper or lower case, each with `prefix`), else METLO_<NAME>, else the default.
+def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the first of `layers` that has a value, else from METLO_<NAME> in the environment, else defaults.
 
-    Raises SettingsError with all problems. None as a value means: not set.
+    Names are in upper or lower case, with or without METLO_ before; None as a value means: not set.
+    Raises SettingsError with all problems.
     """
     problems: list[Problem] = []
     given = _from_environment(os.environ if environ is None else environ)
-    given.update(_from_code(options, prefix, problems))
+    for layer in reversed(layers):
+        given.update(_from_code(layer, problems))
     read = {name: _value(name, typed, value, problems) for name, (typed, value) in given.items()}
     if not (read.get("disabled") or _failed("disabled", given, problems)):
-        _require(read, given, prefix, problems)
+        _require(given, problems)
     if problems:
         raise SettingsError(problems)
     return Settings(**read)
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+def _from_environment(environ: Mapping[str, str]) -> Given:
     """Variables of ours that are set and not empty; METLO_HOST is named so already, others get METLO_ before."""
     found = {}
     for alias, name in _NAMES.items():
@@ -150,21 +151,25 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
     return found
 
 
-def _from_code(options: Mapping[str, Any], prefix: str, problems: list[Problem]) -> dict[str, tuple[str, Any]]:
-    found: dict[str, tuple[str, Any]] = {}
-    for typed, value in options.items():
-        name = _NAMES.get(str(typed).lower())
+def _from_code(layer: Any, problems: list[Problem]) -> Given:
+    if not isinstance(layer, Mapping):
+        problems.append(Problem("value", "settings", f"are a {type(layer).__name__}, but a dict is expected"))
+        return {}
+    found: Given = {}
+    for typed, value in layer.items():
+        lower = str(typed).lower()
+        name = _NAMES.get(lower) or _NAMES.get(lower.removeprefix("metlo_"))
         if name is None:
-            problems.append(Problem("unknown", f"{prefix}{typed}", _unknown(str(typed))))
+            problems.append(Problem("unknown", str(typed), _unknown(lower)))
         elif value is not None and name in found:
-            problems.append(Problem("twice", f"{prefix}{typed}", f"says the same as {found[name][0]}; keep one"))
+            problems.append(Problem("twice", str(typed), f"says the same as {found[name][0]}; keep one"))
         elif value is not None:
-            found[name] = (f"{prefix}{typed}", value)
+            found[name] = (str(typed), value)
     return found
 
 
 def _unknown(typed: str) -> str:
-    near = difflib.get_close_matches(typed.upper(), KNOWN_NAMES, 1)
+    near = difflib.get_close_matches(typed.upper().removeprefix("METLO_"), KNOWN_NAMES, 1)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"is not a setting; {hint}there are {', '.join(KNOWN_NAMES)}"
 
@@ -179,17 +184,15 @@ def _value(name: str, typed: str, value: Any, problems: list[Problem]) -> Any:
         return _FIELDS[name].default
 
 
-def _failed(name: str, given: Mapping[str, tuple[str, Any]], problems: list[Problem]) -> bool:
+def _failed(name: str, given: Given, problems: list[Problem]) -> bool:
     return name in given and any(problem.name == given[name][0] for problem in problems)
 
 
-def _require(
-    read: Mapping[str, Any], given: Mapping[str, tuple[str, Any]], prefix: str, problems: list[Problem]
-) -> None:
+def _require(given: Given, problems: list[Problem]) -> None:
     needed = {
         "api_key": "is not set: the key that your Metlo collector gave you",
         "metlo_host": "is not set: your Metlo's URL, such as https://app.metlo.com or http://127.0.0.1:8081",
     }
     for name, message in needed.items():
-        if not read.get(name) and name not in given:
-            problems.append(Problem("missing", f"{prefix}{name.upper()}", message))
+        if name not in given:
+            problems.append(Problem("missing", name.upper(), message))

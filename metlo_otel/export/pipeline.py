@@ -6,7 +6,7 @@ import atexit
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -68,8 +68,9 @@ class Exporter(Protocol):
 class Pipeline:
     """Takes closed exchanges and sees to it that their traces reach the collector."""
 
-    def __init__(self, settings: Settings, exporter: Exporter) -> None:
+    def __init__(self, settings: Settings, exporter: Exporter, tick: Callable[[], None] | None = None) -> None:
         self._settings = settings
+        self._tick = tick
         self._exporter = exporter
         self.counters = exporter.counters
         self._queue = ExchangeQueue(settings.max_queue_exchanges, settings.max_queue_bytes)
@@ -172,6 +173,8 @@ class Pipeline:
     def _round(self) -> None:
         began = time.thread_time()
         self._exporter.guard.run(self._exporter.refresh_if_due)
+        if self._tick is not None:
+            self._exporter.guard.run(self._tick)
         try:
             while not self._give_up and (exchanges := self._queue.take(FULL, _FULL_BYTES)):
                 self._send(exchanges)
@@ -181,13 +184,13 @@ class Pipeline:
             self.counters.spend(time.thread_time() - began)
 
     def _send(self, exchanges: list[Exchange]) -> None:
+        spans = [span for exchange in exchanges if (span := self._span(exchange)) is not None]
+        exchanges.clear()  # their memory, while the sending may take long
         try:
-            spans = [span for exchange in exchanges if (span := self._span(exchange)) is not None]
-            exchanges.clear()
             self._exporter.deliver(spans, self._pause)
         except Exception as problem:  # noqa: BLE001 - the worker outlives whatever a batch does to it
             self._exporter.guard.failed(self._send, problem)
-            self.counters.drop("failed", len(exchanges))
+            self.counters.drop("failed", len(spans))
         finally:
             self._queue.done()
 

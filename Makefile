@@ -1,0 +1,38 @@
+# `make demo` and `make test` are all a newcomer needs; both make their own environment.
+PYTHON ?= python3
+PIP = -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test check unit oldest newest bench clean
+
+demo: .venv/ready
+	.venv/bin/metlo-otel demo $(DEMO)
+
+test: check unit oldest newest
+
+check: .venv/ready
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+unit: .venv/ready
+	.venv/bin/python -m pytest
+
+# The oldest supported versions, where there is a Python 3.10, and the newest, where there is a Python 3.13 or 3.14.
+oldest:
+	@.ci/compatibility 3.10 .venv-oldest tests/constraints-oldest.txt
+
+newest:
+	@.ci/compatibility "3.14 3.13 3.12" .venv-newest tests/constraints-newest.txt
+
+bench: .venv/ready
+	.venv/bin/python -m benchmarks.overhead
+
+clean:
+	rm -rf .venv .venv-oldest .venv-newest
+
+.venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) -c tests/constraints.txt -r tests/requirements.txt -e '.[demo]'
+	touch $@

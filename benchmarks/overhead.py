@@ -1,0 +1,123 @@
+"""Added time a request: plain, with metlo_otel, with OpenTelemetry's contrib, with both; interleaved, in one process.
+
+    python -m benchmarks.overhead [--rounds 40] [--requests 100] [--frameworks flask,django,fastapi]
+
+Prints microseconds: the plain request, what each variant adds to it at the median and the 99th percentile, CPU time a
+request with the worker's work in it, and the ratio of metlo_otel's added median to contrib's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import multiprocessing
+import statistics
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from benchmarks import apps
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--requests", type=int, default=100, help="requests of one kind in one round")
+    parser.add_argument("--frameworks", default="flask,django,fastapi")
+    arguments = parser.parse_args()
+    ours, theirs = multiprocessing.Pipe()
+    collector = multiprocessing.get_context("spawn").Process(target=_collect, args=(theirs,), daemon=True)
+    collector.start()
+    options = {"host": ours.recv(), "api_key": "benchmark"}
+    _trace_globally()
+    print(f"{'':28}{'plain':>9}{'added p50':>11}{'added p99':>11}{'CPU':>9}{'to contrib':>12}")
+    for framework in arguments.frameworks.split(","):
+        for method in ("GET", "POST"):
+            _measure(framework, method, options, arguments.rounds, arguments.requests)
+    ours.send(None)
+    collector.join(5)
+
+
+def _collect(pipe: Connection) -> None:
+    """A collector in a process of its own, so that its work is not counted."""
+    from metlo_otel.testing import MemoryCollector
+
+    with MemoryCollector({"globalFullTraceCapture": True}, "benchmark") as collector:
+        pipe.send(collector.url)
+        while not pipe.poll(1):
+            collector.clear()
+
+
+def _trace_globally() -> None:
+    """The set-up that contrib is used with: an SDK provider whose spans are batched (and here thrown away)."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+    class Discard(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(Discard()))
+    trace.set_tracer_provider(provider)
+
+
+def _measure(framework: str, method: str, options: dict[str, Any], rounds: int, requests: int) -> None:
+    loop = asyncio.new_event_loop()
+    calls = {variant: _call(framework, variant, method, options, loop) for variant in apps.VARIANTS}
+    times: dict[str, list[float]] = {variant: [] for variant in calls}
+    cpu: dict[str, list[float]] = {variant: [] for variant in calls}
+    for call in calls.values():
+        for _ in range(50):
+            call()
+    agents = _agents()
+    for _ in range(rounds):
+        for variant, call in calls.items():
+            gc.collect()
+            before = time.process_time()
+            times[variant] += [_timed(call) for _ in range(requests)]
+            if "metlo" in variant:
+                for agent in agents:  # the worker's CPU time falls to the variant that caused it
+                    agent.flush(10.0)
+            cpu[variant].append((time.process_time() - before) / requests * 1e6)
+    _print(f"{framework} {method}", times, cpu)
+    loop.close()
+
+
+def _call(framework: str, variant: str, method: str, options: dict[str, Any], loop: Any) -> apps.Call:
+    make = {"flask": apps.flask_app, "django": apps.django_app, "fastapi": apps.fastapi_app}[framework]
+    app = make(variant, options)
+    return apps.asgi_call(app, method, loop) if framework == "fastapi" else apps.wsgi_call(app, method)
+
+
+def _timed(call: apps.Call) -> float:
+    start = time.perf_counter()
+    call()
+    return (time.perf_counter() - start) * 1e6
+
+
+def _agents() -> list[Any]:
+    from metlo_otel.agent import Agent
+
+    return [item for item in gc.get_objects() if type(item) is Agent]
+
+
+def _print(name: str, times: dict[str, list[float]], cpu: dict[str, list[float]]) -> None:
+    middle = {variant: statistics.median(values) for variant, values in times.items()}
+    high = {variant: statistics.quantiles(values, n=100)[98] for variant, values in times.items()}
+    contrib = middle["contrib"] - middle["plain"]
+    for variant in times:
+        added = middle[variant] - middle["plain"]
+        line = f"{name + ' ' + variant:28}"
+        line += f"{middle['plain']:9.1f}" if variant == "plain" else f"{'':9}"
+        line += f"{'':22}" if variant == "plain" else f"{added:11.1f}{high[variant] - high['plain']:11.1f}"
+        line += f"{statistics.median(cpu[variant]):9.1f}"
+        line += f"{added / contrib:11.2f}x" if variant in ("metlo", "contrib+metlo") else ""
+        print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

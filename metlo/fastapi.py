@@ -1,0 +1,5 @@
+"""`metlo.fastapi.ASGIMiddleware`, as documented."""
+
+from metlo_otel.fastapi import ASGIMiddleware
+
+__all__ = ["ASGIMiddleware"]

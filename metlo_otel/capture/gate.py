@@ -1,0 +1,29 @@
+"""What a capture asks of the agent: to open an exchange, and to be told when the response starts and ends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.guard import Guard
+from metlo_otel.core.request import Request
+
+
+class Gate(Protocol):
+    """The agent as the captures see it. None of its methods raises, waits or touches the network."""
+
+    @property
+    def guard(self) -> Guard:
+        """What our own code runs in."""
+
+    def open(self, request: Request) -> Exchange | None:
+        """A new exchange; None where this request is not ours to look at."""
+
+    def join(self, exchange: Exchange) -> None:
+        """Take trace and span ids from the server span that is current, and mark that span."""
+
+    def streaming(self, exchange: Exchange) -> None:
+        """The response may go on for long: close the exchange by a time limit, even when it does not end."""
+
+    def flush(self, seconds: float) -> bool:
+        """Send what waits, within `seconds`; whether all of it went out."""

@@ -1,0 +1,55 @@
+"""The route template of a Starlette or FastAPI request, read from its scope without importing either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def starlette_route(scope: Mapping[str, Any]) -> str | None:
+    """`/users/{id}` with the prefix of a mount; None for other frameworks and for paths without a route.
+
+    Starlette 1 and FastAPI put the route into the scope, FastAPI with included routers its whole path beside it;
+    older ones leave only the endpoint, whose route is looked for.
+    """
+    path = _included(scope) or _path(scope.get("route")) or _of_endpoint(scope)
+    return path and _mount(scope) + path
+
+
+def _included(scope: Mapping[str, Any]) -> str | None:
+    """FastAPI keeps what an included router's prefix makes of a route in its own part of the scope."""
+    own = scope.get("fastapi")
+    return _path(own.get("effective_route_context")) if isinstance(own, Mapping) else None
+
+
+def _path(route: Any) -> str | None:
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return path if isinstance(path, str) else None
+
+
+def _of_endpoint(scope: Mapping[str, Any]) -> str | None:
+    endpoint = scope.get("endpoint")
+    if endpoint is None:
+        return None
+    return _find(getattr(scope.get("router"), "routes", None) or (), endpoint, scope.get("path_params") or {})
+
+
+def _find(routes: Iterable[Any], endpoint: Any, params: Mapping[str, Any]) -> str | None:
+    """The path of the route to `endpoint` that takes these parameters, in mounted apps too."""
+    for route in routes:
+        if getattr(route, "endpoint", None) is endpoint:
+            if set(getattr(route, "param_convertors", params)) <= set(params):
+                return _path(route)
+        elif found := _find(getattr(route, "routes", None) or (), endpoint, params):
+            return found
+    return None
+
+
+def _mount(scope: Mapping[str, Any]) -> str:
+    """The prefix that mounts have added to the root path while routing, parameters in it named again."""
+    root, own = scope.get("root_path") or "", scope.get("app_root_path") or ""
+    prefix = root[len(own) :] if "app_root_path" in scope else ""
+    if not prefix:
+        return ""
+    names = {str(value): name for name, value in (scope.get("path_params") or {}).items()}
+    return "/".join(f"{{{names[part]}}}" if part in names else part for part in prefix.split("/"))

@@ -1,0 +1,73 @@
+"""A readable stream that notes what the app reads from it, and is otherwise the server's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from metlo_otel.core.exchange import Body
+
+
+class TeeInput:
+    """`wsgi.input`, or Django's request stream. Has exactly the methods that the stream behind it has."""
+
+    def __init__(self, stream: Any, body: Body) -> None:
+        self._stream = stream
+        self._body = body
+        self._again = 0  # bytes to pass without noting, because the app went back and reads them a second time
+        self.read: Callable[..., bytes] = self._noting(stream.read)
+
+    def readline(self, *args: Any) -> bytes:
+        """As the stream's own."""
+        return self._note(self._stream.readline(*args))
+
+    def readlines(self, *args: Any) -> list[bytes]:
+        """As the stream's own."""
+        return [self._note(line) for line in self._stream.readlines(*args)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in self._stream:
+            yield self._note(line)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._stream, name)
+        if name in ("read1", "readall"):
+            return self._noting(found)
+        if name in ("readinto", "readinto1"):
+            return self._noting_buffer(found)
+        if name == "seek":
+            return self._noting_seek(found)
+        return found
+
+    def _note(self, data: bytes) -> bytes:
+        if data:
+            if self._again:
+                skipped = min(self._again, len(data))
+                self._again -= skipped
+                self._body.add(memoryview(data)[skipped:])
+            else:
+                self._body.add(data)
+        return data
+
+    def _noting(self, read: Callable[..., bytes]) -> Callable[..., bytes]:
+        def reading(*args: Any, **kwargs: Any) -> bytes:
+            return self._note(read(*args, **kwargs))
+
+        return reading
+
+    def _noting_buffer(self, readinto: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+        def reading(buffer: Any) -> int | None:
+            count = readinto(buffer)
+            if count:
+                self._note(bytes(memoryview(buffer).cast("B")[:count]))
+            return count
+
+        return reading
+
+    def _noting_seek(self, seek: Callable[..., int]) -> Callable[..., int]:
+        def seeking(*args: Any) -> int:
+            position = seek(*args)
+            self._again = max(0, self._body.size - position)
+            return position
+
+        return seeking

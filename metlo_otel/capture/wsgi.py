@@ -1,0 +1,169 @@
+"""Any WSGI app (PEP 3333), captured: what the app reads and sends is teed as it passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from metlo_otel.capture.gate import Gate
+from metlo_otel.capture.streams import TeeInput
+from metlo_otel.core.current import current_exchange
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.request import EnvironRequest
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
+WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+AtResponse = Callable[[Exchange, Environ], None]
+
+_ENDLESS = 1 << 62
+
+
+class WSGICapture:
+    """Wraps `app`; `at_response` is called once a request, in its own context, when the status is known."""
+
+    def __init__(self, app: WSGIApp, gate: Gate, at_response: AtResponse | None = None) -> None:
+        self._app = app
+        self._gate = gate
+        self._at_response = at_response
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        exchange = self._gate.guard.run(self._open, environ)
+        if exchange is None:
+            return self._app(environ, start_response)
+        token = current_exchange.set(exchange)
+        result = None
+        try:
+            result = self._app(environ, self._starting(exchange, environ, start_response))
+        finally:
+            current_exchange.reset(token)
+            if result is None:
+                _failed(exchange)
+        return self._gate.guard.run(self._tee, exchange, environ, result) or result
+
+    def _open(self, environ: Environ) -> Exchange | None:
+        exchange = self._gate.open(EnvironRequest(environ))
+        if exchange is not None and _may_have_body(environ):
+            environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
+        return exchange
+
+    def _starting(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> StartResponse:
+        def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
+            write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+            self._gate.guard.run(self._started, exchange, environ, status, headers)
+            return self._writing(exchange, write)
+
+        return starting
+
+    def _started(self, exchange: Exchange, environ: Environ, status: str, headers: list[tuple[str, str]]) -> None:
+        exchange.response_headers = headers.copy()
+        exchange.status = int(status[:3])
+        if self._at_response is not None:
+            self._at_response(exchange, environ)
+
+    @staticmethod
+    def _writing(exchange: Exchange, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
+        def writing(data: bytes) -> object:
+            exchange.response_body.add(data)
+            return write(data)
+
+        return writing
+
+    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
+        if type(result) in (list, tuple):
+            for chunk in result:
+                exchange.response_body.add(chunk)
+            exchange.close()
+            return result
+        wrapper = environ.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type) and isinstance(result, wrapper):
+            return _closing_file(result, exchange)
+        return TeeOutput(result, exchange, self._gate)
+
+
+class TeeOutput:
+    """A response's iterable: each chunk is noted and handed on at once."""
+
+    __slots__ = ("_body", "_exchange", "_gate", "_next", "_result", "_whole")
+
+    def __init__(self, result: Iterable[bytes], exchange: Exchange, gate: Gate) -> None:
+        self._result = result
+        self._exchange = exchange
+        self._gate = gate
+        self._body = exchange.response_body
+        self._next = iter(result).__next__
+        self._whole = -1  # bytes that the whole response has; looked up when the first chunk is there
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            chunk = self._next()
+        except StopIteration:
+            self._exchange.close()
+            raise
+        self._body.add(chunk)
+        if self._whole < 0:
+            self._whole = _ENDLESS
+            self._gate.guard.run(self._expect)
+        if self._body.size >= self._whole:
+            self._exchange.close()
+        return chunk
+
+    def _expect(self) -> None:
+        """The response's Content-Length, whose headers are there by the first chunk, as PEP 3333 has it."""
+        length = _content_length(self._exchange.response_headers)
+        if length is None:
+            self._gate.streaming(self._exchange)
+        else:
+            self._whole = length
+
+    def close(self) -> None:
+        """Close the app's iterable, then the exchange."""
+        try:
+            close = getattr(self._result, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._exchange.close()
+
+
+def _closing_file(result: Any, exchange: Exchange) -> Iterable[bytes]:
+    """A file that the server may send by itself (`sendfile`): it must get the very same object back.
+
+    Its bytes are not seen; its size is known from Content-Length. Only its end is listened for.
+    """
+    close = getattr(result, "close", None)
+
+    def closing() -> None:
+        try:
+            if close is not None:
+                close()
+        finally:
+            exchange.close()
+
+    try:
+        result.close = closing
+    except (AttributeError, TypeError):  # a server's own C type: its end cannot be heard
+        exchange.close()
+    return result  # type: ignore[no-any-return]  # the server's own wrapper
+
+
+def _failed(exchange: Exchange) -> None:
+    """The app raised: the server answers 500, unless a response has begun already."""
+    if not exchange.status:
+        exchange.status = 500
+    exchange.close()
+
+
+def _may_have_body(environ: Environ) -> bool:
+    length = environ.get("CONTENT_LENGTH")
+    return bool(length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ
+
+
+def _content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
+    for name, value in headers:
+        if len(name) == 14 and name.lower() == "content-length":
+            return int(value) if value.isdecimal() else None
+    return None

@@ -1,0 +1,180 @@
+"""The way in for Django: one middleware for WSGI and ASGI, sync and async."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.apps import AppConfig
+from django.conf import settings as django_settings
+from django.core import checks
+from django.core.exceptions import MiddlewareNotUsed
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from metlo_otel.agent import Agent
+from metlo_otel.capture.streams import TeeInput
+from metlo_otel.core.current import current_exchange
+from metlo_otel.core.exchange import Body, Exchange
+from metlo_otel.core.request import EnvironRequest, ScopeRequest
+from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
+
+# Django makes its middleware anew for every handler (each test client has one): equal settings share one agent.
+_AGENTS: dict[Settings, Agent] = {}
+
+_HINTS = {
+    "missing": "Add it to METLO_CONFIG in the settings, or set it in the environment.",
+    "unknown": "Remove it from METLO_CONFIG, or spell it as one of the names listed.",
+    "twice": "Keep one of the two spellings in METLO_CONFIG.",
+    "value": "Change the value in METLO_CONFIG, or in the environment variable named.",
+}
+_IDS = {kind: f"metlo_otel.E{number:03}" for number, kind in enumerate(sorted(_HINTS), 1)}
+
+
+class MetloDjango:
+    """`MIDDLEWARE = [..., "metlo_otel.django.MetloDjango"]` and `METLO_CONFIG = {"API_KEY": …, "METLO_HOST": …, …}`.
+
+    GET_USER is called with the request, and may be async under ASGI. Raises SettingsError when the settings are wrong.
+    """
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.agent = _agent()
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if self._is_async:
+            return self._serve_async(request)
+        exchange = self.agent.guard.run(self._open, request)
+        if exchange is None:
+            return self.get_response(request)
+        token = current_exchange.set(exchange)
+        response = None
+        try:
+            response = self.get_response(request)
+            self.agent.guard.run(self.agent.ask_user_sync, exchange, request)
+        finally:
+            current_exchange.reset(token)
+            self.agent.guard.run(self._note, exchange, request, response)
+        return response
+
+    async def _serve_async(self, request: HttpRequest) -> Any:
+        exchange = self.agent.guard.run(self._open, request)
+        if exchange is None:
+            return await self.get_response(request)
+        token = current_exchange.set(exchange)
+        response = None
+        try:
+            response = await self.get_response(request)
+            waiting = self.agent.guard.run(self.agent.ask_user, exchange, request)
+            if waiting is not None:
+                await waiting
+        finally:
+            current_exchange.reset(token)
+            self.agent.guard.run(self._note, exchange, request, response)
+        return response
+
+    def _open(self, request: HttpRequest) -> Exchange | None:
+        scope = getattr(request, "scope", None)
+        exchange = self.agent.open(EnvironRequest(request.META) if scope is None else ScopeRequest(scope))
+        if exchange is not None:
+            stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
+            if stream is not None:
+                request._stream = TeeInput(stream, exchange.request_body)  # type: ignore[assignment]  # a stream by shape
+            self.agent.join(exchange)
+        return exchange
+
+    def _note(self, exchange: Exchange, request: HttpRequest, response: HttpResponseBase | None) -> None:
+        """Note what is known now; status and headers are read at the close, as outer middlewares left them."""
+        if response is None:  # what was raised went past Django's own handlers: the server answers
+            exchange.status = 500
+            exchange.close()
+            return
+        match = request.resolver_match
+        exchange.route = match.route if match is not None else None
+        exchange.status = response.status_code
+        if not exchange.request_body.size:
+            exchange.request_body.add(getattr(request, "_body", b""))  # read by a middleware outside of this one
+        if response.streaming:
+            self._tee(exchange, request, response)
+        else:
+            exchange.response_body.add(response.content)  # type: ignore[attr-defined]  # streaming is False
+        response._resource_closers.append(partial(_closed, exchange, response))  # type: ignore[attr-defined]  # its only list
+
+    def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
+        self.agent.streaming(exchange)
+        if response.is_async:
+            response.streaming_content = _AsyncTee(response.streaming_content, exchange.response_body)
+        elif getattr(response, "file_to_stream", None) is None or "wsgi.file_wrapper" not in request.META:
+            response.streaming_content = _tee(response.streaming_content, exchange.response_body)
+
+
+class _AsyncTee:
+    """An async stream, each chunk noted and handed on."""
+
+    def __init__(self, stream: AsyncIterator[bytes], body: Body) -> None:
+        self._next = aiter(stream).__anext__
+        self._body = body
+
+    def __aiter__(self) -> _AsyncTee:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self._next()
+        self._body.add(chunk)
+        return chunk
+
+
+def _tee(stream: Iterable[bytes], body: Body) -> Iterator[bytes]:
+    for chunk in stream:
+        body.add(chunk)
+        yield chunk
+
+
+def _closed(exchange: Exchange, response: HttpResponseBase) -> None:
+    exchange.status = response.status_code
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    exchange.response_headers = [*response.items(), *cookies]
+    exchange.close()
+
+
+def _agent() -> Agent:
+    """The agent for METLO_CONFIG. Raises MiddlewareNotUsed when it is DISABLED, SettingsError when it is wrong."""
+    options = getattr(django_settings, "METLO_CONFIG", {})
+    settings = read_settings(options)
+    if settings.disabled:
+        raise MiddlewareNotUsed("metlo_otel is DISABLED")
+    if settings not in _AGENTS:
+        _AGENTS[settings] = Agent(settings)
+    return _AGENTS[settings]
+
+
+@checks.register("metlo_otel")
+def check_settings(**_: Any) -> list[checks.CheckMessage]:
+    """What `manage.py check` says of METLO_CONFIG and of the METLO_ variables: one error with id and hint a problem."""
+    try:
+        read_settings(getattr(django_settings, "METLO_CONFIG", {}))
+    except SettingsError as error:
+        return [_message(problem) for problem in error.problems]
+    return []
+
+
+def _message(problem: Problem) -> checks.Error:
+    return checks.Error(
+        f"METLO_CONFIG: {problem.name}: {problem.message}", hint=_HINTS[problem.kind], id=_IDS[problem.kind]
+    )
+
+
+class MetloConfig(AppConfig):
+    """`INSTALLED_APPS = [..., "metlo_otel.django.MetloConfig"]`: lets `manage.py check` see METLO_CONFIG."""
+
+    name = "metlo_otel.django"
+    label = "metlo_otel"
+    verbose_name = "Metlo"
