@@ -6,7 +6,6 @@ import gzip
 import json
 import queue
 import threading
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -31,8 +30,7 @@ class Metlo:
         self.gets: list[dict[str, str]] = []
         self.connections = 0
         self.released = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(port, self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -65,58 +63,74 @@ class Metlo:
         self._thread.join()
 
 
-def _handler(metlo: Metlo) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Server(ThreadingHTTPServer):
+    """Serves one Metlo."""
 
-        def setup(self) -> None:
-            super().setup()
-            metlo.connections += 1
+    daemon_threads = True
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            metlo.headers.append(dict(self.headers))
-            try:
-                answer = metlo.answers.get_nowait()
-            except queue.Empty:
-                answer = metlo.always
-            if answer[0] == 200:
-                body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
-                assert len(body) <= 2_097_152
-                metlo.posts.put(json.loads(body))
-            metlo.tried.release()
-            self._answer(answer)
+    def __init__(self, port: int, metlo: Metlo) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.metlo = metlo
 
-        def do_GET(self) -> None:
-            metlo.gets.append(dict(self.headers))
-            if metlo.config_answer is not None:
-                self._answer(metlo.config_answer)
-            elif metlo.etag and self.headers["If-None-Match"] == metlo.etag:
-                self._answer((304, {}, b""))
-            else:
-                tag = {"ETag": metlo.etag} if metlo.etag else {}
-                self._answer((200, tag, json.dumps(metlo.config).encode()))
 
-        def _answer(self, answer: Answer) -> None:
-            status, headers, body = answer
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def metlo(self) -> Metlo:
+        """Who answers."""
+        assert isinstance(self.server, _Server)
+        return self.server.metlo
+
+    def setup(self) -> None:
+        super().setup()
+        self.metlo.connections += 1
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        metlo = self.metlo
+        metlo.headers.append(dict(self.headers))
+        try:
+            answer = metlo.answers.get_nowait()
+        except queue.Empty:
+            answer = metlo.always
+        if answer[0] == 200:
+            body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
+            assert len(body) <= 2_097_152
+            metlo.posts.put(json.loads(body))
+        metlo.tried.release()
+        self._answer(answer)
+
+    def do_GET(self) -> None:
+        metlo = self.metlo
+        metlo.gets.append(dict(self.headers))
+        if metlo.config_answer is not None:
+            self._answer(metlo.config_answer)
+        elif metlo.etag and self.headers["If-None-Match"] == metlo.etag:
+            self._answer((304, {}, b""))
+        else:
+            tag = {"ETag": metlo.etag} if metlo.etag else {}
+            self._answer((200, tag, json.dumps(metlo.config).encode()))
+
+    def _answer(self, answer: Answer) -> None:
+        try:
+            self._write(*answer)
+        except ConnectionError:  # the client has gone: a test's matter, not the server's
+            self.close_connection = True
+
+    def _write(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        if status <= 0:
+            self.close_connection = True
             if status == 0:
-                metlo.released.wait(60)
-                self.close_connection = True
-                return
-            if status == -1:
+                self.metlo.released.wait(60)
+            else:
                 self.wfile.write(body)
-                self.close_connection = True
-                return
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+            return
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            """Nothing on the test's output."""
-
-    return Handler
-
-
-Make = Callable[..., Metlo]
+    def log_message(self, *_: object) -> None:
+        """Nothing on the test's output."""

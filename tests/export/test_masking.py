@@ -85,7 +85,7 @@ def test_multipart_fields_and_files_never_leave(around: list[tuple[str, bytes]],
     """Masked fields and the content of files, wherever the form is cut; files by name and size only."""
     parts = [
         f'Content-Disposition: form-data; name="{name}"\r\n\r\n{SECRET}\r\n'.encode(),
-        f'Content-Type: text/plain\r\ncontent-disposition: form-data; name="f"; filename="a.txt"\r\n\r\n{SECRET}'.encode(),
+        f'Content-Type: a/b\r\ncontent-disposition: form-data; name="f"; filename="a.txt"\r\n\r\n{SECRET}'.encode(),
     ]
     fields = [b"Content-Disposition: form-data; name=plain\r\n\r\n" + value for _, value in around]
     body = b"".join(b"--BOUND\r\n" + part + b"\r\n" for part in [*fields, *parts]) + b"--BOUND--\r\n"

@@ -99,7 +99,12 @@ def test_what_is_refused_is_dropped_and_counted(
 def test_retry_after_is_honoured(pipeline: Make, metlo: Metlo, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker waits as long as Retry-After says, in seconds or as a date, at most five minutes."""
     waits: list[float] = []
-    monkeypatch.setattr(Pipeline, "_pause", lambda _self, seconds: waits.append(seconds) or True)
+
+    def pause(_self: Pipeline, seconds: float) -> bool:
+        waits.append(seconds)
+        return True
+
+    monkeypatch.setattr(Pipeline, "_pause", pause)
     for value in ("7", formatdate(), "9999999999999", "nonsense", "-3"):
         metlo.answers.put((429, {"Retry-After": value}, b""))
     way = pipeline()
@@ -207,7 +212,7 @@ def test_one_bad_exchange_costs_only_itself(pipeline: Make, metlo: Metlo, caplog
     """An exchange that cannot be read is dropped and counted; its neighbours arrive; its content is not in the log."""
     way = pipeline()
     bad = wsgi_exchange()
-    bad.request = Bomb()  # type: ignore[assignment]  # that is the test
+    bad.request = Bomb()
     for item in (wsgi_exchange(), bad, wsgi_exchange()):
         way.put(item)
     assert way.flush(10)
@@ -279,7 +284,12 @@ def test_a_backend_that_fails_keeps_no_trace_back(pipeline: Make, metlo: Metlo) 
 def test_the_worker_is_in_nobodys_traces(pipeline: Make, metlo: Metlo, monkeypatch: pytest.MonkeyPatch) -> None:
     """Instrumentation is suppressed in the thread, for every library that asks the context."""
     seen: list[Any] = []
-    way = pipeline(Seams(lambda *_: seen.append(context.get_value("suppress_instrumentation")) or Processed()))
+
+    def analyse(_record: Any, _config: Any) -> Processed:
+        seen.append(context.get_value("suppress_instrumentation"))
+        return Processed()
+
+    way = pipeline(Seams(analyse))
     way.put(wsgi_exchange())
     assert way.flush(10)
     assert seen == [True]
@@ -321,10 +331,20 @@ def test_what_is_queued_leaves_at_exit(metlo: Metlo) -> None:
 def test_exit_does_not_wait_for_a_hanging_collector(metlo: Metlo) -> None:
     """A collector that hangs holds the process's end for about three seconds, not for ever."""
     metlo.always = HANG
-    script = "import time; way.put(wsgi_exchange()); time.sleep(0.2); import atexit; b = time.monotonic()\n"
-    script = "import time, atexit\nbegan = time.monotonic()\natexit.register(lambda: None)\n" + script
+    script = """
+        import atexit, time
+        ended = []
+        def report():  # registered again below so that it runs last
+            print(time.monotonic() - ended[0])
+        atexit.unregister(way._at_exit)
+        atexit.register(report)
+        atexit.register(way._at_exit)
+        way.put(wsgi_exchange())
+        ended.append(time.monotonic())
+    """
     done = run(script, metlo)
     assert (done.returncode, done.stderr) == (0, "")
+    assert 2.5 < float(done.stdout) < 6
 
 
 def test_a_forked_child_sends_its_own(metlo: Metlo) -> None:

@@ -122,7 +122,7 @@ def test_binary_content_is_never_text(body: bytes) -> None:
 
 CONTEXT = SpanContext(11, 12, False)
 
-OLD = {
+OLD: dict[str, Any] = {
     "http.method": "POST",
     "http.target": "/users/7?x=1&y=%C3%BC",
     "http.host": "shop.example:8080",
@@ -137,7 +137,7 @@ OLD = {
     "net.host.port": 8080,
     "http.request.header.content_type": ["application/json"],
 }
-NEW = {
+NEW: dict[str, Any] = {
     "http.request.method": "POST",
     "url.path": "/users/7",
     "url.query": "x=1&y=%C3%BC",
@@ -151,7 +151,11 @@ NEW = {
     "network.protocol.version": "2",
     "http.request.header.content-type": ("application/json",),
 }
-FULL = {"http.method": "POST", "http.url": "https://shop.example:8080/users/7?x=1&y=%C3%BC", "http.status_code": 201}
+FULL: dict[str, Any] = {
+    "http.method": "POST",
+    "http.url": "https://shop.example:8080/users/7?x=1&y=%C3%BC",
+    "http.status_code": 201,
+}
 
 
 @pytest.mark.parametrize("attributes", [OLD, NEW, FULL], ids=["old", "new", "old with url"])
