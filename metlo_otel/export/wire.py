@@ -148,6 +148,7 @@ def _cleaned(value: Any) -> Any:
 
 def sendable_path(path: str) -> str:
     """The path in the form that the backend takes: characters that it cannot hold are percent-encoded."""
+    path = path.encode("utf-8", "replace").decode("utf-8")
     path = _NOT_IN_PATHS.sub(lambda match: f"%{ord(match[0]):02X}", path)
     path = path if path.startswith("/") else "/" + path
     return re.sub("/{2,}", "/", path) if path.split("/")[1:].count("") > 1 else path
