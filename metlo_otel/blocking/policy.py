@@ -73,6 +73,15 @@ class Policy:
         self._bodies = Index([entry for entry in entries if _BODY in entry.fields], (_STATUS, _BODY))
         self._responses = Index([entry for entry in entries if _STATUS in entry.fields])
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to decide."""
+        return bool(self._index or self._users)
+
+    @property
+    def looks_at_answers(self) -> bool:
+        """Whether any limit counts answers by their status."""
+        return bool(self._responses)
+
     @property
     def needs_user(self) -> bool:
         """Whether deciding may ask for the user."""
