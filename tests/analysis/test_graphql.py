@@ -34,7 +34,8 @@ def ask(query: str, answer: Any = None, **more: Any) -> GraphQLFields:
 def test_arguments_and_aliases() -> None:
     """Arguments stand under their field, aliases give way to names, variables and their defaults are filled in."""
     found = ask(
-        "query Q($id: ID!, $n: Int = 3, $gone: Int) { u: user(id: $id, o: {a: [1, $n]}, e: ENUM, gone: $gone) { n: name } }",
+        "query Q($id: ID!, $n: Int = 3, $gone: Int)"
+        " { u: user(id: $id, o: {a: [1, $n]}, e: ENUM, gone: $gone) { n: name } }",
         {"data": {"u": {"n": "x", "more": 1}}, "errors": [{"message": "m"}]},
         variables={"id": "7"},
         operationName="Q",
@@ -83,7 +84,9 @@ def test_mutations_and_chosen_operations() -> None:
 
 def test_batches() -> None:
     """Each call of a batch is read, and each answer belongs to its call."""
-    found = read(json_record([{"query": "{a(x: 1)}"}, {"query": "{z: b}"}, 3], [{"data": {"a": 1}}, {"data": {"z": "t"}}]))
+    found = read(
+        json_record([{"query": "{a(x: 1)}"}, {"query": "{z: b}"}, 3], [{"data": {"a": 1}}, {"data": {"z": "t"}}])
+    )
     assert found.paths == ("reqBody.query.a", "reqBody.query.b")
     assert types(found) == {
         "reqBody.query.a.__args.x": ["number"],
@@ -172,12 +175,19 @@ def test_hostile_queries_are_bounded(name: str) -> None:
 
 
 WORDS = st.lists(
-    st.sampled_from("query mutation fragment on a b u: user ( ) { } [ ] $x : ! = ... @if 1 1.5 \"s\" null # , ENUM".split())
+    st.sampled_from(
+        'query mutation fragment on a b u: user ( ) { } [ ] $x : ! = ... @if 1 1.5 "s" null # , ENUM'.split()
+    )
 )
 
 
 @settings(deadline=None)
-@given(WORDS, st.dictionaries(st.sampled_from(["x", "id"]), st.one_of(st.none(), st.text(max_size=3), st.lists(st.integers(), max_size=3))))
+@given(
+    WORDS,
+    st.dictionaries(
+        st.sampled_from(["x", "id"]), st.one_of(st.none(), st.text(max_size=3), st.lists(st.integers(), max_size=3))
+    ),
+)
 def test_any_query_is_read(words: list[str], variables: dict[str, Any]) -> None:
     """No text raises, and every path names an operation's kind and a field."""
     for path in ask(" ".join(words), {"data": {"a": {"b": []}}}, variables=variables).paths:
@@ -185,7 +195,22 @@ def test_any_query_is_read(words: list[str], variables: dict[str, Any]) -> None:
 
 
 @settings(deadline=None)
-@given(st.recursive(st.one_of(st.none(), st.integers(), st.text(max_size=4)), lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["query", "variables", "operationName", "extensions", "persistedQuery", "sha256Hash", "data", "a"]), inner, max_size=4)), max_leaves=12))
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.integers(), st.text(max_size=4)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3),
+            st.dictionaries(
+                st.sampled_from(
+                    ["query", "variables", "operationName", "extensions", "persistedQuery", "sha256Hash", "data", "a"]
+                ),
+                inner,
+                max_size=4,
+            ),
+        ),
+        max_leaves=12,
+    )
+)
 def test_any_document_is_read(document: Any) -> None:
     """No request or answer of any shape raises."""
     read(record(message(json.dumps(document), "application/json"), message(json.dumps(document), "application/json")))

@@ -46,7 +46,9 @@ SPEC: dict[str, Any] = {
 }
 
 
-def validate(answer: Any, spec: Any = SPEC, path: str = "/api/v1/users/3", headers: Any = (("X-Rate", "1"),), **more: Any) -> dict[str, list[str]]:
+def validate(
+    answer: Any, spec: Any = SPEC, path: str = "/api/v1/users/3", headers: Any = (("X-Rate", "1"),), **more: Any
+) -> dict[str, list[str]]:
     text = spec if isinstance(spec, str) else json.dumps(spec)
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     sent = message(body, more.pop("kind", "application/json"), headers, size=more.pop("size", -1))
@@ -72,7 +74,9 @@ def test_a_wrong_answer() -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.text("abcdefgh0123456789", min_size=8, max_size=12), st.sampled_from(["id", "name", "tags", "boss", "password"]))
+@given(
+    st.text("abcdefgh0123456789", min_size=8, max_size=12), st.sampled_from(["id", "name", "tags", "boss", "password"])
+)
 def test_no_value_in_any_message(secret: str, place: str) -> None:
     """Whatever the answer holds wherever, no message repeats it."""
     for answer in ({place: secret}, {"id": 1, place: [secret]}, {"id": 1, place: {"id": secret}}, [secret], secret):
@@ -97,20 +101,28 @@ def test_cut_answers_are_not_judged() -> None:
 
 def test_messages_are_bounded() -> None:
     """An answer with a thousand faults gives at most 20 messages."""
-    found = validate({"id": 1, **{f"k{number}": 1 for number in range(5)}, "boss": {f"x{number}": 0 for number in range(1000)}})
+    found = validate(
+        {"id": 1, **{f"k{number}": 1 for number in range(5)}, "boss": {f"x{number}": 0 for number in range(1000)}}
+    )
     assert sum(map(len, found.values())) <= MAX_ERRORS
 
 
 def test_openapi_31() -> None:
     """3.1's schemas are JSON Schema 2020-12: lists of types, const, references with company."""
-    user = {"type": ["object", "null"], "properties": {"kind": {"const": "u"}, "at": {"$ref": "#/components/schemas/At", "maxLength": 3}}}
+    user = {
+        "type": ["object", "null"],
+        "properties": {"kind": {"const": "u"}, "at": {"$ref": "#/components/schemas/At", "maxLength": 3}},
+    }
     spec = {
         "openapi": "3.1.0",
         "paths": {"/u": {"get": {"responses": {"200": {"content": {"*/*": {"schema": user}}}}}}},
         "components": {"schemas": {"At": {"type": "string"}}},
     }
     assert validate(None, spec, "/u") == {}
-    assert validate({"kind": "x", "at": "long"}, spec, "/u") == {"resBody.kind": ["const"], "resBody.at": ["maxLength: 3"]}
+    assert validate({"kind": "x", "at": "long"}, spec, "/u") == {
+        "resBody.kind": ["const"],
+        "resBody.at": ["maxLength: 3"],
+    }
 
 
 def test_yaml() -> None:
@@ -120,11 +132,21 @@ def test_yaml() -> None:
 
 
 def one(schema: Any) -> dict[str, Any]:
-    return {"openapi": "3.1.0", "paths": {"/u": {"get": {"responses": {"200": {"content": {"*/*": {"schema": schema}}}}}}}}
+    return {
+        "openapi": "3.1.0",
+        "paths": {"/u": {"get": {"responses": {"200": {"content": {"*/*": {"schema": schema}}}}}}},
+    }
 
 
 @pytest.mark.parametrize(
-    "schema", [{"$ref": "file:///etc/passwd"}, {"$ref": "http://127.0.0.1:9/x"}, {"$ref": "#/nowhere"}, {"type": "nonsense"}, {"pattern": "("}]
+    "schema",
+    [
+        {"$ref": "file:///etc/passwd"},
+        {"$ref": "http://127.0.0.1:9/x"},
+        {"$ref": "#/nowhere"},
+        {"type": "nonsense"},
+        {"pattern": "("},
+    ],
 )
 def test_bad_schemas_are_named_and_left_out(schema: Any) -> None:
     """A schema that leads to other documents, nowhere, or is none is left out with a message; nothing is fetched."""
