@@ -102,7 +102,10 @@ def rules(number: int) -> list[dict[str, Any]]:
         lambda n: [condition("request_header", "eq", f"probe-{n}", "X-Scanner")],
         lambda n: [condition("request_parameter", "contains", "<script", f"field{n}")],
         lambda n: [condition("path", "endswith", f".bak{n}"), condition("method", "eq", "GET")],
-        lambda n: [condition("path", "eq", f"/legacy/{n}"), condition("request_header", "contains", "curl", "User-Agent")],
+        lambda n: [
+            condition("path", "eq", f"/legacy/{n}"),
+            condition("request_header", "contains", "curl", "User-Agent"),
+        ],
         lambda n: [condition("request_header", "contains", f"badbot/{n}", "User-Agent")],
     ]
     return [block(n, kinds[n % 10](n)) for n in range(number)]
@@ -114,7 +117,12 @@ def condition(field: str, operator: str, value: str, key: str | None = None) -> 
 
 def block(number: int, conditions: list[dict[str, Any]]) -> dict[str, Any]:
     groups = [{"rule": "all", "conditions": conditions}]
-    return {"uuid": f"rule-{number}", "ruleType": "block", "action": {"actionType": "block"}, "conditionGroups": groups}
+    return {
+        "uuid": f"rule-{number}",
+        "ruleType": "block",
+        "action": {"actionType": "block"},
+        "conditionGroups": groups,
+    }
 
 
 def environ() -> Request:
@@ -144,11 +152,23 @@ def redis(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    arguments = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    arguments = [
+        "redis-server",
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--dir",
+        str(folder),
+    ]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         try:
             lines = iter(process.stdout.readline, "") if process.stdout else iter(())
-            assert any("ready to accept connections" in line.lower() for line in lines), "redis-server did not start"
+            assert any("ready to accept connections" in line.lower() for line in lines), (
+                "redis-server did not start"
+            )
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.kill()
