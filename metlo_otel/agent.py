@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from metlo_otel.core import tracing
+from metlo_otel.core.counters import Stats
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import Request
 from metlo_otel.core.settings import Settings, read_settings
-from metlo_otel.export.pipeline import Pipeline, Stats
+from metlo_otel.exporter import open_pipeline
 
 STREAM_LIMIT = 60.0  # seconds after which a stream that goes on is reported as it stands
 _MOST_STREAMS = 10_000
@@ -43,7 +44,7 @@ class Agent:
         self._mark = settings.span_attributes != "none"
         self._excluded = settings.excluded_urls
         self._streams: deque[tuple[float, weakref.ref[Exchange]]] = deque(maxlen=_MOST_STREAMS)
-        self._pipeline = Pipeline(settings, log, tick=self._end_long_streams)
+        self._pipeline = open_pipeline(settings, log, tick=self._end_long_streams)
 
     def open(self, request: Request) -> Exchange | None:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, overload
 
 from metlo_otel.agent import make_agent
 from metlo_otel.capture.asgi import ASGIApp, ASGICapture, Receive, Scope, Send
@@ -15,7 +15,15 @@ class ASGIMiddleware:
     `agent` is None when DISABLED, and requests then go straight to the app.
     """
 
-    def __init__(self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+    @overload
+    def __init__(self, app: ASGIApp, /, host: str | None = None, api_key: str | None = None, **options: Any) -> None: ...
+
+    @overload
+    def __init__(self, *, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None: ...
+
+    def __init__(  # type: ignore[misc]  # Starlette types `app` as positional, its older versions pass it by name
+        self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any
+    ) -> None:
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
         self._serve = app if self.agent is None else ASGICapture(app, self.agent, self.agent.ask_user)
 

@@ -1,15 +1,13 @@
-"""Where the reference data of the wire contract is, for the tests that compare with it."""
+"""Where the reference recordings are, when they are there: beside the repository, or where METLO_SHARED says."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import pytest
 
-def _found() -> Path | None:
-    beside = Path(__file__).resolve().parent.parent.parent / "shared"
-    place = Path(os.environ["METLO_SHARED"]) if os.environ.get("METLO_SHARED") else beside
-    return place if (place / "contract" / "v2-trace.schema.json").is_file() else None
+_PLACE = Path(os.environ.get("METLO_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+SHARED: Path | None = _PLACE if _PLACE.is_dir() else None
 
-
-SHARED = _found()
+needs_shared = pytest.mark.skipif(SHARED is None, reason=f"the reference recordings are not at {_PLACE}")

@@ -23,9 +23,16 @@ assert app.test_client().get("/users/7").json == {"id": 7}
 app.extensions["metlo_otel"].agent.flush(10)
 """,
     "from fastapi import": """
-from starlette.testclient import TestClient
-with TestClient(app) as client:
-    assert client.get("/users/7").json() == {"id": 7}
+import asyncio
+sent = []
+scope = {"type": "http", "method": "GET", "path": "/users/7", "raw_path": b"/users/7", "query_string": b"",
+         "headers": [(b"host", b"shop.example")], "root_path": "", "scheme": "http", "http_version": "1.1"}
+async def receive():
+    return {"type": "http.request", "body": b"", "more_body": False}
+async def send(message):
+    sent.append(message)
+asyncio.run(app(scope, receive, send))
+assert sent[1]["body"] == b'{"id":7}', sent
 """,
     "MIDDLEWARE =": """
 import django

@@ -60,11 +60,20 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Let pass, or reject and why. `rule` is the id of the rule that decided, `tags` those to put on the trace."""
+    """Let pass, or reject and why.
+
+    `rule` is the id of the rule that decided and `rule_name` what people call it, `tags` those to put on the trace.
+    `would_block` says that a rule in monitor mode decided, so the request passes. `rate_limited` tells a limit (429)
+    from a block (403), with `retry_after` in whole seconds, 0 where there is nothing to wait for.
+    """
 
     blocked: bool = False
     rule: str | None = None
     tags: tuple[str, ...] = ()
+    would_block: bool = False
+    rate_limited: bool = False
+    retry_after: int = 0
+    rule_name: str | None = None
 
 
 PASS = Verdict()

@@ -14,17 +14,19 @@ Pairs = tuple[tuple[str, str], ...]
 class Message:
     """Headers (order, case and repetitions as they came) and body of a request or a response.
 
-    `body` holds the first bytes, `size` says how many the whole body has, as it came over the wire.
+    `body` holds the first bytes, its content encoding undone; `size` says how many the whole body has, as it came over
+    the wire. `cut` says whether there is more than is held where lengths do not tell: after decoding and masking.
     """
 
     headers: Pairs = ()
     body: bytes = b""
     size: int = 0
+    cut: bool | None = None
 
     @property
     def truncated(self) -> bool:
         """Whether the body is longer than what is held of it."""
-        return self.size > len(self.body)
+        return self.size > len(self.body) if self.cut is None else self.cut
 
     def header(self, name: str) -> list[str]:
         """All values of a header, whatever its case."""

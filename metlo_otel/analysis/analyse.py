@@ -1,0 +1,154 @@
+"""Everything that is found out about one record, by an analyser that is built once for a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from metlo_otel.analysis.data_classes import Classifier
+from metlo_otel.analysis.endpoints import Endpoints
+from metlo_otel.analysis.fields import Fields, data_types, read_fields
+from metlo_otel.analysis.graphql import GraphQL
+from metlo_otel.analysis.openapi import ResponseValidator
+from metlo_otel.analysis.sessions import session_meta
+from metlo_otel.core.agent_config import AgentConfig, Authentication, Endpoint, Warn
+from metlo_otel.core.record import Record
+
+Detections = Mapping[str, list[str]]
+Detect = Callable[[Record, Fields, tuple[str, ...]], Detections]
+"""Finds attacks: given a record, its fields and its GraphQL paths, `{key: attack types}`."""
+
+
+def _no_detection(_record: Record, _fields: Fields, _paths: tuple[str, ...]) -> Detections:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What analysis found; `fields` are those that it looked at, `endpoint` what the backend knows of the request."""
+
+    fields: Fields
+    request_content_type: str
+    response_content_type: str
+    data_types: Mapping[str, list[str]] = field(default_factory=dict)
+    sensitive: Mapping[str, list[str]] = field(default_factory=dict)
+    attacks: Detections = field(default_factory=dict)
+    graphql_paths: tuple[str, ...] = ()
+    validation_errors: Mapping[str, list[str]] = field(default_factory=dict)
+    endpoint: Endpoint | None = None
+
+    @property
+    def graphql_operations(self) -> tuple[str, ...]:
+        """The GraphQL paths without their section (`query.user`), for the top level of a partial trace."""
+        return tuple(dict.fromkeys(path.partition(".")[2] for path in self.graphql_paths))
+
+    def as_trace_data(self, *, tags: tuple[str, ...] = (), blocked: bool = False) -> dict[str, Any]:
+        """The trace's `processedTraceData`; what is empty is left out, as the backend expects it."""
+        found = {
+            "dataTypes": dict(self.data_types),
+            "sensitiveDataDetected": dict(self.sensitive),
+            "attackDetections": dict(self.attacks),
+            "graphqlPaths": list(self.graphql_paths),
+            "validationErrors": dict(self.validation_errors),
+            "requestTags": list(tags),
+        }
+        kept = {name: value for name, value in found.items() if value}
+        types = {
+            "requestContentType": self.request_content_type,
+            "responseContentType": self.response_content_type,
+        }
+        return {"block": blocked, **kept, **types}
+
+
+class Analyser:
+    """Analyses records under one configuration.
+
+    `warn` is told once of each part that is left out (a pattern, a spec, an extra that is not installed); `speed` as
+    for matching: RE2 or not; `detect` finds attacks.
+    """
+
+    def __init__(
+        self, config: AgentConfig, warn: Warn, *, detect: Detect = _no_detection, speed: bool | None = None
+    ) -> None:
+        self._config = config
+        self._warn = warn
+        self._detect = detect
+        self._classifier = Classifier(config.data_classes, warn, speed)
+        self._endpoints = Endpoints(config.endpoints)
+        self._authentication = {each.host: each for each in reversed(config.authentication)}
+        self._graphql: GraphQL | None = GraphQL()
+        self._validator: ResponseValidator | None = ResponseValidator(config.specs, warn)
+        self.severities: Mapping[str, str] = self._classifier.severities
+
+    def analyse(self, record: Record) -> Processed:
+        """The full analysis of a record."""
+        endpoint = self.endpoint(record)
+        plain = read_fields(record)
+        fields, paths = self._with_graphql(record, plain, endpoint)
+        return Processed(
+            fields,
+            record.request.content_type,
+            record.response.content_type,
+            data_types(fields, record.status),
+            self._classifier.detect([*fields.sent(), *fields.answered()]),
+            self._detect(record, fields, paths),
+            paths,
+            self._validated(record, plain, endpoint),
+            endpoint,
+        )
+
+    def count(self, record: Record) -> Processed:
+        """The short analysis of a record that is only counted: attacks and GraphQL paths."""
+        endpoint = self.endpoint(record)
+        fields, paths = self._with_graphql(record, read_fields(record), endpoint)
+        return Processed(
+            fields,
+            record.request.content_type,
+            record.response.content_type,
+            attacks=self._detect(record, fields, paths),
+            graphql_paths=paths,
+            endpoint=endpoint,
+        )
+
+    def endpoint(self, record: Record) -> Endpoint | None:
+        """What the backend knows of the record's endpoint."""
+        return self._endpoints.find(self._config.map_host(record.host), record.method, record.path)
+
+    def authentication(self, record: Record) -> Authentication | None:
+        """How requests to the record's host authenticate, as configured."""
+        return self._authentication.get(self._config.map_host(record.host))
+
+    def session(self, record: Record, key: bytes, *, show_user: bool) -> dict[str, Any]:
+        """The trace's `sessionMeta`, hashed under `key`; the user only where it may be shown."""
+        return session_meta(record, self.authentication(record), key, show_user=show_user)
+
+    def _with_graphql(
+        self, record: Record, fields: Fields, endpoint: Endpoint | None
+    ) -> tuple[Fields, tuple[str, ...]]:
+        if self._graphql is None or not _is_graphql(record, endpoint):
+            return fields, ()
+        try:
+            read = self._graphql.read(record, fields)
+        except ImportError:
+            self._graphql = None
+            self._warn("GraphQL requests are not looked into: pip install 'metlo-otel[graphql]'")
+            return fields, ()
+        return read.fields, read.paths
+
+    def _validated(self, record: Record, fields: Fields, endpoint: Endpoint | None) -> Mapping[str, list[str]]:
+        if self._validator is None or endpoint is None or endpoint.spec is None:
+            return {}
+        try:
+            return self._validator.validate(record, fields, endpoint.spec)
+        except ImportError:
+            self._validator = None
+            self._warn("responses are not held against their specs: pip install 'metlo-otel[openapi]'")
+            return {}
+
+
+def _is_graphql(record: Record, endpoint: Endpoint | None) -> bool:
+    """As the backend says, by the path's last segment, or by the media type of its own."""
+    if endpoint is not None and endpoint.graphql:
+        return True
+    return record.path.rstrip("/").endswith("/graphql") or record.request.media_type == "application/graphql"

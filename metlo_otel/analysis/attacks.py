@@ -1,0 +1,146 @@
+"""Whether a request was an attack: every text of it decoded, read by the detectors it may concern, and what they found.
+
+Pure functions without state: any thread may call them. Ordinary values are let through after one look at the
+characters they are made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from metlo_otel.analysis.detectors import documents, nosql, paths, shell, sql, templates, urls, xss
+from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
+from metlo_otel.analysis.detectors.finding import Category, Confidence, Finding
+
+__all__ = ["CATEGORIES", "HEAD", "TAIL", "Category", "Confidence", "Finding", "detect", "inspect"]
+
+HEAD, TAIL = 4096, 1024  # characters read of a value's beginning and end
+CATEGORIES: tuple[Category, ...] = (
+    "SQLI", "XSS", "COMMAND_EXECUTION", "SSRF", "NULL_BYTES", "DIRECTORY_TRAVERSAL", "GRAPHQL_INTROSPECTION", "NOSQLI",
+    "SSTI", "XXE", "LDAP_INJECTION", "LOG4SHELL", "CRLF",
+)  # fmt: skip
+
+_BY_MARKS: tuple[tuple[frozenset[str], Callable[[str, str], Iterator[Finding]]], ...] = (
+    (sql.MARKS, sql.find),
+    (xss.MARKS, xss.find),
+    (shell.MARKS, shell.find),
+    (templates.MARKS, templates.find),
+    (documents.MARKS, documents.find),
+    (nosql.MARKS, nosql.find),
+)
+_ENCODING = frozenset("%&\\+")
+_SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _ in _BY_MARKS))
+_SQL_PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|union\s+(?:all\s+)?select|waitfor\s|procedure\s|exec\s)")
+_ODD_PATH = re.compile(
+    r"\.\.|^[\"']?(?:[a-z]:)?[\\/]|//|etc[\\/]|web-inf|^\.[\\/]|[\\/]\.\w|file:|\.(?:ini|config|asa)|wp-|0x2e"
+)
+_IDENTIFIER = re.compile(r"[A-Za-z0-9+/_=-]{16,}")
+
+# Headers that speak of addresses or of the client itself: no request is forged by what stands there.
+_ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
+
+
+def inspect(value: str, head: int = HEAD, tail: int = TAIL) -> tuple[Finding, ...]:
+    """What the detectors find in one value: each category once, high confidence first.
+
+    Of a value longer than `head` + `tail` characters only its beginning and its end are read, so that time and memory are
+    bounded by these numbers whatever the value holds.
+    """
+    if len(value) < 12 and value.isalnum():
+        return ()
+    if len(value) <= head + tail:
+        return _strongest(_inspected(value))
+    return _strongest([*_inspected(value[:head]), *_inspected(value[-tail:])])
+
+
+def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
+    """The findings of a request's fields, by the contract's keys.
+
+    `fields` holds keys (`reqPath`, `reqQuery.q`, `reqBody.user.name`, `reqHeaders.X-Id`; a key may come repeatedly) and
+    percent-decoded values. Names are read as well and reported under the same key; an introspection found in a value goes
+    to its key with `.__schema` behind it, as Metlo has it.
+    """
+    found: dict[str, list[Finding]] = {}
+    for key, value in fields:
+        for finding in _field(key, value):
+            introspects = finding.category == "GRAPHQL_INTROSPECTION" and "__" not in key
+            place = found.setdefault(key + ".__schema" if introspects else key, [])
+            if finding not in place:
+                place.append(finding)
+    return found
+
+
+def _field(key: str, value: str) -> Iterable[Finding]:
+    section, _, name = key.partition(".")
+    if section == "reqHeaders":
+        return _header(name.lower(), value)
+    if section == "reqPath":
+        return _path(value)
+    findings = inspect(value)
+    return _strongest([*findings, *_name(name)]) if name else findings
+
+
+def _path(value: str) -> tuple[Finding, ...]:
+    """A request's path: a `..` that a client left standing is a finding here, and only here."""
+    window = value[: HEAD + TAIL]
+    if "/." not in window and "%" not in window and "\\" not in window:
+        return inspect(value)
+    return _strongest([*inspect(value), *paths.find_in_path(window, decode(window).lower())])
+
+
+def _header(name: str, value: str) -> tuple[Finding, ...]:
+    """Headers are written by programs, in grammars full of signs: only what is certain counts."""
+    values = value.split(";") if name == "cookie" else [value]
+    found = [finding for part in values[:64] for finding in inspect(part.strip()) if finding.confidence == "high"]
+    if name in _ADDRESSES or name.startswith("x-forwarded"):
+        found = [finding for finding in found if finding.category != "SSRF"]
+    return _strongest(found)
+
+
+def _name(name: str) -> Iterator[Finding]:
+    """A parameter's or key's name."""
+    if "$" in name:
+        yield from nosql.find_in_name(name, name.lower())
+    if "__schema" in name or "__type" in name.split("."):
+        yield Finding("GRAPHQL_INTROSPECTION", "high", name[:80])
+    if not _SPECIAL.isdisjoint(name):
+        yield from inspect(name)
+
+
+def _inspected(value: str) -> Iterator[Finding]:
+    marks = _SPECIAL.intersection(value)
+    if not value.isascii() and max(value) > "\u1fff":
+        marks |= _ENCODING
+    if marks or " " in value or ".." in value or "-" in value:
+        for text in readings(value) if not marks.isdisjoint(_ENCODING) else (value,):
+            hidden = text is not value and "../" not in value and "..\\" not in value
+            yield from _read(text, marks if text is value else _SPECIAL.intersection(text), hidden)
+    if len(value) >= 16 and _IDENTIFIER.fullmatch(value):
+        hidden = base64_text(value)
+        if hidden is not None:
+            found = _read(decode(hidden), _SPECIAL.intersection(hidden))
+            yield from (finding for finding in found if finding.confidence == "high")
+
+
+def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Finding]:
+    """What all detectors that the text's characters may concern say of it."""
+    lower = text.lower()
+    if ("/" in marks or "\\" in marks or ".." in lower or ".xml" in lower) and _ODD_PATH.search(lower):
+        yield from paths.find(text, lower, hidden)
+        yield from urls.find(text, lower)
+    for own, detector in _BY_MARKS:
+        if not own.isdisjoint(marks):
+            yield from detector(text, lower)
+        elif detector is sql.find and " " in lower and _SQL_PHRASE.search(lower):
+            yield from detector(text, lower)
+
+
+def _strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding of each category, the surest, and those of high confidence first."""
+    best: dict[str, Finding] = {}
+    for finding in findings:
+        known = best.get(finding.category)
+        if known is None or (known.confidence == "low" and finding.confidence == "high"):
+            best[finding.category] = finding
+    return tuple(sorted(best.values(), key=lambda finding: finding.confidence)) if len(best) > 1 else tuple(best.values())

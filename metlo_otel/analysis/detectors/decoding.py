@@ -1,0 +1,100 @@
+"""The texts that a value may turn into on its way to an interpreter: encodings peeled off within a bounded budget."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+import unicodedata
+from urllib.parse import unquote_to_bytes
+
+ROUNDS = 3  # percent-encoding twice, and one other encoding around or inside it
+
+_WIDE_PERCENT = re.compile(r"%u([0-9a-fA-F]{4})")
+_BYTE_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
+_OVERLONG = re.compile(rb"[\xc0\xc1]([\x80-\xff])|\xe0\x80([\x80-\xbf])|\xf0\x80\x80([\x80-\xbf])")
+_ENTITY = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{1,7}|[a-zA-Z]{2,8});?")
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{0*([0-9a-fA-F]{1,6})\}|([0-3]?[0-7]{2}))")
+_UTF7 = re.compile(r"\+(ADw|AD4|ACI|ACc|ACg|ACk|ADs|AD0)-?", re.IGNORECASE)
+_UTF7_LETTERS = {"adw": "<", "ad4": ">", "aci": '"', "acc": "'", "acg": "(", "ack": ")", "ads": ";", "ad0": "="}
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_PRINTABLE = re.compile(r"[\t\r\n -~]+")
+_WORDY = re.compile(r"[\s<>'\"(){};|&$/]")
+
+
+def readings(value: str) -> tuple[str, ...]:
+    """The value as sent, fully decoded, and with `+` for spaces, each once; at most four texts, none longer than ten
+    times the value."""
+    found = [value]
+    decoded = decode(value)
+    if decoded != value:
+        found.append(decoded)
+    if "+" in decoded and " " not in decoded:
+        found.append(decoded.replace("+", " "))
+    return tuple(found)
+
+
+def decode(value: str) -> str:
+    """Peel percent-encoding (also %uXXXX and overlong UTF-8), HTML entities, escapes and look-alike characters off,
+    round by round until nothing changes."""
+    for _ in range(ROUNDS):
+        before = value
+        if "%" in value:
+            value = percent_decoded(value)
+        if "&" in value and _ENTITY.search(value):
+            value = html.unescape(value)
+        if "\\" in value:
+            value = value.replace("\\r\\n", "\r\n")
+            value = _ESCAPE.sub(_escaped, value)
+        if "+" in value:
+            value = _UTF7.sub(lambda match: _UTF7_LETTERS[match[1].lower()], value)
+        if not value.isascii():
+            value = _plain(value)
+        if value == before:
+            break
+    return value
+
+
+def percent_decoded(value: str) -> str:
+    """One round of percent-decoding; what is no valid UTF-8 is read as the overlong form that lax decoders take."""
+    if "%u" in value or "%U" in value:
+        value = _WIDE_PERCENT.sub(lambda match: chr(int(match[1], 16)), value)
+    if not _BYTE_PERCENT.search(value):
+        return value
+    raw = unquote_to_bytes(value.encode("utf-8", "surrogatepass"))
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return _OVERLONG.sub(_shortest, raw).decode("utf-8", "replace")
+
+
+def base64_text(value: str) -> str | None:
+    """The printable text that a whole value encodes in base64, or None; words and identifiers give None."""
+    if len(value) < 16 or not _BASE64.fullmatch(value):
+        return None
+    body = value.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    try:
+        raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
+        text = raw.decode("ascii")
+    except (binascii.Error, ValueError):
+        return None
+    return text if _PRINTABLE.fullmatch(text) and _WORDY.search(text) else None
+
+
+def _shortest(match: re.Match[bytes]) -> bytes:
+    high_bit = 64 if match[0][0] == 0xC1 else 0
+    byte = match[1] or match[2] or match[3]
+    return bytes([(byte[0] & 0x3F) | high_bit])
+
+
+def _escaped(match: re.Match[str]) -> str:
+    if match[4]:
+        return chr(int(match[4], 8))
+    point = int(match[1] or match[2] or match[3], 16)
+    return chr(point) if point <= 0x10FFFF else match[0]
+
+
+def _plain(value: str) -> str:
+    """Full-width and other compatibility forms as the ASCII they are normalised to; accents stay as they are."""
+    return unicodedata.normalize("NFKC", value).replace("\u2215", "/").replace("\u2216", "\\").replace("\u560a\u560d", "\r\n")

@@ -1,0 +1,99 @@
+"""Attacks in the shape of documents and queries: XML entities, LDAP filters, header lines, GraphQL's own schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from metlo_otel.analysis.detectors.finding import Finding, high, low
+
+MARKS = frozenset("<*()\r\n\x00{")
+
+_ENTITY = re.compile(r"<!entity\s+(?:%\s*)?[\w.:-]{1,60}\s+(?:(?:system|public)\b|[\"'])|<!entity\s+%")
+_DOCTYPE = re.compile(r"<!doctype\s+[\w.:-]{1,60}\s+(?:(system)\s*[\"']|public\s*[\"'][^\"']{0,120}[\"']\s*[\"']([^\"']{0,200})|\[)")
+_INCLUDE = re.compile(r"<xi:include\s[^>]{0,200}href\s*=|<[\w:]{0,30}include\s[^>]{0,200}xinclude|xmlns:xi\s*=\s*[\"']http://www\.w3\.org/2001/xinclude")
+
+_LDAP = re.compile(
+    r"\)\s{0,4}\(\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|^\*\)\)?$|\*\)\)?(?:\x00|%00)|[*\w]\)\)\(\|?|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
+)
+_LDAP_ATTRIBUTES = re.compile(
+    r"(?:uid|cn|sn|ou|dc|mail|objectclass|userpassword|password|samaccountname|givenname|memberof|objectcategory|user|pass|userid|admin)\s{0,3}[~<>]?="
+)
+
+_HEADER = re.compile(
+    r"[\r\n]+\s{0,4}(?:(set-cookie2?|http/[\d.]{1,3}\s+\d{3}|content-length|transfer-encoding|content-security-policy|x-xss-protection"
+    r"|access-control-allow-\w{1,20}|refresh|x-[\w-]{3,30}|status)|(location|content-type|content-disposition|host|bcc|cc|to|from|subject"
+    r"|link|cookie|referer|last-modified|cache-control))\s{0,3}(?::\s{0,4}([^\r\n]{1,80})|$)|[\r\n]+\s{0,4}http/\d\.\d\s\d{3}"
+)
+_SCHEMA = re.compile(r"\b(__schema\b\s{0,9}[({@]?|__type\s{0,9}\()")
+
+
+def find(text: str, lower: str) -> Iterator[Finding]:
+    """XXE, LDAP_INJECTION, CRLF, NULL_BYTES and GRAPHQL_INTROSPECTION findings."""
+    if "<" in lower:
+        yield from _xxe(text, lower)
+    if ")" in lower and "(" in lower or "*)" in lower:
+        yield from _ldap(text, lower)
+    if "\n" in lower or "\r" in lower:
+        yield from _header_lines(text, lower)
+    position = text.find("\x00")
+    if position >= 0:
+        yield high("NULL_BYTES", text[max(0, position - 30) : position + 30])
+    if "__" in lower:
+        yield from _introspection(text, lower)
+
+
+def _xxe(text: str, lower: str) -> Iterator[Finding]:
+    match = _ENTITY.search(lower) or _INCLUDE.search(lower)
+    if match is not None:
+        yield high("XXE", text[match.start() :])
+        return
+    match = _DOCTYPE.search(lower)
+    if match is None or (match[2] or "").startswith(("http://www.w3.org/", "https://www.w3.org/")):
+        return
+    if match[1] or match[2] or lower[match.end() - 1] == "[":
+        yield high("XXE", text[match.start() :])
+
+
+def _ldap(text: str, lower: str) -> Iterator[Finding]:
+    """A bracket closed that the value never opened, and a filter opened behind it."""
+    match = _LDAP.search(lower)
+    if match is None or "\\" in lower or _balanced(lower, match.start()):
+        return
+    named = _LDAP_ATTRIBUTES.search(lower, match.start())
+    if named or re.search(r"\)\s*\(\s*[|&!]|\*\)\)?(?:\x00|\(|$)", lower):
+        yield (high if named or "*)(" in lower else low)("LDAP_INJECTION", text[max(0, match.start() - 10) :])
+
+
+def _balanced(lower: str, end: int) -> bool:
+    """Whether the bracket at `end` closes one of the value's own."""
+    before = lower[:end]
+    return before.count("(") > before.count(")")
+
+
+def _header_lines(text: str, lower: str) -> Iterator[Finding]:
+    """A line break and a header behind it, in a value short enough to stand in a header of its own."""
+    match = _HEADER.search(lower)
+    if match is None or lower.count("\n") > 12:
+        return
+    before = lower[: match.start()]
+    if match[2] and (before.count(" ") > 3 or not _believable(match[2], match[3] or "")):
+        return
+    certain = match[2] is None and before.count(" ") < 4
+    yield (high if certain else low)("CRLF", text[match.start() :].strip())
+
+
+def _believable(name: str, value: str) -> bool:
+    """Whether a line that might be a letter's (`Location: Paris`) has a header's value."""
+    value = value.strip()
+    if name in ("location", "host", "link", "referer"):
+        return "/" in value or "." in value and " " not in value
+    if name in ("bcc", "cc", "to", "from"):
+        return "@" in value
+    return name == "subject" or "=" in value or "/" in value
+
+
+def _introspection(text: str, lower: str) -> Iterator[Finding]:
+    match = _SCHEMA.search(lower)
+    if match is not None and ("{" in lower or lower.strip() in ("__schema", "__type")):
+        yield high("GRAPHQL_INTROSPECTION", text[match.start() :])

@@ -1,0 +1,56 @@
+"""HTML read as browsers read it, in pieces: tags with their attributes, as far as a budget goes."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_TAG = re.compile(r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b")
+_ATTRIBUTE = re.compile(
+    r"[\s/\"'+\x00,;]*([^\s=>\"'/<+\x00][^\s=>/\x00]{0,80})"
+    r"(?:[\s\x00]{0,20}=[\s\x00+]{0,20}(?:\"([^\"]*)(?:\"|$)|'([^']*)(?:'|$)|`([^`]*)(?:`|$)|([^\s>]*)))?"
+)
+_TAGS, _ATTRIBUTES = 24, 24  # read of one text
+_UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0xAD, 0x200B, 0x200C, 0x200D, 0x2028, 0x2029, 0xFEFF])
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One tag as written: name in lower case (with its `/`), attributes decoded, and where it starts and ends."""
+
+    name: str
+    attributes: tuple[tuple[str, str], ...]
+    start: int
+    end: int
+
+
+def tags(lower: str) -> Iterator[Tag]:
+    """The first tags of a lower-case text; one that never ends is read as far as it goes."""
+    position = 0
+    for _ in range(_TAGS):
+        found = _TAG.search(lower, position)
+        if found is None:
+            return
+        attributes, position = _attributes(lower, found.end())
+        yield Tag(found[1] or found[2], attributes, found.start(), position)
+
+
+def compact(value: str) -> str:
+    """A value as a browser reads a URL: entities decoded, white space and control characters gone."""
+    return (html.unescape(value) if "&" in value else value).translate(_UNSEEN)
+
+
+def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:
+    found = []
+    for _ in range(_ATTRIBUTES):
+        match = _ATTRIBUTE.match(lower, position)
+        if match is None:
+            break
+        value = match[2] or match[3] or match[4] or match[5] or ""
+        found.append((match[1], html.unescape(value) if "&" in value else value))
+        position = match.end()
+        if lower[position : position + 1] == ">":
+            break
+    return tuple(found), position

@@ -1,0 +1,184 @@
+"""Command execution: what a Unix or Windows shell would start if the value were put on its command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from metlo_otel.analysis.detectors import shell_words as w
+from metlo_otel.analysis.detectors.finding import Finding, high, low
+
+MARKS = frozenset(";|&`$\n\r(/<")
+
+_SEPARATOR = re.compile(r"\|\|?|&&?|;|[\r\n]+|`|\$\(|[<>]\(")
+_LEADING = re.compile(r"[\s'\"({!+@^]*")
+_WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
+_BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
+_NOISE = re.compile(r"(?<=[\w/])(?:''|\"\"|\\(?=[a-z])|\$@|\$\*|\^|\$\{?\w{1,2}(?<!ifs)\}?(?=[a-z]))(?=[\w/])")
+_QUOTED_LETTER = re.compile(r"(?<=\w)(['\"])(\w{1,3})\1(?=\w|\s|$)|(['\"])(\w)\3(?=\w)")
+_BRACES = re.compile(r"\{([\w/.-]{1,30}),([^{}]{0,200})\}")
+_CALL = re.compile(
+    r"(?<![\w>$])(?:system|shell_exec|passthru|popen|proc_open|pcntl_exec|os\.system|os\.popen|subprocess\.\w+|exec|execsync"
+    r"|getruntime\(\)\.exec|child_process\W{1,4}exec\w*|spawn\w*|`)\s{0,4}\(\s{0,4}['\"\[]{1,3}\s{0,4}([/\w.]+)"
+)
+_INCLUDE = re.compile(r"<!--\s{0,4}#\s{0,4}exec\s+(?:cmd|cgi)\s{0,4}=")
+_PHP = re.compile(r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)")
+_SHELLSHOCK = re.compile(r"\(\)\s{0,4}\{[^}]{0,20};\s{0,4}\}\s{0,4};")
+_SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|shell|ls_colors)[:%#]")
+_ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
+
+_INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
+_STEPS = 24  # separators looked at
+
+
+def find(text: str, lower: str) -> Iterator[Finding]:
+    """At most one finding: the surest of the commands that a shell would find in the text."""
+    plain = _unfold(lower)
+    if _INCLUDE.search(plain) or _SHELLSHOCK.search(plain) or _PHP.search(plain) or _calls(plain):
+        yield high("COMMAND_EXECUTION", text)
+        return
+    best, fragment = 0, ""
+    for score, part in _commands(plain):
+        if score > best:
+            best, fragment = score, part
+        if best >= 3:
+            break
+    if best >= 2:
+        yield (high if best >= 3 else low)("COMMAND_EXECUTION", fragment)
+
+
+def _unfold(lower: str) -> str:
+    """What the shell sees once its own tricks to write a space or split a word are undone."""
+    if "$" in lower or "%" in lower:
+        lower = _BLANKS.sub(" ", lower)
+    if "{" in lower:
+        lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
+    if any(sign in lower for sign in "'\"\\^@*$"):
+        lower = _NOISE.sub("", lower)
+        lower = _QUOTED_LETTER.sub(lambda match: match[2] or match[4], lower)
+    return lower
+
+
+def _calls(plain: str) -> bool:
+    """A programming language's way into the shell, with a command in its hands."""
+    for match in _CALL.finditer(plain):
+        if match[1].rpartition("/")[2].partition(".")[0] in w.KNOWN and match.start() < 60:
+            return True
+    return False
+
+
+def _commands(plain: str) -> Iterator[tuple[int, str]]:
+    """Each command behind a separator, and how much it looks like somebody's injection."""
+    start = _whole(plain)
+    if start:
+        yield start, plain
+    before = _Before(plain)
+    position = 0
+    for _ in range(_STEPS):
+        found = _SEPARATOR.search(plain, position)
+        if found is None:
+            return
+        position = found.end()
+        score = _judged(plain, position, found[0])
+        if score:
+            weight = before.weight(found.start(), found[0], plain, position)
+            yield score + weight, plain[found.start() : found.start() + 80]
+
+
+class _Before:
+    """What stands before a separator, which tells an injection from a sentence or a shown command line."""
+
+    __slots__ = ("first", "plain")
+
+    def __init__(self, plain: str) -> None:
+        self.plain = plain
+        word = _WORD.match(plain)
+        self.first = word is not None and word[0] in w.KNOWN and " " in plain
+
+    def weight(self, start: int, separator: str, plain: str, end: int) -> int:
+        """0 for an injection, less the more it reads like text."""
+        before = plain[:start].strip("'\" ")
+        rest = plain[end : end + 200]
+        if separator == "`" and _marked(plain, start, end):
+            return -3
+        if separator[0] in "\r\n" and len(rest.lstrip().partition("\n")[0].split()) > 5:
+            return -3
+        if not before or separator == "`":
+            return 0
+        words = len(before.split())
+        if separator[0] in "\r\n":
+            return -3 if words > 1 or plain.count("\n") > 3 else 0
+        if w.SENSITIVE.search(rest):
+            return 0
+        if self.first or words > 2:
+            return -3
+        loose = rest[:1] == " " and before[-1:].isalpha()
+        return -1 if loose and words > 1 else 0
+
+
+def _marked(plain: str, start: int, end: int) -> bool:
+    """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes it."""
+    if plain[start - 1 : start] in (" ", "`", "\n", "(") or plain[end : end + 1] == "`":
+        return True
+    closing = plain.find("`", end)
+    return closing < 0 or any(sign.isalnum() or sign in ".,:" for sign in plain[closing + 1 : closing + 40])
+
+
+def _whole(plain: str) -> int:
+    """A value that is nothing but a command given by its path, or one with a separator behind it."""
+    match = w.PATH.match(plain.lstrip("'\" "))
+    if match and "bin/" in match[0] and match[0].rpartition("/")[2].rstrip("?*") in w.KNOWN:
+        return 2
+    tail = plain.rstrip()
+    if tail[-1:] in ";|&" and tail[:-1] in w.PLAIN | {"id", "ls"}:
+        return 2
+    word = _WORD.match(plain)
+    known = word is not None and word[0].removesuffix(".exe") in w.KNOWN
+    return 2 if known and plain.count(" ") < 7 and (w.SENSITIVE.search(plain) or _INTERPRETER.match(plain)) else 0
+
+
+def _judged(plain: str, position: int, separator: str) -> int:
+    """How surely a command starts here: 3 certain, 2 likely, 1 perhaps, 0 none."""
+    position = _LEADING.match(plain, position).end()  # type: ignore[union-attr]  # it matches nothing, too
+    path = w.PATH.match(plain, position)
+    if path:
+        return 3 if path[0].rpartition("/")[2].partition(".")[0] in w.KNOWN or "?" in path[0] or "*" in path[0] else 2
+    word = _WORD.match(plain, position)
+    if word is None:
+        return 0
+    name = word[0].removesuffix(".exe")
+    if name not in w.KNOWN:
+        return 2 if _SLICE.match(plain, position) else 0
+    after = plain[word.end() : word.end() + 80]
+    if after[:1] in ("=", ",", ":", ".") or (after[:1] == "(" and separator != "$("):
+        return 0
+    if separator in ("$(", "`", "<(", ">("):
+        return _substituted(name, after, separator)
+    return _started(name, after, plain, position, separator)
+
+
+def _substituted(name: str, after: str, separator: str) -> int:
+    closed = after.lstrip(" ")[:1] in (")", "`")
+    if closed:
+        if name in w.NEEDING:
+            return 0
+        return 3 if name not in w.ENGLISH or separator == "`" else 2
+    return 3 if w.ARGUMENT.match(after) or (name in ("echo", "printf", "expr") and after[:1] == " ") else 1
+
+
+def _started(name: str, after: str, plain: str, position: int, separator: str) -> int:
+    """A command after a separator, by its own name and what it is given."""
+    if w.ARGUMENT.match(after):
+        return 3
+    alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n")
+    before = plain[:position].strip(" ;|&'\"()\r\n")
+    if name in w.PLAIN and name not in w.ENGLISH:
+        return 3 if alone else 2 if after[:1] == " " and len(after) > 2 and name not in ("sc", "env") else 0
+    if alone:
+        short = len(before) < 2 or not before[-1].isalpha()
+        if name in w.SHORT or name in w.PLAIN:
+            return 3 if short else 1
+        return 2 if short and plain[position - 1] != " " else 1
+    if not before and _ENGLISH_ARGUMENT.match(after) and name in ("echo", "type", "net", "cat", "dir", "ls"):
+        return 3 if name != "type" else 2
+    return 2 if name == "echo" and " " not in before and separator[0] not in "\r\n" else 0

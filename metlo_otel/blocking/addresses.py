@@ -1,0 +1,134 @@
+"""Client addresses: who sent a request, as far as trusted proxies tell, and whether that is in a range."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from metlo_otel.core.request import Request
+
+IpNetwork = IPv4Network | IPv6Network
+
+UNIX = "unix"
+_FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)', re.IGNORECASE)
+_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_MOST_HOPS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Addresses that share their first bits: `(number & mask) == first` for addresses of `size` bytes."""
+
+    size: int
+    mask: int
+    first: int
+
+    def holds(self, packed: bytes) -> bool:
+        """Whether an address, as its 4 or 16 bytes, lies in the range."""
+        return len(packed) == self.size and int.from_bytes(packed, "big") & self.mask == self.first
+
+
+def parse_network(text: str) -> Range:
+    """A range from `10.0.0.0/8`, `2001:db8::/32` or a single address; host bits are ignored.
+
+    IPv4-mapped IPv6 ranges count as IPv4. Raises ValueError with the reason.
+    """
+    network: IpNetwork = ip_network(text.strip(), strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            network = IPv4Network((mapped, network.prefixlen - 96))
+    return Range(network.max_prefixlen // 8, int(network.netmask), int(network.network_address))
+
+
+def pack(address: str) -> bytes | None:
+    """The 4 or 16 bytes of a normalised address, None where the text is none."""
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    except (OSError, ValueError):
+        return None
+
+
+def normalise(address: str) -> str:
+    """One spelling for each address: `::ffff:192.0.2.1` is 192.0.2.1, IPv6 is compressed; other text stays as
+    it is.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return str(mapped or parsed)
+
+
+def bare(text: str) -> str:
+    """An address without port and brackets, as proxies write it: `192.0.2.1:80`, `[2001:db8::1]:80`,
+    `"[::1]"`.
+    """
+    text = text.strip().strip('"').strip()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
+class Proxies:
+    """The proxies whose word on the client's address is believed."""
+
+    __slots__ = ("_ranges", "_unix")
+
+    def __init__(self, ranges: Sequence[Range] = (), unix: bool = False) -> None:
+        self._ranges = tuple(ranges)
+        self._unix = unix
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Proxies:
+        """From addresses and ranges; `unix` stands for peers without an address (Unix sockets). Raises
+        ValueError.
+        """
+        names = [text.strip() for text in texts]
+        return cls([parse_network(name) for name in names if name != UNIX], UNIX in names)
+
+    def client(self, request: Request) -> str:
+        """Who sent the request: the peer, or where that is a trusted proxy the right-most untrusted forwarded
+        address.
+
+        X-Forwarded-For is read first, else Forwarded (RFC 7239). Where all are trusted, the left-most counts;
+        an entry that is no address (`unknown`, an obfuscated name) ends the walk at the proxy that wrote it.
+        """
+        peer = normalise(request.peer[0])
+        if not (self._ranges or self._unix) or not self._trusts(peer):
+            return peer
+        found = peer
+        for text in reversed(_forwarded(request)[-_MOST_HOPS:]):
+            address = normalise(bare(text))
+            if pack(address) is None:
+                break
+            found = address
+            if not self._trusts(found):
+                break
+        return found
+
+    def _trusts(self, address: str) -> bool:
+        if pack(address) is None:
+            return self._unix
+        return in_ranges(address, self._ranges)
+
+
+def in_ranges(address: str, ranges: Iterable[Range]) -> bool:
+    """Whether a normalised address lies in one of the ranges; a text that is no address does not."""
+    packed = pack(address)
+    return packed is not None and any(entry.holds(packed) for entry in ranges)
+
+
+def _forwarded(request: Request) -> list[str]:
+    """All forwarded addresses in their order, the nearest last; repeated headers are one list."""
+    listed = request.header("x-forwarded-for")
+    if listed:
+        return [text for text in ",".join(listed).split(",") if text.strip()]
+    elements = _ELEMENT.findall(",".join(request.header("forwarded")))
+    return [match[1] for element in elements if (match := _FOR.search(element))]

@@ -1,0 +1,152 @@
+"""Rules compiled to functions that say whether they match a view of an exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from metlo_otel.blocking.addresses import normalise, parse_network
+from metlo_otel.blocking.rules import ALL, NEGATION, Condition, Group, Rule
+from metlo_otel.blocking.view import View
+
+Matcher = Callable[[View], bool]
+Test = Callable[[str], bool]
+Read = Callable[[View], "list[str]"]
+
+
+def compile_rule(rule: Rule, assumed: Collection[str] = ()) -> Matcher:
+    """Whether a rule's groups match; conditions on the `assumed` fields count as met, for what is not known
+    yet.
+    """
+    matchers: list[Matcher] = []
+    for group in rule.groups:
+        matchers += _compile_group(group, assumed)
+    return _all(tuple(matchers))
+
+
+def read_values(field: str, key: str | None) -> Read:
+    """How to read all values of a field from a view; an empty list where there are none."""
+    name = key or ""
+    lower = name.lower()
+    readers: dict[str, Read] = {
+        "path": lambda view: [view.path()],
+        "method": lambda view: [view.exchange.request.method],
+        "request_header": lambda view: view.header(lower),
+        "request_parameter": lambda view: view.parameter(name),
+        "request_body": View.body,
+        "ip_address": lambda view: [view.client.ip] if view.client.ip else [],
+        "user": lambda view: [view.client.user] if view.client.user else [],
+        "unique_session_key": lambda view: [view.client.session] if view.client.session else [],
+    }
+    return readers[field]
+
+
+def is_range(condition: Condition) -> bool:
+    """Whether a condition compares the address with a range like 10.0.0.0/8."""
+    equal = condition.operator in ("eq", "nt_eq")
+    return condition.field == "ip_address" and equal and "/" in str(condition.value)
+
+
+def _compile_group(group: Group, assumed: Collection[str]) -> list[Matcher]:
+    """The functions that must all hold for the group to match."""
+    if group.rule == ALL:
+        return [_compile(condition) for condition in group.conditions if condition.field not in assumed]
+    if any(condition.field in assumed for condition in group.conditions):
+        return []
+    return [_one(tuple(_compile(condition) for condition in group.conditions))]
+
+
+def _compile(condition: Condition) -> Matcher:
+    if condition.field == "status_code":
+        return _status(condition.operator, int(condition.value))
+    if is_range(condition):
+        return _in_range(condition)
+    if condition.field == "path":
+        return _path(condition.operator, str(condition.value))
+    value = str(condition.value)
+    if condition.field == "ip_address" and condition.operator in ("eq", "nt_eq"):
+        value = normalise(value)
+    return _any_value(read_values(condition.field, condition.key), _test(condition.operator, value))
+
+
+def _any_value(read: Read, test: Test) -> Matcher:
+    def matches(view: View) -> bool:
+        for text in read(view):  # noqa: SIM110  # a generator costs more than the test itself
+            if test(text):
+                return True
+        return False
+
+    return matches
+
+
+def _path(operator: str, value: str) -> Matcher:
+    """Compare paths as if neither had a trailing slash, but `/admin/` begins no `/administrator`."""
+    if operator.endswith(("eq", "endswith")):
+        test = _test(operator, value.rstrip("/"))
+        return lambda view: test(view.path())
+    test = _test(operator, value)
+    return lambda view: test(view.path() + "/")
+
+
+def _test(operator: str, value: str) -> Test:
+    if operator.startswith(NEGATION):
+        holds = _test(operator.removeprefix(NEGATION), value)
+        return lambda text: not holds(text)
+    tests: dict[str, Test] = {
+        "eq": lambda text: text == value,
+        "contains": lambda text: value in text,
+        "startswith": lambda text: text.startswith(value),
+        "endswith": lambda text: text.endswith(value),
+    }
+    return tests[operator]
+
+
+def _in_range(condition: Condition) -> Matcher:
+    holds = parse_network(str(condition.value)).holds
+    wanted = not condition.operator.startswith(NEGATION)
+
+    def matches(view: View) -> bool:
+        packed = view.address()
+        return packed is not None and holds(packed) is wanted
+
+    return matches
+
+
+def _status(operator: str, value: int) -> Matcher:
+    tests: dict[str, Matcher] = {
+        "lt": lambda view: 0 < view.exchange.status < value,
+        "gt": lambda view: view.exchange.status > max(value, 0),
+        "eq": lambda view: view.exchange.status == value != 0,
+        "nt_eq": lambda view: view.exchange.status not in (0, value),
+    }
+    return tests[operator]
+
+
+def _all(matchers: tuple[Matcher, ...]) -> Matcher:
+    if not matchers:
+        return lambda _: True
+    if len(matchers) == 1:
+        return matchers[0]
+    if len(matchers) == 2:
+        first, second = matchers
+        return lambda view: first(view) and second(view)
+
+    def matches(view: View) -> bool:
+        for matcher in matchers:  # noqa: SIM110  # a generator costs more than the test itself
+            if not matcher(view):
+                return False
+        return True
+
+    return matches
+
+
+def _one(matchers: tuple[Matcher, ...]) -> Matcher:
+    if len(matchers) == 1:
+        return matchers[0]
+
+    def matches(view: View) -> bool:
+        for matcher in matchers:  # noqa: SIM110  # a generator costs more than the test itself
+            if matcher(view):
+                return True
+        return False
+
+    return matches

@@ -1,0 +1,86 @@
+"""The agent-config in force, fetched from the backend again and again; what is broken never replaces what works."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from metlo_otel.core.agent_config import AgentConfig, AgentConfigError, parse_agent_config
+
+EVERY = 60.0  # seconds
+_FIRST_WAIT = 1.0
+
+Fetch = Callable[["str | None"], "tuple[Any, str | None] | None"]
+"""Given the last ETag: the decoded document and its ETag, or None where it has not changed.
+
+Raises ConnectionError or ValueError where there is none to be had.
+"""
+
+
+class RemoteConfiguration:
+    """Holds the configuration in force. One thread refreshes it, any thread may read `current`."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        warn: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        on_change: Callable[[AgentConfig], None] | None = None,
+    ) -> None:
+        self._fetch = fetch
+        self._warn = warn
+        self._clock = clock
+        self._on_change = on_change
+        self._etag: str | None = None
+        self._document: Any = None
+        self._due = clock()
+        self._wait = _FIRST_WAIT
+        self._problem: str | None = None
+        self.fetched = False
+        self.current = AgentConfig()
+
+    def refresh_if_due(self) -> bool:
+        """Fetch the configuration when it is time to; whether another one is in force now."""
+        if self._clock() < self._due:
+            return False
+        self._due = self._clock() + EVERY  # also where on_change fails in a way that nobody thought of
+        try:
+            changed = self._refresh()
+        except (ConnectionError, ValueError) as problem:
+            self._failed(problem)
+            return False
+        self._succeeded()
+        return changed
+
+    def _refresh(self) -> bool:
+        answer = self._fetch(self._etag)
+        if answer is None:
+            return False
+        document, etag = answer
+        if self.fetched and document == self._document:
+            self._etag = etag
+            return False
+        config = parse_agent_config(document, self._warn)
+        if self._on_change is not None:
+            self._on_change(config)
+        self.current, self._document, self._etag = config, document, etag
+        return True
+
+    def _succeeded(self) -> None:
+        self.fetched = True
+        self._problem = None
+        self._wait = _FIRST_WAIT
+        self._due = self._clock() + EVERY * random.uniform(0.9, 1.1)  # noqa: S311 - jitter is no secret
+
+    def _failed(self, problem: Exception) -> None:
+        """Come back soon, later each time, until there was a first configuration; warn once of one kind of failure."""
+        self._due = self._clock() + self._wait * random.uniform(1.0, 1.3)  # noqa: S311 - jitter is no secret
+        self._wait = min(self._wait * 2, EVERY)
+        text = str(problem)
+        if text != self._problem:
+            self._problem = text
+            kept = "the last one stays in force" if self.fetched else "there is none in force yet"
+            kind = "" if isinstance(problem, AgentConfigError | ConnectionError) else f"{type(problem).__name__}: "
+            self._warn(f"agent-config could not be fetched ({kind}{text}); {kept}")

@@ -1,0 +1,30 @@
+"""Which store counts the rate limits, by the name that the settings give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from metlo_otel.blocking.rate_limits import LocalStore, Store
+from metlo_otel.blocking.redis_store import RedisStore
+from metlo_otel.blocking.shared_store import SharedStore, shared_path
+
+MEMORY, SHARED = "memory", "shared"
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+def open_store(name: str, host: str, key: str, warn: Callable[[str], None]) -> Store:
+    """The store called `memory`, `shared` or by a Redis URL; `host` and `key` tell agents apart that share a
+    machine.
+
+    Where the shared file or the Redis client cannot be had, `warn` is told and the process counts alone.
+    Raises ValueError for another name.
+    """
+    if name == MEMORY:
+        return LocalStore()
+    if name != SHARED and not name.startswith(REDIS_SCHEMES):
+        raise ValueError(f"rate limits are stored in {MEMORY}, {SHARED} or a redis:// URL, not {name!r}")
+    try:
+        return SharedStore(shared_path(host, key), warn) if name == SHARED else RedisStore(name, warn)
+    except (OSError, ImportError) as problem:
+        warn(f"rate limits: {problem}; every worker counts alone")
+        return LocalStore()

@@ -1,0 +1,199 @@
+"""The HTTP client: one kept-alive session to the collector and the backend, every outcome a value."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from dataclasses import dataclass
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+import requests
+from requests.auth import AuthBase
+
+from metlo_otel import __version__
+from metlo_otel.core.settings import Settings
+
+CONNECT_SECONDS, READ_SECONDS = 3.05, 10.0
+_CONFIG_READ_SECONDS = 5.0
+_LONGEST_WAIT = 300.0
+_MAX_CONFIG = 32 * 1024 * 1024
+_MAX_ANSWER = 4096
+_GZIP_FROM = 1024  # bytes below which compression saves nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The collector took the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryLater:
+    """The collector could not take it now: `why` in a few words, `after` seconds when it said so."""
+
+    why: str
+    after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The collector will not take it at all."""
+
+    status: int
+
+
+Outcome = Sent | TryLater | Refused
+
+
+class _Key(AuthBase):
+    """Puts the key into Authorization as it is; set as auth so that no .netrc replaces it."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._key
+        return request
+
+
+class Client:
+    """Talks to one Metlo. Never follows a redirect, because the key would go along. Not for several threads at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._batch_url = settings.collector_url + "/api/v2/log-request/batch"
+        self._config_url = settings.backend_url + "/api/v1/agent-config"
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin with new connections: those of a forked process's parent must not be shared."""
+        self._session = requests.Session()
+        self._session.auth = _Key(self._settings.api_key)
+        self._session.trust_env = not self._settings.loopback
+        self._session.headers.update({"User-Agent": f"metlo-otel/{__version__}", "Accept": "*/*"})
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        self._session.close()
+
+    def send(self, batch: bytes) -> Outcome:
+        """POST a JSON array of traces."""
+        headers = {"Content-Type": "application/json"}
+        if len(batch) >= _GZIP_FROM:
+            headers["Content-Encoding"] = "gzip"
+            batch = _gzip(batch)
+        try:
+            answer = self._session.post(
+                self._batch_url,
+                data=batch,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            )
+            with answer:
+                outcome = _outcome(answer)
+                _finish(answer)
+        except (requests.RequestException, OSError, ValueError) as problem:
+            return TryLater(_name(problem))
+        return outcome
+
+    def get_config(self, etag: str | None = None) -> tuple[Any, str | None] | None:
+        """The agent-config document and its ETag; None where it is still the one with `etag`.
+
+        Raises ConnectionError where there is no answer of that kind, ValueError where it is not JSON or too large.
+        """
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if etag:
+            headers["If-None-Match"] = etag
+        try:
+            answer = self._session.get(
+                self._config_url,
+                headers=headers,
+                timeout=(CONNECT_SECONDS, _CONFIG_READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            )
+            with answer:
+                return _config(answer)
+        except (requests.RequestException, OSError) as problem:
+            raise ConnectionError(_name(problem)) from None
+
+
+def _config(answer: requests.Response) -> tuple[Any, str | None] | None:
+    if answer.status_code == 304:
+        return None
+    if answer.status_code != 200:
+        _finish(answer)
+        raise ConnectionError(f"status {answer.status_code}")
+    body = _read(answer, _MAX_CONFIG)
+    if body is None:
+        raise ValueError(f"agent-config is larger than {_MAX_CONFIG} bytes")
+    try:
+        return orjson.loads(body), answer.headers.get("ETag")
+    except orjson.JSONDecodeError:
+        raise ValueError("agent-config is not JSON") from None
+
+
+def _outcome(answer: requests.Response) -> Outcome:
+    status = answer.status_code
+    if 200 <= status < 300:
+        return Sent()
+    if status == 429 or status >= 500:
+        return TryLater(f"status {status}", _retry_after(answer.headers.get("Retry-After", "")))
+    return Refused(status)
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds that a Retry-After header (RFC 9110, 10.2.3; a number or a date) asks to wait; five minutes at most."""
+    value = value.strip()
+    if value.isdecimal() and value.isascii():
+        return min(float(value[:9]), _LONGEST_WAIT)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (TypeError, ValueError, IndexError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    return min(max(moment.timestamp() - time.time(), 0.0), _LONGEST_WAIT)
+
+
+def _finish(answer: requests.Response) -> None:
+    """Read a short answer so that its connection can be used again; a long one's connection is closed instead."""
+    length = answer.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length[:9]) <= _MAX_ANSWER:
+        _read(answer, _MAX_ANSWER)
+
+
+def _read(answer: requests.Response, limit: int) -> bytes | None:
+    """The body, as it is on the wire; None where it is longer than `limit`. Given up after READ_SECONDS in all."""
+    found, size = [], 0
+    deadline = time.monotonic() + READ_SECONDS
+    read = getattr(answer.raw, "read1", answer.raw.read)  # read1 returns what has come, read waits for all of it
+    while chunk := read(65536):
+        found.append(chunk)
+        size += len(chunk)
+        if size > limit:
+            return None
+        if time.monotonic() > deadline:
+            raise ConnectionError("the answer took too long")
+    return b"".join(found)
+
+
+def _gzip(data: bytes) -> bytes:
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return compressor.compress(data) + compressor.flush()
+
+
+def _name(problem: Exception) -> str:
+    """What went wrong, in words that hold neither URL nor header."""
+    if isinstance(problem, requests.Timeout):
+        return "no answer in time"
+    if isinstance(problem, requests.exceptions.SSLError):
+        return "TLS failed"
+    if isinstance(problem, requests.exceptions.ProxyError):
+        return "the proxy failed"
+    if isinstance(problem, requests.ConnectionError | OSError):
+        return "no connection"
+    return type(problem).__name__

@@ -1,0 +1,69 @@
+"""What a body says as text: content encodings undone within bounds, binary told from text."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import zlib
+
+from metlo_otel.core.record import Message
+from metlo_otel.export.multipart import boundary_of, without_files
+
+_CHARSET = re.compile(r'charset\s*=\s*"?([\w.:+-]+)', re.IGNORECASE)
+# Charsets in which the bytes of ASCII mean nothing but ASCII, so that masking bytes is masking text.
+_CHARSETS = re.compile(r"utf-?8|us-ascii|ascii|latin-?1|iso-?8859-\d+|windows-125\d|cp125\d|koi8-[ru]", re.IGNORECASE)
+_TEXTUAL = re.compile(
+    r"text/.+|application/(.*[+-])?(json|xml|javascript|yaml|ndjson|graphql|csp-report|json-seq|x-www-form-urlencoded)"
+    r"|image/svg\+xml|multipart/form-data"
+)
+_MEDIA = re.compile(r"(image|audio|video|font)/.+")
+
+
+def decoded(body: bytes, encoding: str, limit: int) -> tuple[bytes, bool] | None:
+    """At most `limit` bytes of a body with its Content-Encoding undone, and whether there are more.
+
+    None where the encoding is one that cannot be undone here, or is broken.
+    """
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return None
+    for window in (47, -15):  # gzip or zlib by their header, else raw deflate
+        stream = zlib.decompressobj(window)
+        try:
+            kept = stream.decompress(body, limit + 1)[:limit]
+        except zlib.error:
+            continue
+        return kept, not stream.eof
+    return None
+
+
+def text_of(message: Message) -> str | None:
+    """The body as text, files of a form by name and size only; None where it is binary."""
+    body, media = message.body, message.media_type
+    if not body:
+        return ""
+    if media == "multipart/form-data":
+        boundary = boundary_of(message.content_type)
+        body = (without_files(body, boundary) if boundary else None) or b"\0"
+    if b"\0" in body or (_MEDIA.fullmatch(media) and media != "image/svg+xml"):
+        return None
+    return _text(body, charset_of(message.content_type), media, message.truncated)
+
+
+def charset_of(content_type: str) -> str | None:
+    """The charset named; UTF-8 where none is; None where it is one that is not read here."""
+    match = _CHARSET.search(content_type)
+    if match is None:
+        return "utf-8"
+    try:
+        return codecs.lookup(match[1]).name if _CHARSETS.fullmatch(match[1]) else None
+    except LookupError:
+        return None
+
+
+def _text(body: bytes, charset: str | None, media: str, truncated: bool) -> str | None:
+    if charset is None:
+        return None
+    try:
+        return codecs.getincrementaldecoder(charset)().decode(body, final=not truncated)
+    except UnicodeDecodeError:
+        return body.decode(charset, "replace") if _TEXTUAL.fullmatch(media) else None

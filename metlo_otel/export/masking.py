@@ -1,0 +1,109 @@
+"""Masked values: replaced under their name wherever it stands, before anything leaves the process."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import lru_cache
+from urllib.parse import unquote_plus
+
+from metlo_otel.core.record import Message, Pairs, Record
+from metlo_otel.export.json_fields import FieldMask
+from metlo_otel.export.multipart import boundary_of, read_parts, replaced
+
+MASKED = "[masked]"
+_BYTES = MASKED.encode()
+_URL_PAIR = re.compile(r"([?&#;])([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
+_COOKIE_PAIR = re.compile(r"(\A|;)(\s*)([^=;]+)=((?:\s*\"[^\"]*\")?[^;]*)")
+_NAME_PARTS = re.compile(r"[\[\].]+")
+_FORM = "application/x-www-form-urlencoded"
+
+
+def mask(record: Record, names: frozenset[str]) -> Record:
+    """The record with `[masked]` for every value whose header, parameter, cookie or field has one of these names.
+
+    Case, hyphens and underscores of a name make no difference, and each part of `user[password]` counts.
+    What stands under a masked JSON key goes as a whole. The rest of a body stays byte for byte.
+    """
+    return _masker(names)(record) if names else record
+
+
+def plain(name: str) -> str:
+    """A name as it is compared."""
+    return name.lower().replace("-", "").replace("_", "")
+
+
+@lru_cache(maxsize=16)
+def _masker(names: frozenset[str]) -> Masker:
+    return Masker(names)
+
+
+class Masker:
+    """Masks the values of these names."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = frozenset(plain(name) for name in names)
+        self._json = FieldMask(self._names, plain, b'"' + _BYTES + b'"')
+
+    def __call__(self, record: Record) -> Record:
+        return replace(
+            record,
+            query=tuple([(name, MASKED if self._hides(name) else value) for name, value in record.query]),
+            request=self._message(record.request),
+            response=self._message(record.response),
+        )
+
+    def _hides(self, name: str) -> bool:
+        """Whether a field's values are masked: its name, or a part of it."""
+        compared = plain(name).strip()
+        return compared in self._names or not self._names.isdisjoint(_NAME_PARTS.split(compared))
+
+    def _message(self, message: Message) -> Message:
+        headers = self._headers(message.headers)
+        if not message.body:
+            return replace(message, headers=headers)
+        return Message(headers, self._body(message), message.size, message.truncated)
+
+    def _headers(self, headers: Pairs) -> Pairs:
+        return tuple([(name, self._header(name, value)) for name, value in headers])
+
+    def _header(self, name: str, value: str) -> str:
+        compared = plain(name)
+        if compared in self._names:
+            return MASKED
+        if compared in ("cookie", "setcookie"):
+            return _COOKIE_PAIR.sub(self._cookie, value)
+        return _URL_PAIR.sub(self._url_pair, value) if "=" in value else value
+
+    def _cookie(self, match: re.Match[str]) -> str:
+        start, space, name, _ = match.groups()
+        return f"{start}{space}{name}={MASKED}" if self._hides(name) else match[0]
+
+    def _url_pair(self, match: re.Match[str]) -> str:
+        return f"{match[1]}{match[2]}={MASKED}" if self._hides(unquote_plus(match[2])) else match[0]
+
+    def _body(self, message: Message) -> bytes:
+        body, media = message.body, message.media_type
+        if media == "multipart/form-data":
+            return self._multipart(body, boundary_of(message.content_type))
+        structured = body.lstrip()[:1] in (b"{", b"[", b'"')
+        if media == _FORM or not (structured or b"json" in media.encode()):
+            body = self._form(body, anywhere=media != _FORM)
+        return body if media == _FORM and not structured else self._json(body)
+
+    def _form(self, body: bytes, anywhere: bool) -> bytes:
+        """A form's pairs; in a body that is not said to be a form, only where it looks like one."""
+        if b"=" not in body or (anywhere and not re.match(rb"[\w.%+\-\[\]~!*]{1,200}=", body)):
+            return body
+        return b"&".join([self._form_pair(piece) for piece in body.split(b"&")])
+
+    def _form_pair(self, piece: bytes) -> bytes:
+        name, equals, value = piece.partition(b"=")
+        hidden = value and self._hides(unquote_plus(name.decode("utf-8", "replace")))
+        return name + equals + _BYTES if hidden else piece
+
+    def _multipart(self, body: bytes, boundary: bytes | None) -> bytes:
+        """A form's fields; one without a readable name is masked too, a form without a boundary is emptied."""
+        parts = read_parts(body, boundary) if boundary else []
+        hidden = [part for part in parts if not part.is_file and (part.name is None or self._hides(part.name))]
+        return replaced(body, [(part.start, part.end, _BYTES) for part in hidden]) if parts else b""

@@ -1,0 +1,98 @@
+"""The agents' numbers as OpenTelemetry metrics, read by callbacks when somebody collects."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from opentelemetry import metrics
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from metlo_otel import __version__
+from metlo_otel.core.counters import Counters, Stats
+
+
+class Counted(Protocol):
+    """Something with numbers."""
+
+    counters: Counters
+
+    def stats(self) -> Stats:
+        """The numbers now."""
+
+
+class Meters:
+    """The instruments on the global meter provider: all agents of the process in one sum.
+
+    OpenTelemetry keeps the callbacks of the first instrument of a name only, and for ever. So there is one set of
+    instruments; an agent that is gone leaves its counts behind, not itself.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._living: weakref.WeakSet[Counted] = weakref.WeakSet()
+        self._gone = Counters()
+        self._registered = False
+
+    def observe(self, counted: Counted) -> None:
+        """Have `counted` in the sums."""
+        with self._lock:
+            self._living.add(counted)
+            first, self._registered = not self._registered, True
+        weakref.finalize(counted, _keep, self._gone, counted.counters).atexit = False
+        if first:
+            self._register()
+
+    def after_fork(self) -> None:
+        """The parent reports its own counts."""
+        self._lock = threading.Lock()
+        self._gone.reset()
+
+    def _register(self) -> None:
+        meter = metrics.get_meter("metlo_otel", __version__)
+        exchanges = {
+            "captured": "put into the queue",
+            "sent": "taken by the collector",
+            "blocked": "rejected by a rule",
+        }
+        for name, what in exchanges.items():
+            meter.create_observable_counter(
+                f"metlo.exchange.{name}", [self._counter(name)], "{exchange}", f"Exchanges {what}"
+            )
+        meter.create_observable_counter(
+            "metlo.exchange.dropped", [self._dropped], "{exchange}", "Exchanges that are never sent, by reason"
+        )
+        meter.create_observable_counter(
+            "metlo.worker.cpu_time", [self._counter("worker_cpu_seconds")], "s", "CPU time of the worker thread"
+        )
+        for name, unit in {"items": "{exchange}", "bytes": "By"}.items():
+            known_as = "metlo.queue.size" if name == "items" else "metlo.queue.bytes"
+            meter.create_observable_up_down_counter(
+                known_as, [self._counter(f"queue_{name}")], unit, "What waits to be sent"
+            )
+
+    def _stats(self) -> list[Stats]:
+        with self._lock:
+            living = list(self._living)
+        return [self._gone.stats(), *[counted.stats() for counted in living]]
+
+    def _counter(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return lambda _options: [Observation(sum(getattr(stats, name) for stats in self._stats()))]
+
+    def _dropped(self, _options: CallbackOptions) -> Iterable[Observation]:
+        sums = Counters()
+        for stats in self._stats():
+            for reason, count in stats.dropped.items():
+                sums.drop(reason, count)
+        return [Observation(count, {"reason": reason}) for reason, count in sums.stats().dropped.items()]
+
+
+def _keep(gone: Counters, counters: Counters) -> None:
+    stats = counters.stats()
+    for name in ("captured", "sent", "retried", "blocked"):
+        gone.add(name, getattr(stats, name))
+    for reason, count in stats.dropped.items():
+        gone.drop(reason, count)
+    gone.spend(stats.worker_cpu_seconds)

@@ -1,0 +1,230 @@
+"""The way out of the request: a put in the request thread, everything else in one worker thread a process."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import ReadableSpan
+
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.counters import Counters, Stats
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.guard import Guard
+from metlo_otel.core.record import Record
+from metlo_otel.core.settings import Settings
+from metlo_otel.export.delivery import Pause
+from metlo_otel.export.forking import renew_after_fork
+from metlo_otel.export.metrics import Meters
+from metlo_otel.export.queue import ExchangeQueue
+from metlo_otel.export.reading import read_exchange
+from metlo_otel.export.spans import ExchangeSpan
+
+EVERY = 1.0  # seconds between two batches that are not full
+AT_EXIT = 3.0  # seconds that the process's end waits for what is left
+FULL = 512  # exchanges a batch
+_FULL_BYTES = 1024 * 1024  # of memory: a batch's JSON stays below the collector's limit as a rule
+
+_meters = Meters()  # the meter provider is the process's too
+renew_after_fork(_meters)
+
+
+class Configured(Protocol):
+    """Holds the configuration in force."""
+
+    @property
+    def current(self) -> AgentConfig:
+        """The configuration in force."""
+
+
+class Exporter(Protocol):
+    """What the worker needs of the exporter."""
+
+    counters: Counters
+    guard: Guard
+
+    @property
+    def remote(self) -> Configured:
+        """The configuration."""
+
+    def refresh_if_due(self) -> None:
+        """Fetch the configuration when it is time to."""
+
+    def span(self, record: Record) -> ExchangeSpan:
+        """The span of a record."""
+
+    def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
+        """Send the spans."""
+
+    def shutdown(self) -> None:
+        """Close the connections."""
+
+
+class Pipeline:
+    """Takes closed exchanges and sees to it that their traces reach the collector."""
+
+    def __init__(self, settings: Settings, exporter: Exporter, tick: Callable[[], None] | None = None) -> None:
+        self._settings = settings
+        self._tick = tick
+        self._exporter = exporter
+        self.counters = exporter.counters
+        self._queue = ExchangeQueue(settings.max_queue_exchanges, settings.max_queue_bytes)
+        self._closed = False
+        self._begin()
+        renew_after_fork(self)
+        _meters.observe(self)
+        self._at_exit = _exit_hook(self)
+
+    def _begin(self) -> None:
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._hurry = threading.Event()
+        self._give_up = False
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process, with nothing that the parent is going to send."""
+        self._queue.clear()
+        self._begin()
+
+    @property
+    def config(self) -> AgentConfig:
+        """The agent-config in force."""
+        return self._exporter.remote.current
+
+    def put(self, exchange: Exchange) -> None:
+        """Hand over a closed exchange, which nobody changes any more. Never waits, never raises."""
+        try:
+            self._put(exchange)
+        except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
+            self._exporter.guard.failed(self.put, problem)
+            self.counters.drop("failed")
+
+    def _put(self, exchange: Exchange) -> None:
+        if exchange.verdict.blocked:
+            self.counters.add("blocked")
+        if not exchange.captured:
+            return
+        if self._closed:
+            self.counters.drop("closed")
+            return
+        self.counters.add("captured")
+        dropped = self._queue.put(exchange)
+        if dropped:
+            self.counters.drop("queue_full", dropped)
+        if self._thread is None:
+            self.start()
+        elif (len(self._queue) >= FULL or self._queue.bytes >= _FULL_BYTES) and not self._wake.is_set():
+            self._wake.set()
+
+    def start(self) -> None:
+        """Start the worker, unless it runs: it fetches the configuration at once. The first put does this too."""
+        with self._starting:
+            if self._thread is None and not self._closed and not self._settings.disabled:
+                thread = threading.Thread(target=self._run, name="metlo-otel", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as problem:  # the process is ending, or may not have another thread now
+                    self._exporter.guard.failed(self.start, problem)
+                    return
+                self._thread = thread
+
+    def flush(self, seconds: float) -> bool:
+        """Have everything sent that was put, within so many seconds; whether it was, or given up as refused."""
+        deadline = time.monotonic() + seconds
+        if self._thread is None:
+            return len(self._queue) == 0
+        self._hurry.set()
+        self._wake.set()
+        return self._queue.wait_empty(deadline)
+
+    def shutdown(self, seconds: float = AT_EXIT) -> bool:
+        """Flush, then stop: what is put from now on is dropped. Whether all was sent in time."""
+        deadline = time.monotonic() + seconds
+        sent = self.flush(seconds)
+        self._closed = self._give_up = True
+        self._hurry.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(max(deadline - time.monotonic(), 0.05))
+        self.counters.drop("undelivered", len(self._queue))
+        self._queue.clear()
+        self._exporter.shutdown()
+        atexit.unregister(self._at_exit)
+        return sent
+
+    def stats(self) -> Stats:
+        """The numbers now."""
+        return self.counters.stats(len(self._queue), self._queue.bytes)
+
+    def _run(self) -> None:
+        """The worker: what it does must not appear in anybody's traces."""
+        with suppress_instrumentation():
+            while not self._give_up:
+                self._exporter.guard.run(self._round)
+                self._wake.wait(EVERY)
+                self._wake.clear()
+
+    def _round(self) -> None:
+        began = time.thread_time()
+        self._exporter.guard.run(self._exporter.refresh_if_due)
+        if self._tick is not None:
+            self._exporter.guard.run(self._tick)
+        try:
+            while not self._give_up and (exchanges := self._queue.take(FULL, _FULL_BYTES)):
+                self._send(exchanges)
+                self._hurry.clear()
+        finally:
+            self._queue.done()
+            self.counters.spend(time.thread_time() - began)
+
+    def _send(self, exchanges: list[Exchange]) -> None:
+        spans = [span for exchange in exchanges if (span := self._span(exchange)) is not None]
+        exchanges.clear()  # their memory, while the sending may take long
+        try:
+            self._exporter.deliver(spans, self._pause)
+        except Exception as problem:  # noqa: BLE001 - the worker outlives whatever a batch does to it
+            self._exporter.guard.failed(self._send, problem)
+            self.counters.drop("failed", len(spans))
+        finally:
+            self._queue.done()
+
+    def _span(self, exchange: Exchange) -> ExchangeSpan | None:
+        try:
+            return self._exporter.span(read_exchange(exchange, self._settings, self._exporter.guard))
+        except Exception as problem:  # noqa: BLE001 - one exchange that cannot be read must not cost the others
+            self._exporter.guard.failed(read_exchange, problem)
+            self.counters.drop("failed")
+            return None
+        finally:
+            time.sleep(0)  # requests go first
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before the next try, but not when somebody wants the queue flushed now; rules are kept up to date."""
+        self._exporter.guard.run(self._exporter.refresh_if_due)
+        if not self._give_up and self._hurry.wait(seconds):
+            self._hurry.clear()
+        return not self._give_up
+
+
+class _ExitHook:
+    """Flushes a pipeline at the process's end, if it still lives."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = weakref.ref(pipeline)
+
+    def __call__(self) -> None:
+        pipeline = self._pipeline()
+        if pipeline is not None:
+            pipeline.shutdown(AT_EXIT)
+
+
+def _exit_hook(pipeline: Pipeline) -> _ExitHook:
+    hook = _ExitHook(pipeline)
+    atexit.register(hook)
+    return hook

@@ -1,0 +1,62 @@
+"""What may leave of an exchange, by the agent-config in force and the settings: all of it, its outline, or nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.record import Record
+from metlo_otel.core.settings import Settings
+
+_NAME = re.compile(r"\\\{\w+\\\}")
+
+
+class Release:
+    """Decides under one configuration."""
+
+    def __init__(self, config: AgentConfig, settings: Settings) -> None:
+        self._config = config
+        self._everywhere = config.full_capture
+        self._form = _form(config, settings)
+        self._endpoints = _captured(config)
+        self.key = config.encryption_key or ""
+
+    def withheld(self, record: Record, path: str) -> str | None:
+        """Why nothing at all may be told of this exchange; None where something may. `path` is its path as sent."""
+        hosts = {record.host, self._config.map_host(record.host)}
+        if any(pattern.search(host) for pattern in self._config.blocked_hosts for host in hosts):
+            return "host_blocked"
+        for entry in self._config.blocked_paths:
+            if any(entry.host.search(host) for host in hosts) and _any_match(entry.paths, path, record.path):
+                return "path_blocked"
+        return None
+
+    def content(self, record: Record, path: str) -> str:
+        """How names, values and bodies leave: `plain`, `encrypted`, or not (`redacted`)."""
+        if self._everywhere:
+            return self._form
+        patterns = self._endpoints.get((self._config.map_host(record.host), record.method.upper()), ())
+        return self._form if any(pattern.fullmatch(path) for pattern in patterns) else "redacted"
+
+
+def _form(config: AgentConfig, settings: Settings) -> str:
+    """In clear only when asked for, or where it stays on this machine and nobody wants it encrypted."""
+    if settings.disable_e2ee:
+        return "plain"
+    if config.encryption_key is not None:
+        return "encrypted" if config.encryption_key else "redacted"
+    return "plain" if settings.loopback else "redacted"
+
+
+def _captured(config: AgentConfig) -> dict[tuple[str, str], list[re.Pattern[str]]]:
+    """The paths of the endpoints whose content is wanted, by host and method."""
+    found = defaultdict(list)
+    for endpoint in config.endpoints:
+        if endpoint.full_capture:
+            found[endpoint.host, endpoint.method].append(re.compile(_NAME.sub("[^/]+", re.escape(endpoint.path))))
+    return dict(found)
+
+
+def _any_match(patterns: tuple[re.Pattern[str], ...], *paths: str) -> bool:
+    return any(pattern.search(path) for pattern in patterns for path in paths)

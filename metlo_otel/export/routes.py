@@ -1,0 +1,76 @@
+"""A framework's route, in any of their notations, as a template with `{name}` for what varies."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_PLACE = re.compile(r"<(?:[^<>]*:)?\s*([A-Za-z_]\w*)\s*>|\{([A-Za-z_]\w*)(?::[^{}]*)?\}")
+_REGEX = re.compile(r"[\^$\\]|\(\?")
+_GROUP = re.compile(r"\(\?P<([A-Za-z_]\w*)>")
+_ESCAPED = re.compile(r"\\([^A-Za-z0-9])")
+_SEGMENT = re.compile(r"\{[A-Za-z_]\w*\}")
+_FORBIDDEN = re.compile(r"[\\?<>&=\x00-\x20\x7f]")
+
+
+@lru_cache(maxsize=2048)
+def template(route: str) -> str | None:
+    """`/users/{id}` for `users/<int:id>`, `/users/{id:int}` or `^users/(?P<id>[0-9]+)$`; None if it cannot be told."""
+    plain = _without_regex(route) if _REGEX.search(route) else route
+    if plain is None:
+        return None
+    found = "/" + _PLACE.sub(lambda match: "{" + (match[1] or match[2]) + "}", plain).lstrip("/")
+    return None if _FORBIDDEN.search(found) else found
+
+
+def fits(template: str, path: str) -> bool:
+    """Whether `path` is one that the template describes, each `{name}` being one whole segment."""
+    names, values = template.split("/"), path.split("/")
+    return len(names) == len(values) and all(_fits(*pair) for pair in zip(names, values, strict=True))
+
+
+def _fits(name: str, value: str) -> bool:
+    return value != "" if _SEGMENT.fullmatch(name) else name == value and "{" not in name
+
+
+def _without_regex(route: str) -> str | None:
+    """A regex route with its named groups as `{name}`, anchors and an optional last slash's `?` gone."""
+    parts: list[str | None] = []
+    position = 0
+    while match := _GROUP.search(route, position):
+        end = _group_end(route, match.end())
+        if end is None:
+            return None
+        parts += [_literal(route[position : match.start()]), "{" + match[1] + "}"]
+        position = end
+    parts.append(_literal(route[position:]))
+    return None if None in parts else "".join(part for part in parts if part)
+
+
+def _group_end(route: str, position: int) -> int | None:
+    """Where the group ends that was opened before `position`."""
+    depth, within_class = 1, False
+    while position < len(route):
+        char = route[position]
+        if char == "\\":
+            position += 1
+        elif within_class:
+            within_class = char != "]"
+        elif char == "[":
+            within_class = True
+            position += route[position + 1 : position + 2] in ("]", "^")
+        elif char in "()":
+            depth += 1 if char == "(" else -1
+            if depth == 0:
+                return position + 1
+        position += 1
+    return None
+
+
+def _literal(piece: str) -> str | None:
+    """The text that a piece of a regex without groups stands for, if it is one."""
+    piece = piece.replace("\\A", "").replace("\\Z", "").replace("^", "").replace("$", "")
+    if piece.endswith("/?"):
+        piece = piece[:-1]
+    bare = _ESCAPED.sub("", piece)
+    return None if re.search(r"[\\()\[\]*+?|]", bare) else _ESCAPED.sub(r"\1", piece)

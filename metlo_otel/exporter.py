@@ -1,0 +1,147 @@
+"""The span exporter for Metlo: put it into any OpenTelemetry span processor; our own worker uses it too."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from metlo_otel.blocking.remote import RemoteConfiguration
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.counters import Counters, Stats
+from metlo_otel.core.guard import Guard, RateLimitedLog
+from metlo_otel.core.logs import make_logger
+from metlo_otel.core.record import Record
+from metlo_otel.core.settings import Settings, read_settings
+from metlo_otel.export.client import Client
+from metlo_otel.export.delivery import Delivery, Pause
+from metlo_otel.export.forking import renew_after_fork
+from metlo_otel.export.pipeline import Pipeline
+from metlo_otel.export.spans import ExchangeSpan
+from metlo_otel.export.tracing import Seams, Tracing
+from metlo_otel.export.wire import UnsendableError
+
+_EXPORT_SECONDS = 10.0  # how long export() tries in somebody else's processor
+
+
+class MetloSpanExporter(SpanExporter):
+    """Sends HTTP server spans, of old or new semantic conventions, to a Metlo collector; leaves other spans alone.
+
+    Takes the settings of the agent, as in `MetloSpanExporter("https://app.metlo.com", "<KEY>", environment="staging")`;
+    what is not given is read from METLO_<NAME>. Raises SettingsError where they are wrong.
+    """
+
+    def __init__(self, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+        given = {"metlo_host": host, "api_key": api_key, **options}
+        self._open(read_settings({name: value for name, value in given.items() if value is not None}))
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        log: RateLimitedLog,
+        seams: Seams | None = None,
+        on_change: Callable[[AgentConfig], None] | None = None,
+    ) -> MetloSpanExporter:
+        """An exporter from settings that are read already."""
+        made = cls.__new__(cls)
+        made._open(settings, log, seams, on_change)
+        return made
+
+    def _open(
+        self,
+        settings: Settings,
+        log: RateLimitedLog | None = None,
+        seams: Seams | None = None,
+        on_change: Callable[[AgentConfig], None] | None = None,
+    ) -> None:
+        log = log or RateLimitedLog(make_logger(settings.log_level))
+        self.settings = settings
+        self.counters = Counters()
+        self.guard = Guard(log)
+        self._client = Client(settings)
+        self.remote = RemoteConfiguration(
+            self._client.get_config, lambda text: log.say(logging.WARNING, f"config:{text}", text), on_change=on_change
+        )
+        self._tracing = Tracing(settings, lambda: self.remote.current, seams or Seams())
+        self._delivery = Delivery(self._client, self.counters, log, settings.collector_url)
+        self.after_fork()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process: own locks, connections and counts."""
+        self._lock = threading.RLock()  # a pause of deliver() may refresh
+        self._stopped = threading.Event()
+        self._client.renew()
+        self.counters.reset()
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send the HTTP server spans among these; retries for ten seconds in all. FAILURE where some were not taken."""
+        if self.settings.disabled or self._stopped.is_set():
+            return SpanExportResult.SUCCESS if self.settings.disabled else SpanExportResult.FAILURE
+        deadline = time.monotonic() + _EXPORT_SECONDS
+        self.guard.run(self.refresh_if_due)
+        taken = self.deliver(spans, lambda seconds: self._wait(seconds, deadline))
+        return SpanExportResult.SUCCESS if taken else SpanExportResult.FAILURE
+
+    def refresh_if_due(self) -> None:
+        """Fetch the agent-config when it is time to."""
+        with self._lock, suppress_instrumentation():
+            self.remote.refresh_if_due()
+
+    def span(self, record: Record) -> ExchangeSpan:
+        """The span of a record: examined, then masked."""
+        return self._tracing.span(record)
+
+    def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
+        """Send the HTTP server spans among these, again after each `pause` that says so; whether all were taken."""
+        traces = [trace for span in spans if (trace := self._trace(span)) is not None]
+        with self._lock, suppress_instrumentation():
+            return self._delivery.deliver(traces, pause)
+
+    def stats(self) -> Stats:
+        """What became of the spans so far."""
+        return self.counters.stats()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - nothing waits here
+        """True: export() keeps nothing back."""
+        return True
+
+    def shutdown(self) -> None:
+        """Stop trying, close the connections."""
+        self._stopped.set()
+        self._client.close()
+
+    def _trace(self, span: ReadableSpan) -> bytes | None:
+        try:
+            return self._tracing.trace(span)
+        except UnsendableError as problem:
+            self.counters.drop(problem.reason)
+        except Exception as problem:  # noqa: BLE001 - one span that cannot be told must not cost the others
+            self.guard.failed(self._tracing.trace, problem)
+            self.counters.drop("failed")
+        return None
+
+    def _wait(self, seconds: float, deadline: float) -> bool:
+        left = deadline - time.monotonic()
+        return seconds < left and not self._stopped.wait(seconds)
+
+
+def open_pipeline(
+    settings: Settings,
+    log: RateLimitedLog,
+    seams: Seams | None = None,
+    on_change: Callable[[AgentConfig], None] | None = None,
+    tick: Callable[[], None] | None = None,
+) -> Pipeline:
+    """The agent's way out: a queue, a worker and an exporter. Opens no connection and starts no thread yet.
+
+    The worker calls `tick` every second or so.
+    """
+    return Pipeline(settings, MetloSpanExporter.of(settings, log, seams, on_change), tick)

@@ -1,0 +1,150 @@
+"""Masked values never leave, wherever the body is cut."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.record import Message, Record
+from metlo_otel.core.settings import read_settings
+from metlo_otel.export.masking import mask
+from metlo_otel.export.span_reading import record_of
+from metlo_otel.export.spans import span_of
+from metlo_otel.export.wire import encode, trace_of
+
+NAMES = frozenset({"password", "api_key", "ключ"})
+SETTINGS = read_settings({"api_key": "k", "host": "http://127.0.0.1"}, {})
+OPEN = AgentConfig(full_capture=True)
+SECRET = "S3CRET"
+
+masked_names = st.sampled_from(["password", "PassWord", "api_key", "API-Key", "apikey", "ключ", "КЛЮЧ"])
+plain_names = st.text(max_size=5).filter(lambda name: name not in NAMES)
+scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(plain_names, inner, max_size=3), max_leaves=6
+)
+secrets = st.sampled_from([SECRET, [SECRET, 1], {"a": [SECRET]}, {"x": {"y": SECRET}}, f'a"}}{SECRET}', f"\\{SECRET}"])
+
+
+def record(body: bytes = b"", media: str = "", cut: int | None = None, **more: Any) -> Record:
+    """A record of a request with this body, cut."""
+    message = Message((("Content-Type", media), *more.pop("headers", ())), body[:cut], len(body))
+    base = {"method": "POST", "scheme": "http", "host": "h", "path": "/p", "query": (), "status": 200}
+    base |= {"source": ("1.2.3.4", 1), "destination": ("1.2.3.5", 2), "response": message, "request": message}
+    return Record(**{**base, **more})
+
+
+def sent(item: Record, names: frozenset[str] = NAMES) -> str:
+    """All that could leave of a record: its trace and its span's attributes."""
+    hidden = mask(item, names)
+    return encode(trace_of(hidden, OPEN, SETTINGS)).decode() + repr(dict(span_of(hidden).attributes or {}))
+
+
+@given(st.dictionaries(plain_names, values, max_size=3), masked_names, secrets, st.integers(0, 300), st.data())
+def test_json_under_a_masked_name_never_leaves(
+    around: dict[str, Any], name: str, secret: Any, cut: int, data: st.DataObject
+) -> None:
+    """Whatever stands around, however deep, escaped or not, and wherever the body is cut."""
+    document = {**around, name: secret, "last": around}
+    document = data.draw(st.sampled_from([document, [document], {"deep": [1, document]}]))
+    text = json.dumps(document, ensure_ascii=data.draw(st.booleans()), indent=data.draw(st.sampled_from([None, 1])))
+    if data.draw(st.booleans()):
+        text = text + "\n" + text
+    body = text.encode("utf-8", "replace")
+    media = data.draw(st.sampled_from(["application/json", "application/x-ndjson", "text/plain", "", "a/b+json"]))
+    assert SECRET not in sent(record(body, media, min(cut, len(body))))
+    assert SECRET not in sent(record(body, media))
+
+
+@given(st.dictionaries(plain_names, scalars, max_size=3))
+def test_the_rest_stays_byte_for_byte(around: dict[str, Any]) -> None:
+    """Only the masked value is replaced."""
+    first, last = json.dumps(around)[:-1], json.dumps(around)
+    joint = ", " if around else ""
+    text = f'{first}{joint}"password": {{"a": ["x"]}}, "b": {last}}}'
+    masked = mask(record(text.encode(), "application/json"), NAMES).request.body.decode()
+    assert masked == f'{first}{joint}"password": "[masked]", "b": {last}}}'
+
+
+@given(st.dictionaries(plain_names, st.text(max_size=5), max_size=3), masked_names, st.integers(0, 200), st.booleans())
+def test_form_fields_never_leave(around: dict[str, str], name: str, cut: int, nested: bool) -> None:
+    """In forms, cut anywhere, and as a part of `user[password]`."""
+    pairs = [*around.items(), (f"user[{name}]" if nested else name, SECRET), *around.items()]
+    body = urlencode(pairs, errors="replace").encode()
+    for media in ("application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=utf-8"):
+        assert SECRET not in sent(record(body, media, min(cut, len(body))))
+
+
+@given(st.lists(st.tuples(plain_names, st.binary(max_size=20)), max_size=3), masked_names, st.integers(0, 400))
+def test_multipart_fields_and_files_never_leave(around: list[tuple[str, bytes]], name: str, cut: int) -> None:
+    """Masked fields and the content of files, wherever the form is cut; files by name and size only."""
+    parts = [
+        f'Content-Disposition: form-data; name="{name}"\r\n\r\n{SECRET}\r\n'.encode(),
+        f'Content-Type: a/b\r\ncontent-disposition: form-data; name="f"; filename="a.txt"\r\n\r\n{SECRET}'.encode(),
+    ]
+    fields = [b"Content-Disposition: form-data; name=plain\r\n\r\n" + value for _, value in around]
+    body = b"".join(b"--BOUND\r\n" + part + b"\r\n" for part in [*fields, *parts]) + b"--BOUND--\r\n"
+    for media in (
+        "multipart/form-data; boundary=BOUND",
+        'multipart/form-data; boundary="BOUND"',
+        "multipart/form-data",
+    ):
+        assert SECRET not in sent(record(body, media, min(cut, len(body))))
+        assert SECRET not in sent(record(body, media))
+
+
+def test_files_are_told_by_name_and_size() -> None:
+    """The text of a multipart trace has the fields, and of a file its name and how large it is."""
+    body = (
+        b'--B\r\nContent-Disposition: form-data; name="title"\r\n\r\nhello\r\n--B\r\n'
+        b'Content-Disposition: form-data; name="doc"; filename="a.bin"\r\n\r\n\x00\x01\xff\r\n--B--\r\n'
+    )
+    trace = trace_of(record(body, "multipart/form-data; boundary=B"), OPEN, SETTINGS)
+    assert "\r\n\r\nhello\r\n" in trace["request"]["body"]
+    assert 'filename="a.bin"\r\n\r\n[file, 3 bytes]\r\n--B--' in trace["request"]["body"]
+    again = record_of(span_of(record(body, "multipart/form-data; boundary=B")))
+    assert again is not None
+    assert trace_of(again, OPEN, SETTINGS)["request"]["body"] == trace["request"]["body"]
+
+
+@given(masked_names)
+def test_headers_cookies_queries_and_urls(name: str) -> None:
+    """Headers by their name, cookies by theirs, query parameters, also in the URLs that headers hold."""
+    ascii_name = name if name.isascii() else "password"
+    headers = (
+        (ascii_name, SECRET),
+        ("Cookie", f'a=b; {ascii_name}="{SECRET};x"; c=d'),
+        ("Set-Cookie", f"{ascii_name}={SECRET}; Path=/"),
+        ("Referer", f"https://h/?a=1&{ascii_name}={SECRET}#{ascii_name}={SECRET}"),
+        ("Location", f"/next?pass%77ord={SECRET}&b=2"),
+    )
+    text = sent(record(headers=headers, query=((name, SECRET), ("a", "1"), (f"x.{name}", SECRET))))
+    assert SECRET not in text
+    assert "c=d" in text
+    assert "b=2" in text
+
+
+def test_without_names_nothing_is_masked() -> None:
+    """The empty list of masked fields is a value: everything stays."""
+    item = record(b'{"password":"x"}', "application/json", headers=(("Authorization", "y"),))
+    assert mask(item, frozenset()) is item
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(
+        ["application/json", "", "text/html", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"]
+    ),
+)
+def test_any_bytes_can_be_masked(body: bytes, media: str) -> None:
+    """Masking fails for no body at all, and keeps the mark that it was cut."""
+    item = record(body, media)
+    hidden = mask(item, NAMES)
+    assert hidden.request.truncated == item.request.truncated
+    assert hidden.request.size == len(body)
+    sent(item)

@@ -1,0 +1,391 @@
+"""The way out: what arrives at a collector, and what happens when it does not take it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import weakref
+from collections.abc import Callable
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry import context
+
+from metlo_otel.core.exchange import Verdict
+from metlo_otel.core.processed import Processed, Session
+from metlo_otel.export import pipeline as pipelines
+from metlo_otel.export.pipeline import Pipeline
+from metlo_otel.export.tracing import Seams
+from tests.export.conftest import KEY
+from tests.export.exchanges import wsgi_exchange
+from tests.export.loopback import GARBAGE, HANG, OK, Metlo
+
+ROOT = Path(__file__).parents[2]
+Make = Callable[..., Pipeline]
+
+
+def test_exchanges_arrive_with_key_and_compressed(pipeline: Make, metlo: Metlo) -> None:
+    """What is put arrives as one JSON array, with the key as it is, gzip, over one kept connection."""
+    way = pipeline()
+    for number in range(20):
+        way.put(wsgi_exchange(PATH_INFO=f"/item/{number}"))
+    assert way.flush(10)
+    way.put(wsgi_exchange(PATH_INFO="/later"))
+    assert way.flush(10)
+    paths = [trace["request"]["url"]["path"] for trace in metlo.traces()]
+    assert paths == [f"/item/{number}" for number in range(20)] + ["/later"]
+    assert {headers["Authorization"] for headers in metlo.headers} == {KEY}
+    assert {headers["Content-Type"] for headers in metlo.headers} == {"application/json"}
+    assert metlo.headers[0]["Content-Encoding"] == "gzip"
+    assert metlo.connections == 1
+    stats = way.stats()
+    assert (stats.captured, stats.sent, dict(stats.dropped), stats.queue_items) == (21, 21, {}, 0)
+    assert stats.worker_cpu_seconds > 0
+
+
+def test_nothing_starts_before_the_first_exchange(pipeline: Make, metlo: Metlo) -> None:
+    """Making a pipeline opens no connection and starts no thread."""
+    before = threading.active_count()
+    way = pipeline()
+    assert threading.active_count() == before
+    assert way.flush(0)
+    assert metlo.connections == 0
+
+
+@pytest.mark.parametrize("answer", [(500, {}, b"no"), (429, {"Retry-After": "0"}, b""), GARBAGE, (503, {}, b"<html>")])
+def test_what_fails_for_now_is_tried_again(
+    pipeline: Make, metlo: Metlo, answer: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """5xx, 429 and answers that are no HTTP lose nothing and cost one line in the log, without the key."""
+    monkeypatch.setattr("metlo_otel.export.delivery._FIRST_WAIT", 0.01)
+    caplog.set_level(logging.DEBUG)
+    for _ in range(3):
+        metlo.answers.put(answer)
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert way.flush(10)
+    assert len(metlo.next_batch()) == 1
+    stats = way.stats()
+    assert (stats.sent, stats.retried, dict(stats.dropped)) == (1, 3, {})
+    lines = [record.getMessage() for record in caplog.records if record.name == "metlo_otel"]
+    assert len([line for line in lines if "takes no traces" in line]) == 1
+    assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(("status", "word"), [(401, "API_KEY"), (400, "dropped"), (302, "dropped")])
+def test_what_is_refused_is_dropped_and_counted(
+    pipeline: Make, metlo: Metlo, status: int, word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """4xx and redirects, which are never followed, drop the batch: counted, one line in the log, without the key."""
+    metlo.always = (status, {"Location": metlo.url + "/elsewhere"}, b"no")
+    way = pipeline()
+    for _ in range(3):
+        way.put(wsgi_exchange())
+        way.flush(10)
+    assert dict(way.stats().dropped) == {"refused": 3}
+    lines = [record.getMessage() for record in caplog.records if record.name == "metlo_otel"]
+    assert len(lines) == 1
+    assert word in lines[0]
+    assert KEY not in caplog.text
+
+
+def test_retry_after_is_honoured(pipeline: Make, metlo: Metlo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker waits as long as Retry-After says, in seconds or as a date, at most five minutes."""
+    waits: list[float] = []
+
+    def pause(_self: Pipeline, seconds: float) -> bool:
+        waits.append(seconds)
+        return True
+
+    monkeypatch.setattr(Pipeline, "_pause", pause)
+    for value in ("7", formatdate(), "9999999999999", "nonsense", "-3"):
+        metlo.answers.put((429, {"Retry-After": value}, b""))
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert way.flush(10)
+    assert [round(wait) for wait in (waits[0] / 10, waits[1])] == [1, 0]
+    assert 7 <= waits[0] <= 7 * 1.3
+    assert 300 <= waits[2] <= 300 * 1.3
+    assert all(wait < 60 for wait in waits[3:])
+
+
+def test_a_collector_down_at_start_is_retried_until_it_is_up(
+    settings: Callable[..., Any], pipeline: Make, metlo: Metlo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost when the collector comes later than the app."""
+    monkeypatch.setattr("metlo_otel.export.delivery._FIRST_WAIT", 0.02)
+    port = metlo.port
+    metlo.close()
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert not way.flush(0.3)
+    late = Metlo(port)
+    try:
+        assert len(late.next_batch()) == 1
+        assert way.flush(5)
+    finally:
+        late.close()
+    assert way.stats().retried > 0
+
+
+def test_a_hanging_collector_costs_neither_time_nor_memory(pipeline: Make, metlo: Metlo) -> None:
+    """While the collector hangs, puts go on, the queue keeps its bounds, the oldest leave, flush keeps its deadline."""
+    metlo.always = HANG
+    way = pipeline(max_queue_bytes=100_000)
+    way.put(wsgi_exchange())
+    assert metlo.tried.acquire(timeout=10)
+    for number in range(200):
+        way.put(wsgi_exchange(answer=b"x" * 1000, PATH_INFO=f"/{number}"))
+    stats = way.stats()
+    assert 0 < stats.queue_bytes <= 100_000
+    assert stats.dropped["queue_full"] == 200 - stats.queue_items
+    assert not way.flush(0.1)
+    assert not way.shutdown(0.1)
+    assert way.stats().queue_items == 0
+    assert way.stats().dropped["undelivered"] == stats.queue_items
+
+
+def test_an_exchange_larger_than_the_queue_pushes_nobody_out(pipeline: Make, metlo: Metlo) -> None:
+    """One exchange that can never fit is dropped itself."""
+    way = pipeline(max_queue_bytes=10_000)
+    way.put(wsgi_exchange())
+    way.put(wsgi_exchange(answer=b"x" * 50_000, max_body=100_000))
+    assert way.flush(10)
+    assert (way.stats().sent, dict(way.stats().dropped)) == (1, {"queue_full": 1})
+
+
+def test_large_batches_are_split(pipeline: Make, metlo: Metlo) -> None:
+    """No POST holds more than 2 MiB of JSON (the collector checks), whatever the bodies are."""
+    way = pipeline(max_body=400_000)
+    for _ in range(12):
+        way.put(wsgi_exchange(answer=b'"' + b"\\u" * 190_000, max_body=400_000))
+    assert way.flush(20)
+    assert len(metlo.traces()) == 12
+    assert len(metlo.headers) > 2
+
+
+def test_a_trace_too_large_leaves_without_its_bodies(pipeline: Make, metlo: Metlo) -> None:
+    """What does not fit into a POST at all keeps its outline and its true size."""
+    way = pipeline(max_body=4_000_000)
+    way.put(wsgi_exchange(answer=b"x" * 3_000_000, max_body=4_000_000))
+    assert way.flush(20)
+    (trace,) = metlo.traces()
+    assert trace["response"]["body"] == ""
+    assert trace["meta"]["responseBodySize"] == 3_000_000
+    assert trace["meta"]["responseBodyTruncated"] is True
+
+
+def test_too_large_for_the_collector_is_halved(pipeline: Make, metlo: Metlo) -> None:
+    """413 splits the batch; what is refused alone is dropped."""
+    for _ in range(2):
+        metlo.answers.put((413, {}, b""))
+    metlo.answers.put(OK)
+    way = pipeline()
+    for number in range(4):
+        way.put(wsgi_exchange(PATH_INFO=f"/{number}"))
+    assert way.flush(10)
+    assert [trace["request"]["url"]["path"] for trace in metlo.traces()] == ["/0", "/1", "/2", "/3"]
+    metlo.always = (413, {}, b"")
+    way.put(wsgi_exchange())
+    way.flush(10)
+    assert dict(way.stats().dropped) == {"too_large": 1}
+
+
+class Bomb:
+    """A request that fails whoever reads it."""
+
+    def memory(self) -> int:
+        return 10
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("secret content")
+
+
+def test_one_bad_exchange_costs_only_itself(pipeline: Make, metlo: Metlo, caplog: pytest.LogCaptureFixture) -> None:
+    """An exchange that cannot be read is dropped and counted; its neighbours arrive; its content is not in the log."""
+    way = pipeline()
+    bad = wsgi_exchange()
+    bad.request = Bomb()
+    for item in (wsgi_exchange(), bad, wsgi_exchange()):
+        way.put(item)
+    assert way.flush(10)
+    assert (way.stats().sent, dict(way.stats().dropped)) == (2, {"failed": 1})
+    assert "secret content" not in caplog.text
+    way.put(object())  # type: ignore[arg-type]  # put never raises
+    assert way.stats().dropped["failed"] == 2
+
+
+def test_blocked_and_excluded_exchanges(pipeline: Make, metlo: Metlo) -> None:
+    """A rejected exchange is counted as blocked; one that is not to be captured is not sent."""
+    way = pipeline()
+    first, second = wsgi_exchange(), wsgi_exchange()
+    first.verdict = second.verdict = Verdict(True, "rule-1", ("bot",))
+    second.captured = False
+    way.put(first)
+    way.put(second)
+    assert way.flush(10)
+    (trace,) = metlo.traces()
+    assert trace["processedTraceData"]["block"] is True
+    assert trace["processedTraceData"]["requestTags"] == ["bot"]
+    assert (way.stats().captured, way.stats().blocked) == (1, 2)
+
+
+def test_the_examination_sees_what_the_trace_hides(pipeline: Make, metlo: Metlo) -> None:
+    """Analysis and session get the record before it is masked; the trace holds their answers and no masked value."""
+    seen: list[bytes] = []
+
+    def analyse(record: Any, _config: Any) -> Processed:
+        seen.append(record.request.body)
+        return Processed(data_types={"reqBody.password": ["string"]})
+
+    way = pipeline(Seams(analyse, lambda record, _: Session(True, True, "header", "hash", "u7")))
+    way.put(wsgi_exchange(b'{"password": "hunter2"}', CONTENT_TYPE="application/json", HTTP_AUTHORIZATION="s3cr3t"))
+    assert way.flush(10)
+    assert seen == [b'{"password": "hunter2"}']
+    (trace,) = metlo.traces()
+    assert "hunter2" not in str(trace)
+    assert "s3cr3t" not in str(trace)
+    assert trace["request"]["body"] == '{"password": "[masked]"}'
+    assert trace["processedTraceData"]["dataTypes"] == {"reqBody.password": ["string"]}
+    assert trace["sessionMeta"]["uniqueSessionKey"] == "hash"
+    assert trace["sessionMeta"]["user"] == "u7"
+
+
+def test_the_configuration_is_in_force_before_the_first_trace(pipeline: Make, metlo: Metlo) -> None:
+    """The worker asks for the configuration first, tells of the change, and traces follow it."""
+    metlo.config = {"hostBlockList": ["^shop"]}
+    changes: list[Any] = []
+    way = pipeline(on_change=changes.append)
+    way.put(wsgi_exchange())
+    way.put(wsgi_exchange(HTTP_HOST="other.example"))
+    assert way.flush(10)
+    (trace,) = metlo.traces()
+    assert trace["redacted"] is True
+    assert dict(way.stats().dropped) == {"host_blocked": 1}
+    assert changes == [way.config]
+
+
+def test_a_backend_that_fails_keeps_no_trace_back(pipeline: Make, metlo: Metlo) -> None:
+    """Without a configuration traces leave redacted."""
+    metlo.config_answer = (500, {}, b"")
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert way.flush(10)
+    assert metlo.next_batch()[0]["redacted"] is True
+
+
+def test_the_worker_is_in_nobodys_traces(pipeline: Make, metlo: Metlo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instrumentation is suppressed in the thread, for every library that asks the context."""
+    seen: list[Any] = []
+
+    def analyse(_record: Any, _config: Any) -> Processed:
+        seen.append(context.get_value("suppress_instrumentation"))
+        return Processed()
+
+    way = pipeline(Seams(analyse))
+    way.put(wsgi_exchange())
+    assert way.flush(10)
+    assert seen == [True]
+
+
+def test_pipelines_that_are_gone_are_gone(pipeline: Make, metlo: Metlo, settings: Any, log: Any) -> None:
+    """Neither the metrics nor the exit or fork hooks keep a pipeline alive."""
+    way = pipelines.Pipeline(settings(), pipeline()._exporter)
+    kept = weakref.ref(way)
+    del way
+    gc.collect()
+    assert kept() is None
+
+
+def run(script: str, metlo: Metlo, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own, with settings for the collector in its environment."""
+    variables = {**os.environ, "METLO_HOST": metlo.url, "METLO_KEY": KEY, "PYTHONPATH": str(ROOT), **environ}
+    begin = """
+        import os, sys, logging
+        from metlo_otel.core.guard import RateLimitedLog
+        from metlo_otel.core.settings import read_settings
+        from metlo_otel.exporter import open_pipeline
+        from tests.export.exchanges import wsgi_exchange
+        way = open_pipeline(read_settings({}), RateLimitedLog(logging.getLogger("metlo_otel")))
+    """
+    code = textwrap.dedent(begin) + textwrap.dedent(script)
+    return subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_what_is_queued_leaves_at_exit(metlo: Metlo) -> None:
+    """A process that ends right after its last request loses nothing."""
+    done = run("way.put(wsgi_exchange(PATH_INFO='/last'))", metlo)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [trace["request"]["url"]["path"] for trace in metlo.traces()] == ["/last"]
+
+
+def test_exit_does_not_wait_for_a_hanging_collector(metlo: Metlo) -> None:
+    """A collector that hangs holds the process's end for about three seconds, not for ever."""
+    metlo.always = HANG
+    script = """
+        import atexit, time
+        ended = []
+        def report():  # registered again below so that it runs last
+            print(time.monotonic() - ended[0])
+        atexit.unregister(way._at_exit)
+        atexit.register(report)
+        atexit.register(way._at_exit)
+        way.put(wsgi_exchange())
+        ended.append(time.monotonic())
+    """
+    done = run(script, metlo)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert 2.5 < float(done.stdout) < 6
+
+
+def test_a_forked_child_sends_its_own(metlo: Metlo) -> None:
+    """After a fork, with the worker running or not, the child sends what it puts, once, and counts from zero."""
+    script = """
+        way.put(wsgi_exchange(PATH_INFO="/before"))
+        assert way.flush(10)
+        way.put(wsgi_exchange(PATH_INFO="/parent"))
+        child = os.fork()
+        if child == 0:
+            assert way.stats().captured == 0 and way.stats().queue_items == 0
+            way.put(wsgi_exchange(PATH_INFO="/child"))
+            assert way.flush(10)
+            assert way.stats().sent == 1
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert way.flush(10)
+    """
+    done = run(script, metlo)
+    assert (done.returncode, done.stderr) == (0, "")
+    paths = sorted(trace["request"]["url"]["path"] for trace in metlo.traces())
+    assert paths == ["/before", "/child", "/parent"]
+
+
+def test_many_forks_under_load_never_hang(metlo: Metlo) -> None:
+    """Locks that a thread of the parent holds at the fork hold nobody in the child."""
+    script = """
+        import threading
+        stop = threading.Event()
+        def load():
+            while not stop.is_set():
+                way.put(wsgi_exchange())
+        threads = [threading.Thread(target=load) for _ in range(2)]
+        [thread.start() for thread in threads]
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                way.put(wsgi_exchange())
+                os._exit(0 if way.flush(10) else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+    """
+    done = run(script, metlo)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,138 @@
+"""The configuration in force: asked for again and again, never replaced by what is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from metlo_otel.blocking.remote import RemoteConfiguration
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.export.client import Client
+from tests.export.conftest import KEY
+from tests.export.loopback import GARBAGE, Metlo
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The time."""
+    return Clock()
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    """What was warned of."""
+    return []
+
+
+@pytest.fixture
+def remote(metlo: Metlo, settings: Callable[..., Any], clock: Clock, warnings: list[str]) -> RemoteConfiguration:
+    """A configuration from the loopback backend."""
+    return RemoteConfiguration(Client(settings()).get_config, warnings.append, clock)
+
+
+def test_it_is_fetched_every_minute_or_so(remote: RemoteConfiguration, metlo: Metlo, clock: Clock) -> None:
+    """At once, then between 54 and 66 seconds later, with the key; the same document changes nothing."""
+    assert remote.refresh_if_due()
+    assert remote.current.full_capture
+    first = remote.current
+    clock.now = 53
+    assert not remote.refresh_if_due()
+    clock.now = 67
+    assert not remote.refresh_if_due()
+    assert len(metlo.gets) == 2
+    assert metlo.gets[0]["Authorization"] == KEY
+    assert remote.current is first
+
+
+def test_the_etag_is_used(remote: RemoteConfiguration, metlo: Metlo, clock: Clock) -> None:
+    """If-None-Match is asked with, 304 changes nothing, another ETag brings another configuration."""
+    metlo.etag = '"1"'
+    remote.refresh_if_due()
+    clock.now += 70
+    assert not remote.refresh_if_due()
+    assert metlo.gets[1]["If-None-Match"] == '"1"'
+    metlo.etag, metlo.config = '"2"', {}
+    clock.now += 70
+    assert remote.refresh_if_due()
+    assert remote.current == AgentConfig()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, {}, b"[]"),
+        (200, {}, b"{"),
+        (200, {}, b"\xff\x00"),
+        (500, {}, b""),
+        (401, {}, b""),
+        (302, {"Location": "http://127.0.0.1:9/"}, b""),
+        (200, {"Content-Encoding": "gzip"}, b"garbage"),
+        (304, {}, b""),
+        GARBAGE,
+    ],
+)
+def test_what_is_broken_leaves_the_last_in_force(
+    remote: RemoteConfiguration, metlo: Metlo, clock: Clock, warnings: list[str], answer: Any
+) -> None:
+    """One warning of one kind of failure, without the key; the configuration stays, and recovers."""
+    remote.refresh_if_due()
+    before = remote.current
+    metlo.config_answer = answer
+    for _ in range(3):
+        clock.now += 200
+        assert not remote.refresh_if_due()
+        assert remote.current is before
+    assert len(warnings) == (0 if answer[0] == 304 else 1)
+    assert KEY not in str(warnings)
+    metlo.config_answer, metlo.config = None, {}
+    clock.now += 200
+    assert remote.refresh_if_due()
+
+
+def test_the_first_one_is_asked_for_sooner(metlo: Metlo, clock: Clock, warnings: list[str]) -> None:
+    """Until there was one: after a second, then two, four, up to a minute."""
+    asked: list[float] = []
+
+    def fetch(_etag: str | None) -> Any:
+        asked.append(clock.now)
+        raise ConnectionError("no connection")
+
+    remote = RemoteConfiguration(fetch, warnings.append, clock)
+    for step in range(2000):
+        clock.now = step / 10
+        remote.refresh_if_due()
+    gaps = [later - sooner for sooner, later in pairwise(asked)]
+    assert 1 <= gaps[0] <= 1.5
+    assert 2 <= gaps[1] <= 2.8
+    assert max(gaps) <= 79
+    assert len(warnings) == 1
+
+
+def test_a_change_is_told_before_it_is_in_force(metlo: Metlo, settings: Any, clock: Clock) -> None:
+    """Who compiles rules has compiled them when others see the configuration; when that fails the last one stays."""
+    seen: list[Any] = []
+    remote = RemoteConfiguration(Client(settings()).get_config, pytest.fail, clock, seen.append)
+    remote.refresh_if_due()
+    assert seen == [remote.current]
+
+    def fail(_config: AgentConfig) -> None:
+        raise RuntimeError
+
+    failing = RemoteConfiguration(Client(settings()).get_config, pytest.fail, clock, fail)
+    with pytest.raises(RuntimeError):
+        failing.refresh_if_due()
+    assert failing.current == AgentConfig()
+    assert not failing.refresh_if_due()
