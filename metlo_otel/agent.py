@@ -8,8 +8,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.blocking.addresses import Proxies
 from metlo_otel.blocking.control import Control
 from metlo_otel.blocking.view import Client
@@ -21,6 +23,9 @@ from metlo_otel.core.logs import make_logger
 from metlo_otel.core.rejection import Rejection, rejection
 from metlo_otel.core.request import Request
 from metlo_otel.core.settings import Settings, read_settings
+from metlo_otel.export.encryption import Sealing
+from metlo_otel.export.reading import read_exchange
+from metlo_otel.export.tracing import Seams
 from metlo_otel.exporter import open_pipeline
 
 _AGENTS: weakref.WeakSet[Agent] = weakref.WeakSet()  # all of this process, for block_user()
@@ -64,15 +69,22 @@ class Agent:
         self._log = log
         self._mark = settings.span_attributes != "none"
         self._excluded = settings.excluded_urls
-        self._control = Control(settings, lambda text: log.say(logging.WARNING, f"rules:{text}", text))
+
+        def warn(text: str) -> None:
+            log.say(logging.WARNING, text, text)
+
+        self._control = Control(settings, warn)
         self._addresses = Proxies.parse(map(str, settings.trusted_proxies))
         self._streams: deque[tuple[float, weakref.ref[Exchange]]] = deque(maxlen=_MOST_STREAMS)
-        self._pipeline = open_pipeline(settings, log, on_change=self._control.configure, tick=self._tick)
+        self._inspection = Inspection(settings, warn)
+        seams = Seams(self._inspection.analyse, self._inspection.session, Sealing(warn))
+        self._detects = any(mode == "block" for _, mode in settings.detection)
+        self._pipeline = open_pipeline(settings, log, seams, on_change=self._control.configure, tick=self._tick)
 
     @property
     def decides(self) -> bool:
-        """Whether there is anything to decide: a rule, or a blocked user."""
-        return bool(self._control.policy)
+        """Whether there is anything to decide: a rule, a blocked user, or an attack to keep out."""
+        return self._detects or bool(self._control.policy)
 
     def open(self, request: Request) -> Exchange | None:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured, but subject to rules."""
@@ -87,7 +99,7 @@ class Agent:
         client = self._client(exchange, lambda: self._user(exchange, request))
         now = time.time()
         policy = self._control.policy
-        if policy.looks_at_bodies and policy.needs_body(exchange, client, now):
+        if self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now)):
             ahead(self.settings.max_body)
         return self._decided(exchange, policy.decide(exchange, client, now))
 
@@ -100,13 +112,28 @@ class Agent:
                 await waiting
         client = self._client(exchange, lambda: exchange.user)
         now = time.time()
-        if policy.looks_at_bodies and policy.needs_body(exchange, client, now):
+        if self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now)):
             await ahead(self.settings.max_body)
         return self._decided(exchange, policy.decide(exchange, client, now))
 
     def _decided(self, exchange: Exchange, verdict: Verdict) -> Verdict:
+        if self._detects and not (verdict.blocked or verdict.would_block):
+            verdict = self._detected(exchange, verdict)
         exchange.verdict = verdict
         return verdict
+
+    def _detected(self, exchange: Exchange, verdict: Verdict) -> Verdict:
+        """The verdict on an attack that DETECTION says to block; one in monitor mode lets it pass."""
+        record = read_exchange(exchange, self.settings, self.guard)
+        found = next(self._inspection.threats(record), None)
+        if found is None or self._control.allows(self._addresses.client(exchange.request)):
+            return verdict
+        key, finding = found
+        blocked = self.settings.mode == "block"
+        name = f"{finding.category} in {key}"
+        return replace(
+            verdict, blocked=blocked, would_block=not blocked, rule=f"detection:{finding.category}", rule_name=name
+        )
 
     def _client(self, exchange: Exchange, user: Callable[[], str | None]) -> Client:
         return Client(lambda: self._addresses.client(exchange.request), user)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from metlo_otel.blocking.addresses import parse_network
+from metlo_otel.blocking.addresses import in_ranges, parse_network
 from metlo_otel.blocking.local_rules import RulesFile, rules_from_list
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Store
@@ -42,6 +42,10 @@ class Control:
             self._local = self._file.rules
         elif rules is not None:
             self._local = rules_from_list(json.loads(rules), self._warn)
+
+    def allows(self, address: str) -> bool:
+        """Whether a client's address is among ALLOWED_IPS, which nothing rejects."""
+        return bool(self._allowed) and in_ranges(address, self._allowed)
 
     def configure(self, config: AgentConfig) -> None:
         """Put the backend's rules in force, before the local ones."""

@@ -91,10 +91,11 @@ class Wire:
                 "body": response_text or "" if captured else "",
             },
             "meta": self._meta(record, request_text is None, response_text is None),
-            "processedTraceData": _processed(record, processed),
+            "processedTraceData": _processed(record, processed, captured),
             "redacted": not captured,
             "sessionMeta": _session(record, session, captured),
-            "analysisType": "full",
+            "analysisType": "partial" if processed.partial else "full",
+            **({"graphqlPaths": list(processed.operations)} if processed.partial and processed.operations else {}),
         }
 
     def _meta(self, record: Record, binary_request: bool, binary_response: bool) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _pairs(pairs: Pairs) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in pairs]
 
 
-def _processed(record: Record, processed: Processed) -> dict[str, Any]:
+def _processed(record: Record, processed: Processed, captured: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "block": record.verdict.blocked,
         "dataTypes": processed.data_types,
@@ -180,6 +181,11 @@ def _processed(record: Record, processed: Processed) -> dict[str, Any]:
         "requestTags": record.verdict.tags,
     }
     data = {name: _plain(value) for name, value in found.items()}
+    if captured and processed.fragments:
+        data["attackFragments"] = [
+            {"key": each.key, "type": each.category, "confidence": each.confidence, "fragment": each.text}
+            for each in processed.fragments
+        ]
     data["requestContentType"] = record.request.content_type
     data["responseContentType"] = record.response.content_type
     return data
