@@ -17,13 +17,16 @@ class RuleError(ValueError):
         self.message = message
 
 
-def one_of(value: Any, names: Collection[str], where: str) -> str:
-    """`value` where it is one of `names`; else RuleError with the names and the nearest one."""
+def one_of(value: Any, names: Collection[str], where: str, what: str = "") -> str:
+    """`value` where it is one of `names`; else RuleError with the names and the nearest one.
+
+    `what` names a part of the field, like `the unit `.
+    """
     if isinstance(value, str) and value in names:
         return value
     near = difflib.get_close_matches(value[:100], names, 1) if isinstance(value, str) else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise RuleError(where, f"is one of {', '.join(names)}, not {shown(value)}{hint}")
+    raise RuleError(where, f"{what}is one of {', '.join(names)}, not {shown(value)}{hint}")
 
 
 def text(value: Any, where: str) -> str:
@@ -33,11 +36,11 @@ def text(value: Any, where: str) -> str:
     raise RuleError(where, f"is text of 1 to 1000 characters, not {shown(value)}")
 
 
-def whole_number(value: Any, where: str, least: int) -> int:
-    """`value` as a whole number of at least `least`, else RuleError."""
+def whole_number(value: Any, where: str, least: int, what: str = "") -> int:
+    """`value` as a whole number of at least `least`, else RuleError; `what` as for one_of."""
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not whole or value < least:
-        raise RuleError(where, f"is a whole number of at least {least}, not {shown(value)}")
+        raise RuleError(where, f"{what}is a whole number of at least {least}, not {shown(value)}")
     return int(value)
 
 

@@ -36,6 +36,7 @@ def parse_friendly(item: Mapping[str, Any], place: int) -> tuple[Rule | None, li
     mistakes = Mistakes()
     for field in item:
         mistakes.attempt(one_of, field, NAMES, str(field))
+    known = not mistakes.found
     kind = mistakes.attempt(_kind, item)
     name = mistakes.attempt(text, item["name"], "name") if "name" in item else None
     chosen = mistakes.attempt(text, item["id"], "id") if "id" in item else None
@@ -45,10 +46,12 @@ def parse_friendly(item: Mapping[str, Any], place: int) -> tuple[Rule | None, li
     by = mistakes.attempt(_by, item)
     asked = [field for field in CONDITIONS if field in item]
     groups = [group for field in asked for group in condition_groups(field, item[field], mistakes)]
-    if kind == rules.BLOCK and not asked:
+    if kind == rules.BLOCK and known and not asked:
         mistakes.add("block", f"needs one of {', '.join(CONDITIONS)}; path: '*' means every request")
     if kind != rules.RATE_LIMIT and "status" in item:
         mistakes.add("status", "is known after the response: only rules with a limit may ask for it")
+    if known and kind is None and not mistakes.found:
+        mistakes.add("", "a rule needs one of block: true, limit: 5 per minute or tag: a name")
     if mistakes.found or kind is None:
         return None, mistakes.found
     tag = item["tag"] if kind == rules.TAG else None
@@ -79,18 +82,18 @@ def seconds(value: Any, where: str) -> float:
             raise RuleError(where, f"{right}, not {shown(value)}")
         unit = match[2].lower()
         unit = unit if unit in UNITS else unit.removesuffix("s")
-        total += int(match[1] or 1) * UNITS[one_of(unit, UNITS, f"{where}: the unit")]
+        total += int(match[1] or 1) * UNITS[one_of(unit, UNITS, where, "its unit ")]
         at = match.end()
     if not 0 < total < 1e10:
         raise RuleError(where, f"{right}, not {shown(value)}")
     return total
 
 
-def _kind(item: Mapping[str, Any]) -> str:
+def _kind(item: Mapping[str, Any]) -> str | None:
+    """What the rule does; None where it does not say, which is a mistake of its own."""
     if item.get("block", True) is not True:
-        raise RuleError(
-            "block", f"is true or left out, not {shown(item['block'])}; to only watch write mode: monitor"
-        )
+        right = "is true or left out (mode: monitor only watches)"
+        raise RuleError("block", f"{right}, not {shown(item['block'])}")
     if "limit" in item and "tag" not in item:
         return rules.RATE_LIMIT
     for name in ("by", "for"):
@@ -101,9 +104,7 @@ def _kind(item: Mapping[str, Any]) -> str:
         return rules.TAG
     if "tag" in item:
         raise RuleError("tag", "is a rule of its own: write a second rule with the same conditions")
-    if "block" not in item:
-        raise RuleError("", "a rule needs one of block: true, limit: 5 per minute or tag: a name")
-    return rules.BLOCK
+    return rules.BLOCK if "block" in item else None
 
 
 def _until(value: Any) -> float:
@@ -129,7 +130,7 @@ def _limit(item: Mapping[str, Any]) -> RateLimit:
         raise RuleError(
             "limit", f"is a number of requests in a time, like '5 per minute', not {shown(value)}"
         )
-    threshold = whole_number(int(match[1][:18]), "limit: the number of requests", 1)
+    threshold = whole_number(int(match[1][:18]), "limit", 1, "its number of requests ")
     interval = seconds(match[2], "limit")
     if interval > LONGEST_INTERVAL:
         raise RuleError("limit", f"counts over at most a day, not over {shown(match[2])}")

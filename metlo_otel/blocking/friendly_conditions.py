@@ -67,7 +67,7 @@ def condition_groups(name: str, value: Any, mistakes: Mistakes) -> Iterator[Grou
         mistakes.add(name, f"has names and values, like {name}: {{Name: value}}, not {shown(value)}")
     else:
         for key, test in value.items():
-            if mistakes.attempt(text, key, f"{name}: a name"):
+            if mistakes.attempt(text, key, name):
                 yield from mistakes.attempt(_tests, field, key, test, f"{name}.{key}") or ()
 
 
@@ -114,12 +114,8 @@ def _conditions(
     if field == "path":
         wire, value = _path(wire, value, where, plain)
     elif plain and (value.startswith("*") or value.endswith("*")) and len(value) > 1:
-        inner = value.strip("*")
-        right = f"{{contains: {inner}}}" if inner else "another comparison"
-        raise RuleError(
-            where,
-            f"has a * that only path understands; write {right}, or {{is: {value!r}}} for the star itself",
-        )
+        right = f"{{contains: {shown(value.strip('*'))}}}, or {{is: {shown(value)}}} for the star itself"
+        raise RuleError(where, f"has a * that only path understands; write {right}")
     if field == "method":
         value = value.upper()
     if field == "ip_address" and wire in ("eq", "nt_eq"):
@@ -136,9 +132,7 @@ def _path(wire: str, value: str, where: str, plain: bool) -> tuple[str, str]:
             where, f"has a * in the middle, which is only understood at either end: {shown(value)}"
         )
     if not value.startswith(("/", "*")):
-        raise RuleError(
-            where, f"begins with a slash, like {shown('/' + value)}, or with a *, not {shown(value)}"
-        )
+        raise RuleError(where, f"begins with / or *, like {shown('/' + value)}, not {shown(value)}")
     if value.startswith("*") and (value.endswith("*") or not inner):
         return "contains", inner
     if value.startswith("*"):

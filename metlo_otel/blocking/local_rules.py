@@ -58,36 +58,34 @@ def rules_from_list(items: Any, warn: Callable[[str], None], source: str = "RULE
 class RulesFile:
     """A rules file that may change while the application runs.
 
-    A wrong rule is left out and told to `warn`; a file that cannot be read at all leaves the previous rules
-    in force.
+    A wrong rule is left out and told to `warn`; a file in which no rule is right, or that cannot be read at
+    all, leaves the previous rules in force.
     """
 
     def __init__(self, path: str | FilePath, warn: Callable[[str], None]) -> None:
         self.path = FilePath(path)
         self.rules: tuple[Rule, ...] = ()
         self._warn = warn
-        self._seen: object = ()
+        self._seen: tuple[int, ...] = ()
+        self._trouble = ""
 
     def load_if_changed(self) -> bool:
         """Read the file where its time, size or identity changed; whether `rules` are new."""
         try:
             found = os.stat(self.path)
-            seen: object = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen == self._seen:
+            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if seen == self._seen and not self._trouble:
                 return False
             if found.st_size > _LARGEST:
                 raise OSError(f"has {found.st_size} bytes, more than {_LARGEST}")
-            text = self.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as problem:
-            return self._cannot(type(problem), f"{self.path}: cannot be read: {problem}")
-        self._seen = seen
-        return self._load(text)
+            rules, problems = load_rules(self.path.read_text("utf-8"), str(self.path))
+        except (OSError, UnicodeDecodeError, ImportError) as problem:
+            self._cannot(f"{self.path}: cannot be read: {problem}")
+            return False
+        self._seen, self._trouble = seen, ""
+        return self._take(rules, problems)
 
-    def _load(self, text: str) -> bool:
-        try:
-            rules, problems = load_rules(text, str(self.path))
-        except ImportError as missing:
-            return self._cannot(self._seen, f"{self.path}: {missing}")
+    def _take(self, rules: tuple[Rule, ...], problems: list[Problem]) -> bool:
         for problem in problems:
             self._warn(str(problem))
         if problems and not rules:
@@ -98,11 +96,11 @@ class RulesFile:
         self.rules = rules
         return True
 
-    def _cannot(self, seen: object, message: str) -> bool:
-        if self._seen is not seen or not message:
+    def _cannot(self, message: str) -> None:
+        """Tell each trouble once, however often the file is looked at."""
+        if message != self._trouble:
             self._warn(message)
-        self._seen = seen
-        return False
+        self._trouble = message
 
 
 def _read(located: Located, file: str) -> tuple[tuple[Rule, ...], list[Problem]]:
@@ -110,9 +108,7 @@ def _read(located: Located, file: str) -> tuple[tuple[Rule, ...], list[Problem]]
     if items is None:
         return (), []
     if not isinstance(items, list):
-        message = (
-            f"a rules file is a list of rules, or an object with such a list as 'rules', not {shown(items)}"
-        )
+        message = f"holds a list of rules, or an object with only such a list as 'rules', not {shown(items)}"
         return (), [Problem(file, located.line(()), "", message)]
     found: dict[str, Rule] = {}
     lines: dict[str, int] = {}
@@ -149,9 +145,8 @@ def _parse(item: Any, place: int) -> tuple[Rule | None, list[RuleError]]:
 
 
 def _taken(rule: Rule, item: Mapping[str, Any], line: int) -> RuleError:
-    field = next(name for name in ("uuid", "id", "name", "") if name in item or not name)
-    place = f" on line {line}" if line else ""
+    field = next((name for name in ("uuid", "id", "name") if name in item), "")
+    place = f"on line {line}" if line else "before it"
     return RuleError(
-        field,
-        f"{shown(item.get(field) or rule.id)} is taken by an earlier rule{place}; each rule has its own",
+        field, f"is {shown(item.get(field) or rule.id)} as that of the rule {place}; each has its own"
     )

@@ -31,16 +31,19 @@ def _of_endpoint(scope: Mapping[str, Any]) -> str | None:
     endpoint = scope.get("endpoint")
     if endpoint is None:
         return None
-    return _find(getattr(scope.get("router"), "routes", None) or (), endpoint, scope.get("path_params") or {})
+    root, path = scope.get("root_path") or "", scope.get("path") or ""
+    own = path[len(root) :] if path.startswith(root) else path
+    return _find(getattr(scope.get("router"), "routes", None) or (), endpoint, own)
 
 
-def _find(routes: Iterable[Any], endpoint: Any, params: Mapping[str, Any]) -> str | None:
-    """The path of the route to `endpoint` that takes these parameters, in mounted apps too."""
+def _find(routes: Iterable[Any], endpoint: Any, path: str) -> str | None:
+    """The path of the route to `endpoint` that matches `path`, in mounted apps too."""
     for route in routes:
         if getattr(route, "endpoint", None) is endpoint:
-            if set(getattr(route, "param_convertors", params)) <= set(params):
+            regex = getattr(route, "path_regex", None)
+            if regex is None or regex.match(path):
                 return _path(route)
-        elif found := _find(getattr(route, "routes", None) or (), endpoint, params):
+        elif found := _find(getattr(route, "routes", None) or (), endpoint, path):
             return found
     return None
 

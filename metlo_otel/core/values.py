@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -143,6 +145,27 @@ def networks(value: Any) -> tuple[Network, ...]:
         return tuple(ip_network(item, strict=False) for item in _many(value))
     except ValueError as problem:
         raise ValueError(f"networks such as 10.0.0.0/8 are expected: {problem}") from None
+
+
+def rules(value: Any) -> Path | str:
+    """The path of a rules file; or a list of rules, which is kept as its JSON, so that settings stay values."""
+    if isinstance(value, str | Path) and str(value).strip() and not str(value).lstrip().startswith("["):
+        return Path(value).expanduser()
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+        if isinstance(found, list | tuple):
+            return json.dumps(found)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"a list of rules is expected to be as JSON has it: {problem}") from None
+    raise ValueError("the path of a rules file, or a list of rules, is expected")
+
+
+def storage(value: Any) -> str:
+    """Where rate limits are counted: `memory`, `shared`, or the URL of a Redis."""
+    word = str(value).strip()
+    if word in ("memory", "shared") or word.startswith(("redis://", "rediss://", "unix://")):
+        return word
+    raise ValueError("memory, shared or a redis:// URL is expected")
 
 
 def one_of(*words: str) -> Callable[[Any], str]:

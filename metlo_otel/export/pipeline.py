@@ -124,6 +124,11 @@ class Pipeline:
         elif (len(self._queue) >= FULL or self._queue.bytes >= _FULL_BYTES) and not self._wake.is_set():
             self._wake.set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether this process has no worker yet."""
+        return self._thread is None
+
     def start(self) -> None:
         """Start the worker, unless it runs: it fetches the configuration at once. The first put does this too."""
         with self._starting:

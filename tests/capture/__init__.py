@@ -1,0 +1,1 @@
+"""The captures and tees by themselves."""

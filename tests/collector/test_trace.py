@@ -1,0 +1,168 @@
+"""Checking received traces."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metlo_otel.collector.endpoints import find_endpoint, guess_template
+from metlo_otel.collector.trace import Trace, TraceError, read_trace
+from tests.collector.client import make_trace
+
+_LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+_ANY = st.recursive(
+    _LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+)
+_PLACES = (
+    ("request",),
+    ("request", "method"),
+    ("request", "url"),
+    ("request", "url", "host"),
+    ("request", "url", "path"),
+    ("request", "url", "endpointPath"),
+    ("request", "url", "parameters"),
+    ("request", "headers"),
+    ("request", "body"),
+    ("request", "user"),
+    ("response",),
+    ("response", "status"),
+    ("response", "headers"),
+    ("response", "body"),
+    ("meta",),
+    ("meta", "source"),
+    ("processedTraceData",),
+    ("processedTraceData", "block"),
+    ("processedTraceData", "dataTypes"),
+    ("processedTraceData", "attackDetections"),
+    ("redacted",),
+    ("sessionMeta",),
+    ("sessionMeta", "uniqueSessionKey"),
+    ("sessionMeta", "user"),
+    ("encryption",),
+    ("analysisType",),
+    ("graphqlPaths",),
+)
+
+
+def _put(trace: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:
+    *way, last = place
+    holder = trace
+    for step in way:
+        holder = holder[step]
+    holder[last] = value
+    return trace
+
+
+def test_a_whole_trace() -> None:
+    """All that is searched by later is read out of a trace, and the document holds what was sent."""
+    sent = make_trace(
+        "/a?b=1", 403, processedTraceData={"block": True, "attackDetections": {"reqQuery.q": ["XSS", "SQLI"]}}
+    )
+    sent["sessionMeta"]["user"] = "anna"
+    trace = read_trace({**sent, "unheard": 1}, 2)
+    assert trace == Trace(
+        version=2,
+        host="shop.example",
+        method="GET",
+        path="/a",
+        route=None,
+        status=403,
+        source="192.0.2.7",
+        user="anna",
+        session="abc=",
+        blocked=True,
+        attacks=("SQLI", "XSS"),
+        redacted=False,
+        whole=True,
+        document=trace.document,
+    )
+    assert orjson.loads(trace.document) == sent
+
+
+@given(st.sampled_from(_PLACES), _ANY)
+def test_anything_anywhere(place: tuple[str, ...], value: Any) -> None:
+    """A wrong value anywhere in a trace gives TraceError that names a place, or a trace that can be stored."""
+    with suppress(TraceError):
+        trace = read_trace(_put(make_trace(), place, value), 2)
+        assert find_endpoint(trace).path.startswith("/")
+        assert isinstance(orjson.loads(trace.document), dict)
+
+
+@given(_ANY)
+def test_anything_at_all(value: Any) -> None:
+    """What is not a trace at all is refused in words."""
+    with pytest.raises(TraceError):
+        read_trace(value, 1)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("request", "url", "host"), None, "request.url.host: a text that is not empty is expected, not null"),
+        (("response", "status"), True, "response.status: a whole number from 100 to 599 is expected, not true"),
+        (("response", "status"), "200", "response.status: a whole number from 100 to 599 is expected, not '200'"),
+        (("request", "url", "path"), "items", "request.url.path: a path that starts with / is expected, not 'items'"),
+        (
+            ("request", "headers"),
+            [{"name": "a"}],
+            "request.headers[0]: an object with the texts name and value is expected",
+        ),
+        (("analysisType",), "half", "analysisType: full or partial is expected, not 'half'"),
+    ],
+)
+def test_messages(place: tuple[str, ...], value: Any, message: str) -> None:
+    """The message says where it is wrong, what was expected and what was there."""
+    with pytest.raises(TraceError) as problem:
+        read_trace(_put(make_trace(), place, value), 2)
+    assert str(problem.value) == message
+
+
+def test_too_deep_to_write() -> None:
+    """A trace nested too deeply to be written is refused by itself, so the rest of its batch is stored."""
+    deep: Any = []
+    for _ in range(500):
+        deep = [deep]
+    with pytest.raises(TraceError, match="cannot be written"):
+        read_trace(make_trace(graphqlPaths=deep), 2)
+
+
+def test_version_1_needs_no_analysis() -> None:
+    """Raw traces of older agents come without what an agent found out."""
+    sent = {key: value for key, value in make_trace().items() if key in ("request", "response", "meta")}
+    assert read_trace(sent, 1).whole
+    with pytest.raises(TraceError):
+        read_trace(sent, 2)
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/", "/"),
+        ("/items/17/parts/-3", "/items/{param1}/parts/{param2}"),
+        ("/u/6F9619FF-8B86-D011-B42D-00CF4FC964FF", "/u/{param1}"),
+        ("/days/2024-02-29/x", "/days/{param1}/x"),
+        ("/blob/9e107d9d372bb6826bd81d3542a419d6", "/blob/{param1}"),
+        ("/reset/eyJhbGciOiJIUzI1NiJ9abc12", "/reset/{param1}"),
+        ("/v1/products/top-ten-teapots-of-the-year", "/v1/products/top-ten-teapots-of-the-year"),
+        ("/api/v2/users/me", "/api/v2/users/me"),
+        ("//a//", "//a//"),
+    ],
+)
+def test_guessed_templates(path: str, template: str) -> None:
+    """Values in a path become parameters, words stay."""
+    assert guess_template(path) == template
+
+
+def test_a_frameworks_route_wins() -> None:
+    """endpointPath names the endpoint; one that is no template is not believed; NUL never reaches a database."""
+    sent = make_trace("/items/7")
+    sent["request"]["url"]["endpointPath"] = "/items/{item_id}"
+    assert find_endpoint(read_trace(sent, 2)).path == "/items/{item_id}"
+    sent["request"]["url"]["endpointPath"] = "/items/<int:id>"
+    assert find_endpoint(read_trace(sent, 2)).path == "/items/{param1}"
+    assert "\0" not in find_endpoint(read_trace(make_trace("/a\0b"), 2)).path

@@ -1,0 +1,1 @@
+"""One set of promises, kept on every way in."""

@@ -1,0 +1,1 @@
+"""The app under test, told once per framework with the same routes."""

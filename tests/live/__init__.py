@@ -1,0 +1,1 @@
+"""The agent on real servers, where chunking, forks and disconnects exist."""
