@@ -57,6 +57,11 @@ def _hidden(message: Message, text: re.Pattern[str], raw: re.Pattern[bytes]) -> 
 
 def plain(name: str) -> str:
     """A name as it is compared."""
+    return _known(name) if len(name) <= 64 else _known.__wrapped__(name)
+
+
+@lru_cache(maxsize=1024)
+def _known(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
