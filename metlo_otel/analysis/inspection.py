@@ -1,4 +1,4 @@
-"""The agent's analysis: an analyser for the configuration in force, attack detection by the settings, and the budget."""
+"""The agent's analysis: an analyser for the configuration in force, attack detection by the settings, a budget."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Inspection:
         full = self._budget.allows(_shape(record), _endpoint(record), remarkable)
         found = analyser.analyse(record) if full else short or analyser.count(record)
         self._budget.spend(time.thread_time() - began, full)
-        return self._processed(record, found, analyser, full)
+        return self._processed(found, analyser, full)
 
     def session(self, record: Record, config: AgentConfig) -> Session:
         """Who sent a record, by the configured way to authenticate."""
@@ -74,7 +74,7 @@ class Inspection:
         self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
 
-    def _processed(self, record: Record, found: Analysed, analyser: Analyser, full: bool) -> Processed:
+    def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:
         return Processed(
             found.data_types,
             found.sensitive,
@@ -111,9 +111,8 @@ def _texts(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
 
 def _severe(found: Analysed, analyser: Analyser) -> Iterator[str]:
     """The values in which a class of high severity was found."""
-    severe = {
-        key for key, names in found.sensitive.items() if any(analyser.severities[name] == "high" for name in names)
-    }
+    high = {name for name, severity in analyser.severities.items() if severity == "high"}
+    severe = {key for key, names in found.sensitive.items() if not high.isdisjoint(names)}
     for key, value, _ in (*found.fields.sent, *found.fields.answered):
         if key in severe and isinstance(value, str) and value:
             yield value

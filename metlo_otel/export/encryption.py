@@ -66,7 +66,7 @@ class Encryptor:
 
 
 class Sealing:
-    """Encrypts traces as the wire has them. What cannot be encrypted is told to `warn` once a key, and must be redacted."""
+    """Encrypts traces as the wire has them. That a key cannot be used is told to `warn`, once; redact then."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
