@@ -1,9 +1,9 @@
 """The API security agent for Python web apps, built on OpenTelemetry."""
 
 from metlo_otel.core.current import set_user
+from metlo_otel.core.version import __version__
 
 __all__ = ["__version__", "block_user", "set_user", "unblock_user"]
-__version__ = "0.1.0"
 
 
 def block_user(user: str, seconds: float) -> None:
