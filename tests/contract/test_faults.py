@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 from collections.abc import Callable
@@ -205,3 +206,14 @@ def test_stage_that_fails(
     assert all("ZeroDivisionError" in line for line in ours(caplog))
     assert "content-of-the-request" not in "".join(ours(caplog))
     assert shop.agent.guard.failures + shop.agent._pipeline._exporter.guard.failures >= 1
+
+
+def test_the_apps_random_numbers_are_its_own(make_shop: MakeShop) -> None:
+    """A seeded random of the app gives the same numbers with us at work beside it."""
+    random.seed(4711)
+    expected = [random.random() for _ in range(3)]
+    shop = make_shop()
+    random.seed(4711)
+    shop.same(get("/users/7"))
+    shop.sent()
+    assert [random.random() for _ in range(3)] == expected
