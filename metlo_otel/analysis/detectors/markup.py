@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_TAG = re.compile(r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b")
+_TAG = re.compile(
+    r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b"
+)
 _ATTRIBUTE = re.compile(
     r"[\s/\"'+\x00,;]*([^\s=>\"'/<+\x00][^\s=>/\x00]{0,80})"
     r"(?:[\s\x00]{0,20}=[\s\x00+]{0,20}(?:\"([^\"]*)(?:\"|$)|'([^']*)(?:'|$)|`([^`]*)(?:`|$)|([^\s>]*)))?"
@@ -18,7 +20,8 @@ _UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0xAD, 0x200B, 0x200C, 0x200D,
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One tag as written: name in lower case (with its `/`), attributes decoded, and where it starts and ends."""
+    """One tag as written: name in lower case (with its `/`), attributes decoded, and where it starts and
+    ends."""
 
     name: str
     attributes: tuple[tuple[str, str], ...]

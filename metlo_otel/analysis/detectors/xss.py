@@ -22,11 +22,15 @@ _LOADS = {
 }  # elements that bring in something foreign, by the attribute that does
 _NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
 _SCHEME = re.compile(
-    r"(?:javascript|vbscript|livescript|mocha|jscript)[:#]|mhtml:http|data:(?:text/(?:html|xml|javascript)|application/x)"
+    r"(?:javascript|vbscript|livescript|mocha|jscript)[:#]|mhtml:http|data:(?:text/(?:html|xml"
+    r"|javascript)|application/x)"
 )
-_URL_ELEMENTS = frozenset({"iframe", "object", "embed", "use", "a", "script", "frame", "link", "form", "animate", "set"})
+_URL_ELEMENTS = frozenset(
+    {"iframe", "object", "embed", "use", "a", "script", "frame", "link", "form", "animate", "set"}
+)
 _STYLE = re.compile(
-    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:|@import|@im\\|url\(['\"]?(?:java|data:text)"
+    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:|@import"
+    r"|@im\\|url\(['\"]?(?:java|data:text)"
     r"|binding:url|\*//\*|exp/\*|expr/\*|\bex/\*"
 )
 _EVENT = re.compile(r"(?<![\w$.-])(on[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
@@ -47,7 +51,8 @@ _SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding: the first context in which the text would run, surest first."""
     sure = unsure = None
-    for judge in (_as_data, _as_url, _as_attribute, _as_script):
+    active = acts(lower) or "script" in lower or "&{" in lower
+    for judge in _JUDGES if active else _PASSIVE_JUDGES:
         found = judge(lower)
         if found is not None:
             start, end, certain = found
@@ -85,7 +90,9 @@ def _dangerous(tag: Tag, lower: str) -> bool | None:
     name = tag.name.rpartition(":")[2] or tag.name
     if name in _ACTIVE or name.startswith(("script", "/script")):
         return bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :])
-    if name.startswith(("!--#", "?import", "?xml:")) or (name[0] in "!?%" and "script" in lower and "<scr" in lower):
+    if name.startswith(("!--#", "?import", "?xml:")) or (
+        name[0] in "!?%" and "script" in lower and "<scr" in lower
+    ):
         return True
     if name == "style" and ("type", "text/javascript") in tag.attributes:
         return True
@@ -151,7 +158,20 @@ def _embedded(attributes: dict[str, str]) -> bool:
 
 def _as_url(lower: str) -> Where | None:
     """The whole value as a link's target."""
-    if ":" not in lower[:400]:
+    if not any(
+        scheme in lower
+        for scheme in (
+            "script",
+            "data",
+            "mocha",
+            "mhtml",
+            "\t",
+            "\n",
+            "\
+        r",
+            "\x00",
+        )
+    ):
         return None
     plain = compact(lower[:400]).lstrip("\"'`>(")
     scheme = _SCHEME.match(plain)
@@ -163,13 +183,18 @@ def _as_url(lower: str) -> Where | None:
         return 0, len(lower), certain
     if plain.startswith("mhtml:"):
         return 0, len(lower), "!" in rest
-    return (0, len(lower), True) if acts(rest) or acts(lower) or rest.startswith("//\"/") else None
+    return (0, len(lower), True) if acts(rest) or acts(lower) or rest.startswith('//"/') else None
 
 
 def _as_attribute(lower: str) -> Where | None:
     """Inside a tag, quoted or not: the value brings a handler of its own."""
     end = lower.find(">")
-    if 0 < end < 80 and lower[end - 1] not in "-=" and not {"<", "\n"} & set(lower[:end]) and acts(lower[:end]):
+    if (
+        0 < end < 80
+        and lower[end - 1] not in "-="
+        and not {"<", "\n"} & set(lower[:end])
+        and acts(lower[:end])
+    ):
         return 0, end + 1, False
     for match in _EVENT.finditer(lower):
         if match[1] in _NO_EVENT:
@@ -192,9 +217,19 @@ def _as_script(lower: str) -> Where | None:
     if _WHOLE_CALL.fullmatch(lower):
         return 0, len(lower), False
     leaves = _LEAVES.match(lower)
-    if leaves and leaves[0].count(" ") < 4 and _GOES_ON.match(lower, leaves.end()) and acts(lower[leaves.end() :]):
+    if (
+        leaves
+        and leaves[0].count(" ") < 4
+        and _GOES_ON.match(lower, leaves.end())
+        and acts(lower[leaves.end() :])
+    ):
         return 0, len(lower), not _declares(lower)
-    if "document.cookie" in lower or _CLOSES.match(lower) or _TEMPLATE.match(lower) or _SCRIPT_LINK.search(lower):
+    if (
+        "document.cookie" in lower
+        or _CLOSES.match(lower)
+        or _TEMPLATE.match(lower)
+        or _SCRIPT_LINK.search(lower)
+    ):
         return 0, len(lower), False
     return (0, len(lower), False) if " " not in lower and _EVALUATES.search(lower) else None
 
@@ -202,3 +237,7 @@ def _as_script(lower: str) -> Where | None:
 def _declares(lower: str) -> bool:
     """Code that somebody shows, rather than code that leaves a string."""
     return lower.startswith(("const ", "let ", "var ", "import ", "function ", "import(", "require("))
+
+
+_JUDGES = (_as_data, _as_url, _as_attribute, _as_script)
+_PASSIVE_JUDGES = (_as_data, _as_url, _as_attribute)
