@@ -30,12 +30,12 @@ _LDAP_ATTRIBUTES = re.compile(
 )
 
 _HEADER = re.compile(
-    r"[\r\n]+\s{0,4}(?:(set-cookie2?|http/[\d.]{1,3}\s+\d{3}|content-length|transfer-encoding"
+    r"[\r\n]\s{0,4}(?:(set-cookie2?|http/[\d.]{1,3}\s+\d{3}|content-length|transfer-encoding"
     r"|content-security-policy|x-xss-protection"
     r"|access-control-allow-\w{1,20}|refresh|x-[\w-]{3,30}|status)|(location|content-type"
     r"|content-disposition|host|bcc|cc|to|from|subject"
     r"|link|cookie|referer|last-modified|cache-control))\s{0,3}(?::\s{0,4}([^\r\n]{1,80})|$)"
-    r"|[\r\n]+\s{0,4}http/\d\.\d\s\d{3}"
+    r"|[\r\n]\s{0,4}http/\d\.\d\s\d{3}"
 )
 _SCHEMA = re.compile(r"\b(__schema\b\s{0,9}[({@]?|__type\s{0,9}\()")
 
@@ -85,7 +85,7 @@ def _balanced(lower: str, end: int) -> bool:
 
 def _header_lines(text: str, lower: str) -> Iterator[Finding]:
     """A line break and a header behind it, in a value short enough to stand in a header of its own."""
-    match = _HEADER.search(lower)
+    match = None if lower.startswith("--") else _HEADER.search(lower)
     if match is None or lower.count("\n") > 12:
         return
     before = lower[: match.start()]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.finding import Confidence, Finding, high, low
 
 MARKS = frozenset("{#<@$")
 
-_EXPRESSION = re.compile(
-    r"(\{\{|\$\{|#\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!?\{|\{\$|\$\("
-    r"|\{)([^\x00]{0,400}?)(?:\}\}|\}|%>|%\}|\]\]|\)|$)"
-)
+_OPENS = re.compile(r"\{\{|\$\{|#\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
+_CLOSES = re.compile(r"\}\}|\}|%>|%\}|\]\]|\)(?=$|[^.()])")
+_LENGTH = 400  # characters read of one expression
+_EXPRESSIONS = 16  # read of one text
 _ARITHMETIC = re.compile(
     r"\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*"
 )
@@ -33,10 +33,10 @@ _REACH = re.compile(
 )
 _DIRECTIVE = re.compile(
     r"#set\s*\(\s*\$\w{1,30}\s*=|<#assign\s|#(?:foreach|evaluate|include|parse)\s*\(|\{(?:php"
-    r"|literal)\}.{0,200}(?:system|exec|echo)"
+    r"|literal)\}.{0,80}(?:system|exec|echo)"
     r"|\{%\s*(?:import|include|extends|for\s+\w{1,30}\s+in\s+(?:\(|\[|''|\"\")|debug|raw"
     r"|set\s+\w+\s*=\s*(?:self|config|request|''))"
-    r"|\{%.{0,200}__class__|\$class\.inspect|<%.{0,200}(?:system|exec|`|import\s|runtime|file\.)"
+    r"|\{%.{0,80}__class__|\$class\.inspect|<%.{0,80}(?:system|exec|`|import\s|runtime|file\.)"
     r"|th:(?:text|utext|eval)|__\$\{"
     r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+|\$\{\{.{0,40}\}\}"
 )
@@ -72,19 +72,27 @@ def find(text: str, lower: str) -> Iterator[Finding]:
 def _expressions(text: str, lower: str) -> Iterator[Finding]:
     """An expression that calculates or reaches for the interpreter; a name in braces is a placeholder."""
     position = 0
-    for _ in range(16):
-        match = _EXPRESSION.search(lower, position)
-        if match is None:
+    for _ in range(_EXPRESSIONS):
+        opened = _OPENS.search(lower, position)
+        if opened is None:
             return
-        position = match.start() + max(1, len(match[1]))
-        strong = len(match[1]) > 1
-        if _ARITHMETIC.fullmatch(match[2]) and (strong or match[0] == lower):
-            certain = strong and match[1] not in ("$(", "@(", "[[")
-            yield (high if certain else low)("SSTI", text[match.start() : match.end() + 2])
+        position = opened.end()
+        limit = position + _LENGTH
+        closed = _CLOSES.search(lower, position, limit)
+        inner = lower[position : closed.start() if closed else limit]
+        whole = opened.start() == 0 and closed is not None and closed.end() == len(lower)
+        confidence = _evaluates(opened[0], inner, whole)
+        if confidence is not None:
+            yield Finding("SSTI", confidence, text[opened.start() : position + 70])
             return
-        if strong and match[1] not in ("$(", "@(", "[[") and _REACH.search(match[2]):
-            yield high("SSTI", text[match.start() : match.end() + 2])
-            return
+
+
+def _evaluates(opening: str, inner: str, whole: bool) -> Confidence | None:
+    """How surely an expression is there to see whether it is evaluated."""
+    certain = len(opening) > 1 and opening not in ("@(", "[[")
+    if _ARITHMETIC.fullmatch(inner) and (len(opening) > 1 or whole):
+        return "high" if certain else "low"
+    return "high" if certain and _REACH.search(inner) else None
 
 
 def _log4shell(text: str, lower: str) -> Iterator[Finding]:
