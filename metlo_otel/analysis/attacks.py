@@ -52,6 +52,7 @@ _ODD_PATH = re.compile(
 )
 
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
+_FILE = re.compile(r"\.(?:xml|ini|asa)$")
 _ADDRESSES = frozenset(
     {"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"}
 )
@@ -143,7 +144,7 @@ def _inspected(value: str) -> Iterator[Finding]:
 def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Finding]:
     """What all detectors that the text's characters may concern say of it."""
     lower = text.lower()
-    if ("/" in marks or "\\" in marks or ".." in lower or ".xml" in lower) and _ODD_PATH.search(lower):
+    if ("/" in marks or "\\" in marks or ".." in lower or _FILE.search(lower)) and _ODD_PATH.search(lower):
         yield from paths.find(text, lower, hidden)
     if "/" in marks and ("//" in lower or ":/" in lower):
         yield from urls.find(text, lower)

@@ -11,7 +11,7 @@ from metlo_otel.analysis.detectors.finding import Finding, high, low
 MARKS = frozenset("/\\%.{")
 
 _HEX = re.compile(
-    r"(?:0x|%%?(?:25)*)(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)|%uff0e"
+    r"(?:0?x|%%?(?:25)*)(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)|%uff0e"
     r"|%u2215|%u2216"
 )
 _HEX_LETTERS = {"2e": ".", "2f": "/", "5c": "/"}
@@ -50,7 +50,7 @@ _TARGETS = (
 )
 _SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32")
 _SQUASHED = re.compile(
-    r"\.{2,}(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|\w:(?:oot\.ini|inetpub\w)"
+    r"\.{2,}(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|\w:(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
 )
 _WRAPPER = re.compile(
     r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text"
@@ -94,7 +94,7 @@ def find_in_path(text: str, lower: str) -> Iterator[Finding]:
 def _plain(lower: str) -> str:
     """One separator, and the spellings of `.` and `/` that only file systems and broken decoders
     understand."""
-    if "0x" in lower or "%" in lower:
+    if "0x2" in lower or "0x5c" in lower or "%" in lower:
         lower = _HEX.sub(lambda match: _HEX_LETTERS.get(match[1] or "2f", "/"), lower)
     return lower.replace("\\", "/")
 

@@ -26,7 +26,7 @@ _WORDS = (
 )
 _GOES_ON = re.compile(rf"\s*(?:[^\w\s]|(?:{_WORDS}|\d+)(?!\w)|$)|(?:x?or|and|union|like)['\"(\d]")
 _READS_ON = re.compile(
-    rf"[\s\-+~!@]*(?:[\w.$@]+\s*(?:[^\w\s.:'\"?]|'|(?:{_WORDS}|by|select|all|delay|exec\w*)\b|$)"
+    rf"[\s\-+~!@]*(?:[\w.$@]+\s*(?:[^\w\s.:'\"?]|(?:{_WORDS}|by|select|all|delay|exec\w*)\b|$)"
     rf"|[^\w\s]|(?:{_WORDS}|exec|select|declare|case)\b|[a-z_.]+\(|\d+['\"]?[a-z])"
 )
 _LONE_OPERATOR = re.compile(r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*\1\s*")
@@ -57,6 +57,6 @@ def _contexts(lower: str) -> Iterator[tuple[int, str]]:
             yield position + 1, quote
     if _READS_ON.match(lower):
         yield 0, ""
-    union = _UNION.search(lower, 1)
+    union = _UNION.search(lower, 1) if "union" in lower else None
     if union:
         yield union.start(), ""

@@ -39,7 +39,7 @@ def connect(reading: Reading, text: str, position: int) -> bool:
 def compare(reading: Reading, text: str, position: int) -> bool:
     if reading.need:
         return reading.last[1] == "not" or reading.operand(t.WORD)
-    if text in ("rlike", "regexp", "glob") and reading.escaped:
+    if text in ("rlike", "regexp", "glob"):
         reading.connected = True
     reading.left = -reading.left if reading.left > 0 else 0
     reading.need, reading.alias = True, False

@@ -184,7 +184,7 @@ class Reading:
         self.left, self.need, self.connected, self.selecting = 0, True, False, False
         if w.STATEMENT.match(rest):
             return self.certain()
-        if rest.lstrip("(").startswith("select") or (rest.startswith("if") and "=" in rest):
+        if rest.lstrip("(").startswith("select") or (rest.startswith(("if", "iif")) and "=" in rest):
             self.escaped, self.statement = True, False
         self.last = (t.SEMICOLON, text)
         return not rest or self.score > 0 or self.escaped

@@ -42,7 +42,8 @@ _WHOLE_CALL = re.compile(
 )
 _PROBE = re.compile(r"['\"]{1,3};!--[\"']{0,3}<\w{1,30}>=&\{")
 _TEMPLATE = re.compile(r"\$\{|\{\{")
-_STRIPPED = re.compile(r"script[\s>]*(?:alert|prompt|confirm)\(.{0,60}\)[;\s]*.{0,8}/script")
+_STRIPPED = re.compile(r".{0,40}script[\s>]{0,4}(.{3,100})/script.{0,10}")  # a filter took the brackets
+_BREAKS_OUT = re.compile(r"[^<>]{0,200}[\"']\s?/?>[^<]{0,100}</?[a-z]")
 _EVALUATES = re.compile(r"(?:eval\s?[(`]|function\s?[(`]\s?['\"`])")
 _SCRIPT_LINK = re.compile(r"[\"'(=]\s{0,3}(?:java|vb)script:")
 _SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
@@ -140,7 +141,11 @@ def _active(element: str, name: str, value: str) -> bool:
 def _foreign(name: str, tag: Tag) -> bool | None:
     wanted = _LOADS.get(name)
     if wanted is None:
-        return False if name[:1] != "/" and ("datasrc" in dict(tag.attributes)) else None
+        return (
+            False
+            if name[:1] != "/" and not {"datasrc", "dataformatas"}.isdisjoint(dict(tag.attributes))
+            else None
+        )
     values = [value for key, value in tag.attributes if key in wanted]
     if not values or (name == "iframe" and _embedded(dict(tag.attributes))):
         return None
@@ -196,7 +201,9 @@ def _as_attribute(lower: str) -> Where | None:
         and acts(lower[:end])
     ):
         return 0, end + 1, False
-    for match in _EVENT.finditer(lower):
+    if end > 0 and _BREAKS_OUT.match(lower):
+        return 0, len(lower), False
+    for match in _EVENT.finditer(lower) if "on" in lower and "=" in lower else ():
         if match[1] in _NO_EVENT:
             continue
         before, code = lower[: match.start()], lower[match.end() : match.end() + 200]
@@ -210,7 +217,8 @@ def _as_attribute(lower: str) -> Where | None:
 
 def _as_script(lower: str) -> Where | None:
     """Inside a script, most often inside one of its strings."""
-    if _PROBE.search(lower) or _STRIPPED.search(lower):
+    stripped = _STRIPPED.fullmatch(lower)
+    if _PROBE.search(lower) or (stripped and acts(stripped[1])):
         return 0, len(lower), True
     if not acts(lower):
         return None
