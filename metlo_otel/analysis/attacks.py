@@ -46,10 +46,11 @@ _SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _ in _BY_MARKS))
 _SQL_PHRASE = re.compile(
     r"\b(?:order\s+by|group\s+by|union\s+(?:all\s+)?select|waitfor\s|procedure\s|exec\s)"
 )
-_ODD_PATH = re.compile(
-    r"\.\.|^[\"']?(?:[a-z]:)?[\\/]|[^:]//|^[a-z.]{3,16}(?<!http)(?<!https)(?<!ftp)://|etc[\\/]"
-    r"|web-inf|^\.[\\/]|[\\/]\.\w|file:|\.(?:ini|config|asa)|wp-|0x2e"
-)
+_ODD_PATH = (
+    "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
+    "compress.",
+    ".ini", ".config", ".asa", "wp-", "0x2", "\\\\",
+)  # fmt: skip
 
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
 _FILE = re.compile(r"\.(?:xml|ini|asa)$")
@@ -144,7 +145,7 @@ def _inspected(value: str) -> Iterator[Finding]:
 def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Finding]:
     """What all detectors that the text's characters may concern say of it."""
     lower = text.lower()
-    if ("/" in marks or "\\" in marks or ".." in lower or _FILE.search(lower)) and _ODD_PATH.search(lower):
+    if ("/" in marks or "\\" in marks or ".." in lower or _FILE.search(lower)) and _odd_path(lower):
         yield from paths.find(text, lower, hidden)
     if "/" in marks and ("//" in lower or ":/" in lower):
         yield from urls.find(text, lower)
@@ -153,6 +154,12 @@ def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Fi
     for own, detector in _BY_MARKS:
         if not own.isdisjoint(marks) or (detector is sql.find and " " in lower and _SQL_PHRASE.search(lower)):
             yield from detector(text, lower)
+
+
+def _odd_path(lower: str) -> bool:
+    """Whether a text with a slash is more than a date, a link or a choice."""
+    absolute = lower.startswith(("/", "\\", "'/", '"/')) or lower[1:3] in (":/", ":\\")
+    return absolute or any(sign in lower for sign in _ODD_PATH)
 
 
 def _strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:

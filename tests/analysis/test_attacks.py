@@ -246,7 +246,7 @@ def test_rates() -> None:
     assert SHARED is not None
     wanted = {
         "sqli": ("SQLI", 0.995),
-        "xss": ("XSS", 0.965),
+        "xss": ("XSS", 0.98),
         "path-traversal": ("DIRECTORY_TRAVERSAL", 0.95),
         "cmdi": ("COMMAND_EXECUTION", 0.90),
     }

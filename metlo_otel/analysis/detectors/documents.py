@@ -33,7 +33,7 @@ _HEADER = re.compile(
     r"[\r\n]\s{0,4}(?:(set-cookie2?|http/[\d.]{1,3}\s+\d{3}|content-length|transfer-encoding"
     r"|content-security-policy|x-xss-protection"
     r"|access-control-allow-\w{1,20}|refresh|x-[\w-]{3,30}|status)|(location|content-type"
-    r"|content-disposition|host|bcc|cc|to|from|subject"
+    r"|host|bcc|cc|to|from|subject"
     r"|link|cookie|referer|last-modified|cache-control))\s{0,3}(?::\s{0,4}([^\r\n]{1,80})|$)"
     r"|[\r\n]\s{0,4}http/\d\.\d\s\d{3}"
 )

@@ -92,7 +92,7 @@ _HANDLER = re.compile(
     r"|confirm|print|eval|\w{1,20}\.\w{1,20}|location)|(?<![\w$.])throw[\s/*{]{1,4}[\w$,=]{0,30}"
     r"(?:onerror|alert|eval|\d)|=\s{0,2}(?:alert|prompt|confirm|eval)\s{0,2}(?:[,;)}]|$)"
     r"|\[\s{0,3}[\d,.]{1,9}\s{0,3}\]\s{0,3}\.\s{0,3}(?:find|map|some|every|filter|foreach|sort|concat)"
-    r"|(?:alert|prompt|confirm|eval)['\"]?\s{0,2}(?:\]|\.source)"
+    r"|\[\s{0,2}['\"]?(?:alert|prompt|confirm|eval)['\"]?\s{0,2}\]|(?:alert|prompt|confirm|eval)\.source"
 )
 _BRACKETS = re.compile(r"[\[\]()!+]{12,}|\[\]\s{0,2}\[\s{0,2}[(!\"'`]")
 _IN_TWO = re.compile(r"['\"]\s{0,3}\+\s{0,3}['\"]")
@@ -124,7 +124,9 @@ def _calls(text: str, bracket: str) -> bool:
     for _ in range(_CALLS):
         if position < 0:
             return False
-        if position and _named(text[max(0, position - 48) : position], text[position + 1 : position + 3]):
+        after = text[position + 1 : position + 3]
+        quoted = bracket == "`" and not (after[:1].isalnum() or after[:1] in ("$", "`", "/", "\\", "'", "{"))
+        if position and not quoted and _named(text[max(0, position - 48) : position], after):
             return True
         position = text.find(bracket, position + 1)
     return False
@@ -140,6 +142,8 @@ def _named(before: str, after: str) -> bool:
     if not name.endswith(_CALLED):
         return False
     if before[-1:] in (" ", "\t") and (after[:1] not in "0123456789'\"`/" or not after):
+        return False
+    if name.endswith("print") and after[:1] != ")":
         return False
     if name.endswith("function"):
         return after[:1] in ("'", '"', "`", "x")

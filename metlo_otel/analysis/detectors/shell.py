@@ -34,12 +34,15 @@ _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|she
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
 
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
+_ENTITY = re.compile(
+    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo);"
+)  # the decoded reading has what they stand for
 _STEPS = 24  # separators looked at
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
-    plain = _unfold(lower)
+    plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower else lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
@@ -158,16 +161,19 @@ def _whole(plain: str) -> int:
     match = w.PATH.match(plain.lstrip("'\" "))
     if match and "bin/" in match[0] and match[0].rpartition("/")[2].rstrip("?*") in w.KNOWN:
         return 2
-    tail = plain.rstrip()
-    if tail[-1:] in ";|&" and tail[:-1] in w.PLAIN | {"id", "ls"}:
+    tail = plain.strip()
+    word = _WORD.match(tail)
+    name = word[0].removesuffix(".exe") if word else ""
+    if name not in w.KNOWN:
+        return 0
+    if (
+        tail[-1:] in (";", "|", "&")
+        and name not in w.ENGLISH
+        and (len(tail) <= len(name) + 2 or w.ARGUMENT.match(tail, len(name)))
+    ):
         return 2
-    word = _WORD.match(plain)
-    known = word is not None and word[0].removesuffix(".exe") in w.KNOWN
-    return (
-        2
-        if known and plain.count(" ") < 7 and (w.SENSITIVE.search(plain) or _INTERPRETER.match(plain))
-        else 0
-    )
+    told = w.SENSITIVE.search(plain) or _INTERPRETER.match(plain) or "127.0.0.1" in plain
+    return 2 if told and plain.count(" ") < 7 else 0
 
 
 def _judged(plain: str, position: int, separator: str) -> int:
@@ -175,11 +181,8 @@ def _judged(plain: str, position: int, separator: str) -> int:
     position = _LEADING.match(plain, position).end()  # type: ignore[union-attr]  # it matches nothing, too
     path = w.PATH.match(plain, position)
     if path:
-        return (
-            3
-            if path[0].rpartition("/")[2].partition(".")[0] in w.KNOWN or "?" in path[0] or "*" in path[0]
-            else 2
-        )
+        name = path[0].rpartition("/")[2].partition(".")[0]
+        return 3 if name in w.KNOWN or "?" in path[0] or "*" in path[0] else 2
     word = _WORD.match(plain, position)
     if word is None:
         return 0
@@ -210,6 +213,8 @@ def _started(name: str, after: str, plain: str, position: int, separator: str) -
     alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n")
     before = plain[:position].strip(" ;|&'\"()\r\n")
     if name in w.PLAIN and name not in w.ENGLISH:
+        if alone and before[-1:].isalpha() and name not in w.TELLING:
+            return 1
         return 3 if alone else 2 if after[:1] == " " and len(after) > 2 and name not in ("sc", "env") else 0
     if alone:
         short = len(before) < 2 or not before[-1].isalpha()

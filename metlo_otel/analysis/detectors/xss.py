@@ -43,7 +43,7 @@ _WHOLE_CALL = re.compile(
 _PROBE = re.compile(r"['\"]{1,3};!--[\"']{0,3}<\w{1,30}>=&\{")
 _TEMPLATE = re.compile(r"\$\{|\{\{")
 _STRIPPED = re.compile(r".{0,40}script[\s>]{0,4}(.{3,100})/script.{0,10}")  # a filter took the brackets
-_BREAKS_OUT = re.compile(r"[^<>]{0,200}[\"']\s?/?>[^<]{0,100}</?[a-z]")
+_BREAKS_OUT = re.compile(r"[^<>=]{0,200}[\"']\s?/?>[^<]{0,100}</?[a-z]")
 _EVALUATES = re.compile(r"(?:eval\s?[(`]|function\s?[(`]\s?['\"`])")
 _SCRIPT_LINK = re.compile(r"[\"'(=]\s{0,3}(?:java|vb)script:")
 _SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
@@ -198,7 +198,7 @@ def _as_attribute(lower: str) -> Where | None:
         0 < end < 80
         and lower[end - 1] not in "-="
         and not {"<", "\n"} & set(lower[:end])
-        and acts(lower[:end])
+        and _closed(lower[:end])
     ):
         return 0, end + 1, False
     if end > 0 and _BREAKS_OUT.match(lower):
@@ -245,6 +245,11 @@ def _as_script(lower: str) -> Where | None:
 def _declares(lower: str) -> bool:
     """Code that somebody shows, rather than code that leaves a string."""
     return lower.startswith(("const ", "let ", "var ", "import ", "function ", "import(", "require("))
+
+
+def _closed(code: str) -> bool:
+    """Code that ends before the bracket that ends its tag."""
+    return code.count("(") == code.count(")") and acts(code)
 
 
 _JUDGES = (_as_data, _as_url, _as_attribute, _as_script)
