@@ -15,7 +15,7 @@ _ATTRIBUTE = re.compile(
     r"(?:[\s\x00]{0,20}=[\s\x00+]{0,20}(?:\"([^\"]*)(?:\"|$)|'([^']*)(?:'|$)|`([^`]*)(?:`|$)|([^\s>]*)))?"
 )
 _TAGS, _ATTRIBUTES = 24, 24  # read of one text
-_UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0xAD, 0x200B, 0x200C, 0x200D, 0x2028, 0x2029, 0xFEFF])
+_UNSEEN = re.compile("[\\x00-\\x20\\x7f\\xa0\\xad\\u200b-\\u200d\\u2028\\u2029\\ufeff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def tags(lower: str) -> Iterator[Tag]:
 
 def compact(value: str) -> str:
     """A value as a browser reads a URL: entities decoded, white space and control characters gone."""
-    return (html.unescape(value) if "&" in value else value).translate(_UNSEEN)
+    return _UNSEEN.sub("", html.unescape(value) if "&" in value else value)
 
 
 def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:

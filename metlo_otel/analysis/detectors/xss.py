@@ -49,25 +49,31 @@ _SCRIPT_LINK = re.compile(r"[\"'(=]\s{0,3}(?:java|vb)script:")
 _SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
 
 
+Where = tuple[int, int, bool]  # start, end, and whether it is certain
+
+
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding: the first context in which the text would run, surest first."""
-    sure = unsure = None
-    active = acts(lower) or "script" in lower or "&{" in lower
-    for judge in _JUDGES if active else _PASSIVE_JUDGES:
-        found = judge(lower)
-        if found is not None:
-            start, end, certain = found
-            sure = sure or (found if certain else None)
-            unsure = unsure or found
-            if certain:
+    best = None
+    for found in _judged(lower):
+        if found is not None and (best is None or found[2]):
+            best = found
+            if found[2]:
                 break
-    best = sure or unsure
     if best is not None:
         start, end, certain = best
         yield (high if certain else low)("XSS", text[start:end])
 
 
-Where = tuple[int, int, bool]
+def _judged(lower: str) -> Iterator[Where | None]:
+    """What each context makes of the text, as far as it is asked."""
+    yield _as_data(lower)
+    active = acts(lower)
+    if active or "script" in lower or "data:" in lower or "mocha:" in lower or "mhtml:" in lower:
+        yield _as_url(lower)
+    yield _as_attribute(lower)
+    if active or "script" in lower or "&{" in lower:
+        yield _as_script(lower)
 
 
 def _as_data(lower: str) -> Where | None:
@@ -250,7 +256,3 @@ def _declares(lower: str) -> bool:
 def _closed(code: str) -> bool:
     """Code that ends before the bracket that ends its tag."""
     return code.count("(") == code.count(")") and acts(code)
-
-
-_JUDGES = (_as_data, _as_url, _as_attribute, _as_script)
-_PASSIVE_JUDGES = (_as_data, _as_url, _as_attribute)
