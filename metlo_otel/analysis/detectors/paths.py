@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
-MARKS = frozenset("/\\%.{")
-
 _HEX = re.compile(
     r"(?:0?x|%%?(?:25)*)(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)|%uff0e"
     r"|%u2215|%u2216"

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
-MARKS = frozenset(":/")
-
 _URL = re.compile(
     r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
     r"|[^/?#:\s\\\"'<>]{0,255})(.{0,200})"

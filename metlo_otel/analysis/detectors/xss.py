@@ -5,34 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from metlo_otel.analysis.detectors.elements import NO_EVENT, SCHEME, dangerous
 from metlo_otel.analysis.detectors.finding import Finding, high, low
-from metlo_otel.analysis.detectors.markup import Tag, compact, tags
+from metlo_otel.analysis.detectors.markup import compact, tags
 from metlo_otel.analysis.detectors.script import acts
 
 MARKS = frozenset("<=(`{>")
 
-_ACTIVE = frozenset({"script", "applet", "frameset", "frame", "layer", "ilayer", "bgsound", "xml", "isindex"})
-_LOADS = {
-    "iframe": ("src", "srcdoc"),
-    "object": ("data", "classid", "codebase", "type"),
-    "embed": ("src", "code"),
-    "base": ("href",),
-    "meta": ("http-equiv",),
-    "link": ("href",),
-}  # elements that bring in something foreign, by the attribute that does
-_NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
-_SCHEME = re.compile(
-    r"(?:javascript|vbscript|livescript|mocha|jscript)[:#]|mhtml:http|data:(?:text/(?:html|xml"
-    r"|javascript)|application/x)"
-)
-_URL_ELEMENTS = frozenset(
-    {"iframe", "object", "embed", "use", "a", "script", "frame", "link", "form", "animate", "set"}
-)
-_STYLE = re.compile(
-    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:|@import"
-    r"|@im\\|url\(['\"]?(?:java|data:text)"
-    r"|binding:url|\*//\*|exp/\*|expr/\*|\bex/\*"
-)
 _EVENT = re.compile(r"(?<![\w$.-])(on[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
 _LEAVES = re.compile(r"[^'\"`]{0,80}\\{0,3}['\"`]")
 _GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=<>~!}]|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
@@ -82,7 +61,7 @@ def _as_data(lower: str) -> Where | None:
         return None
     best = None
     for tag in tags(lower):
-        certain = _dangerous(tag, lower)
+        certain = dangerous(tag, lower)
         if certain:
             return tag.start, tag.end, True
         if certain is False and best is None:
@@ -90,81 +69,6 @@ def _as_data(lower: str) -> Where | None:
     if best is None and _SKELETON.fullmatch(lower):
         return 0, len(lower), False
     return best
-
-
-def _dangerous(tag: Tag, lower: str) -> bool | None:
-    """True for certain, False for perhaps, None for harmless."""
-    name = tag.name.rpartition(":")[2] or tag.name
-    if name in _ACTIVE or name.startswith(("script", "/script")):
-        return bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :])
-    if name.startswith(("!--#", "?import", "?xml:")) or (
-        name[0] in "!?%" and "script" in lower and "<scr" in lower
-    ):
-        return True
-    if name == "style" and ("type", "text/javascript") in tag.attributes:
-        return True
-    if name == "style" and _STYLE.search(compact(lower[tag.start : tag.start + 400]).replace("\\", "")):
-        return True
-    if any(_active(name, *attribute) for attribute in tag.attributes):
-        return True
-    if any(_handler(*attribute) for attribute in tag.attributes):
-        return True if not _template_value(tag) else None
-    if name[0] != "/" and acts(lower[tag.start : tag.end]):
-        return False
-    return _foreign(name, tag)
-
-
-def _handler(name: str, value: str) -> bool:
-    """An event handler, also one that follows a slash or a stray sign (`onload!#$=`)."""
-    found = re.match(r"on[a-z]{3,30}", name)
-    if found is None or found[0] in _NO_EVENT:
-        return False
-    return bool(value) and (len(found[0]) == len(name) or not name[found.end()].isalnum())
-
-
-def _template_value(tag: Tag) -> bool:
-    """`onClick={…}` is how JSX is written; a page would run it as a block, but hardly anybody means that."""
-    values = [value for name, value in tag.attributes if _handler(name, value)]
-    return all(value.startswith("{") and not acts(value) for value in values)
-
-
-def _active(element: str, name: str, value: str) -> bool:
-    """An attribute that runs: a script URL where URLs go, a style with code, a whole document."""
-    if len(value) < 4:
-        return False
-    plain = compact(value)
-    if name == "style":
-        return bool(_STYLE.search(plain.replace("\\", "")) or _STYLE.search(plain))
-    if name == "srcdoc" or plain.startswith("&{"):
-        return "<" in plain or "{" in plain
-    scheme = _SCHEME.search(plain)
-    if scheme is None:
-        return plain.startswith("data:image/svg") and element in _URL_ELEMENTS
-    before = plain[: scheme.start()]
-    return not before or before[-1] in "=;\"'`>(" or not before.strip("\"'`(")
-
-
-def _foreign(name: str, tag: Tag) -> bool | None:
-    wanted = _LOADS.get(name)
-    if wanted is None:
-        return (
-            False
-            if name[:1] != "/" and not {"datasrc", "dataformatas"}.isdisjoint(dict(tag.attributes))
-            else None
-        )
-    values = [value for key, value in tag.attributes if key in wanted]
-    if not values or (name == "iframe" and _embedded(dict(tag.attributes))):
-        return None
-    if name == "meta":
-        return True if values[0] in ("refresh", "set-cookie", "link") else None
-    if name == "link" and ("//" not in values[0] or "stylesheet" not in dict(tag.attributes).get("rel", "")):
-        return None
-    return False
-
-
-def _embedded(attributes: dict[str, str]) -> bool:
-    """A video or a map as sites hand them out: encrypted, and with a size."""
-    return attributes.get("src", "").startswith("https://") and {"width", "height"} <= attributes.keys()
 
 
 def _as_url(lower: str) -> Where | None:
@@ -185,7 +89,7 @@ def _as_url(lower: str) -> Where | None:
     ):
         return None
     plain = compact(lower[:400]).lstrip("\"'`>(")
-    scheme = _SCHEME.match(plain)
+    scheme = SCHEME.match(plain)
     if scheme is None:
         return None
     rest = plain[scheme.end() :]
@@ -210,7 +114,7 @@ def _as_attribute(lower: str) -> Where | None:
     if end > 0 and _BREAKS_OUT.match(lower):
         return 0, len(lower), False
     for match in _EVENT.finditer(lower) if "on" in lower and "=" in lower else ():
-        if match[1] in _NO_EVENT:
+        if match[1] in NO_EVENT:
             continue
         before, code = lower[: match.start()], lower[match.end() : match.end() + 200]
         quoted = before.rstrip()[-1:] in ("'", '"', "`", "/")
