@@ -208,7 +208,7 @@ def _substituted(name: str, after: str, separator: str) -> int:
 
 def _started(name: str, after: str, plain: str, position: int, separator: str) -> int:
     """A command after a separator, by its own name and what it is given."""
-    if w.ARGUMENT.match(after):
+    if w.ARGUMENT.match(after) or w.SENSITIVE.search(plain, position, position + 60):
         return 3
     alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n")
     before = plain[:position].strip(" ;|&'\"()\r\n")

@@ -7,7 +7,7 @@ import re
 
 # Nobody says these but to a machine.
 PLAIN = frozenset(
-    "expr whoami uname ifconfig ipconfig netstat nslookup systeminfo tasklist taskkill hostname"
+    "expr grep egrep whoami uname ifconfig ipconfig netstat nslookup systeminfo tasklist taskkill hostname"
     " printenv getent lsof wget curl telnet tcpdump traceroute tracert certutil bitsadmin powershell"
     " pwsh cmd regsvr32 rundll32 mshta cscript wscript wmic findstr icacls bash zsh ksh csh dash busybox"
     " ncat netcat socat sudo chmod chown mkfifo mkdir rmdir useradd adduser passwd crontab systemctl arp"

@@ -57,6 +57,6 @@ def _contexts(lower: str) -> Iterator[tuple[int, str]]:
             yield position + 1, quote
     if _READS_ON.match(lower):
         yield 0, ""
-    union = _UNION.search(lower, 1) if "union" in lower else None
+    union = _UNION.search(lower, 1) if "union" in lower and not lower.startswith("select") else None
     if union:
         yield union.start(), ""

@@ -26,6 +26,7 @@ class Reading:
     connected = False  # whether a boolean operator came before
     selecting = False
     union = False
+    formula = False  # whether the value starts as a comparison of its own, as mathematics and filters do
     statement = False  # whether the value is a statement of its own, as people show one another
     alias = False
     last = (0, "")
@@ -104,11 +105,13 @@ class Reading:
 
     def compared(self, left: int, right: int) -> None:
         constant = left != t.WORD and right != t.WORD and left != t.CLOSE and right != t.CLOSE
+        if not self.connected and not self.stack and not self.escaped:
+            self.formula = t.WORD not in (left, right)
         if constant and (self.connected or self.stack):
-            self.score += 3
+            self.score += 0 if self.formula and not self.escaped else 3
         elif self.connected and self.escaped:
             self.score += 2
-        elif self.connected and not self.statement and t.CLOSE in (left, right):
+        elif self.connected and not (self.statement or self.formula) and t.CLOSE in (left, right):
             self.score += 1
 
     def item(self, kind: int) -> None:
@@ -119,7 +122,7 @@ class Reading:
 
     def selected(self) -> None:
         if self.union:
-            self.score += 3
+            self.score += 1 if self.statement else 3
         elif self.stack or self.escaped:
             self.score += 2
 
@@ -145,7 +148,9 @@ class Reading:
         if name in w.SLOW or name in w.LEAKING:
             self.score += 3 if strong else 1
         elif name in w.BUILDING:
-            self.score += 2 if (self.escaped or self.connected) and self.score < 2 else 1
+            self.score += (
+                2 if (self.escaped or (self.connected and not self.formula)) and self.score < 2 else 1
+            )
         elif self.escaped and self.connected:
             self.score += 1
         self.stack.append((-t.CLOSE if self.left < 0 else t.CLOSE, self.connected, name))

@@ -9,7 +9,7 @@ from metlo_otel.analysis.detectors.finding import Confidence, Finding, high, low
 
 MARKS = frozenset("{#<@$")
 
-_OPENS = re.compile(r"\{\{|\$\{|#\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
+_OPENS = re.compile(r"\$\{\{|\{\{|\$\{|#\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
 _CLOSES = re.compile(r"\}\}|\}|%>|%\}|\]\]|\)(?=$|[^.()])")
 _LENGTH = 400  # characters read of one expression
 _EXPRESSIONS = 16  # read of one text
@@ -38,10 +38,10 @@ _DIRECTIVE = re.compile(
     r"|set\s+\w+\s*=\s*(?:self|config|request|''))"
     r"|\{%.{0,80}__class__|\$class\.inspect|<%.{0,80}(?:system|exec|`|import\s|runtime|file\.)"
     r"|th:(?:text|utext|eval)|__\$\{"
-    r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+|\$\{\{.{0,40}\}\}"
+    r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+"
 )
 _SIGNS = ("{", "<%", "<#", "#set", "#i", "#e", "#p", "#f", "@(", "$class", "th:")
-_DIRECTING = ("#", "{%", "<%", "{php", "{literal", "$class", "th:", "__$", "@(", "${{", "self}", "this}")
+_DIRECTING = ("#", "{%", "<%", "{php", "{literal", "$class", "th:", "__$", "@(", "self}", "this}")
 _POLYGLOT = re.compile(r"\$\{\{<%\[%'\"\}\}%|\{\{<%|\$\{<%|#\{<%")
 
 _NESTED = re.compile(r"\$\{([^${}]{0,60})\}")
