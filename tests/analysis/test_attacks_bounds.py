@@ -21,7 +21,7 @@ PIECES = (
     "${lower:", ":-", "jndi:", "; cat ", "/bin/", "/etc/", ".", "{file}", "a", " ", "\t", "throw ", "$ifs", "{a,", "() { ", "<a\t",
     "<a b='", "<xml ", "expr/*", "'+'",
 )  # fmt: skip
-SECONDS = 0.5  # CPU time of one value, two hundred times what a usual machine needs
+SECONDS = 0.5  # CPU time of one value; the slowest measured was 22 ms
 
 pieces = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=40).map("".join)
 anything = pieces | st.text() | st.text(st.characters(max_codepoint=0x10FFFF, categories=None))
