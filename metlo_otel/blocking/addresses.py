@@ -79,11 +79,12 @@ def bare(text: str) -> str:
 class Proxies:
     """The proxies whose word on the client's address is believed."""
 
-    __slots__ = ("_ranges", "_unix")
+    __slots__ = ("_any", "_ranges", "_unix")
 
     def __init__(self, ranges: Sequence[Range] = (), unix: bool = False) -> None:
         self._ranges = tuple(ranges)
         self._unix = unix
+        self._any = unix or bool(self._ranges)
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Proxies:
@@ -100,8 +101,10 @@ class Proxies:
         X-Forwarded-For is read first, else Forwarded (RFC 7239). Where all are trusted, the left-most counts;
         an entry that is no address (`unknown`, an obfuscated name) ends the walk at the proxy that wrote it.
         """
-        peer = normalise(request.peer[0])
-        if not (self._ranges or self._unix) or not self._trusts(peer):
+        peer = request.peer[0]
+        if ":" in peer:
+            peer = normalise(peer)
+        if not self._any or not self._trusts(peer):
             return peer
         found = peer
         for text in reversed(_forwarded(request)[-_MOST_HOPS:]):

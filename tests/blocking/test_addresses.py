@@ -126,7 +126,7 @@ def test_ranges_as_the_standard_library(address: Any, prefix: int) -> None:
 @pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.0/33", "host", "::1/129", "10.0.0.0/8/8"])
 def test_wrong_ranges(text: str) -> None:
     """What is no range is an error that shows it."""
-    with pytest.raises(ValueError, match="does not appear|Only one|Empty|Address"):
+    with pytest.raises(ValueError, match=r"does not appear|Only one|Empty|Address"):
         parse_network(text)
 
 

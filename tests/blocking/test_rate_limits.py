@@ -127,7 +127,7 @@ def test_as_a_list_of_times(
     """Both stores answer as the plain definition over all times that passed."""
     numbers = limit(threshold, 60, duration)
     shared = SharedStore(tmp_path / "counts", refused, slots=8)
-    stores = [LocalStore(), shared]
+    stores: list[Store] = [LocalStore(), shared]
     key, now, until, passed = f"{steps}", NOW, 0.0, list[float]()
     for pause, times in steps:
         now += pause

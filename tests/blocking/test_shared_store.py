@@ -1,4 +1,4 @@
-"""Counters shared by the processes of one machine: exact across them, and no process can take them hostage."""
+"""Counters shared by one machine's processes: exact across them, and no process can take them hostage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def count(
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_four_processes_share_a_threshold(tmp_path: Path, method: str) -> None:
     """Four workers with a threshold of 100 let exactly 100 of 800 requests pass."""
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     start, results = context.Barrier(4), context.SimpleQueue()
     workers = [context.Process(target=count, args=(tmp_path / "counts", start, results)) for _ in range(4)]
     for worker in workers:
@@ -154,7 +155,7 @@ def test_the_file_is_private(tmp_path: Path) -> None:
 
 
 def test_where_workers_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Host and key name the file, which does not tell the key; a directory that others may enter is refused."""
+    """Host and key name the file, which does not tell the key; a directory open to others is refused."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     path = shared_path("http://metlo", "secret-key")
     assert path == shared_path("http://metlo", "secret-key")
