@@ -44,6 +44,13 @@ def parse_network(text: str) -> Range:
     return Range(network.max_prefixlen // 8, int(network.netmask), int(network.network_address))
 
 
+def parse_networks(texts: Iterable[object]) -> tuple[Range, ...]:
+    """Ranges from their texts, or from what prints as one (the standard library's networks). Raises
+    ValueError.
+    """
+    return tuple(parse_network(str(text)) for text in texts)
+
+
 def pack(address: str) -> bytes | None:
     """The 4 or 16 bytes of a normalised address, None where the text is none."""
     try:
@@ -87,12 +94,12 @@ class Proxies:
         self._any = unix or bool(self._ranges)
 
     @classmethod
-    def parse(cls, texts: Iterable[str]) -> Proxies:
+    def parse(cls, texts: Iterable[object]) -> Proxies:
         """From addresses and ranges; `unix` stands for peers without an address (Unix sockets). Raises
         ValueError.
         """
-        names = [text.strip() for text in texts]
-        return cls([parse_network(name) for name in names if name != UNIX], UNIX in names)
+        names = [str(text).strip() for text in texts]
+        return cls(parse_networks(name for name in names if name != UNIX), UNIX in names)
 
     def client(self, request: Request) -> str:
         """Who sent the request: the peer, or where that is a trusted proxy the right-most untrusted forwarded

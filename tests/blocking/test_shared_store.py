@@ -173,7 +173,7 @@ def test_where_workers_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_blocked_users_are_shared(tmp_path: Path) -> None:
-    """A user blocked in one worker is blocked in all, opened before or after, until unblocked in any of them."""
+    """A user blocked in one worker is blocked in all, opened before or after, until unblocked in any."""
     path = tmp_path / "counts"
     first, second = SharedStore(path, refused), SharedStore(path, refused)
     here, there = open_users(first), open_users(second)
