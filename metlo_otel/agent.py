@@ -166,11 +166,11 @@ class Agent:
 
     def block_user(self, user: str, seconds: float) -> None:
         """Reject every request of `user` for `seconds`. Raises ValueError for what is no user or no time."""
-        self._control.users.block(str(user), seconds, time.time())
+        self._control.block_user(str(user), seconds)
 
     def unblock_user(self, user: str) -> bool:
         """Let `user` pass again; whether they were blocked."""
-        return self._control.users.unblock(str(user))
+        return self._control.unblock_user(str(user))
 
     def join(self, exchange: Exchange) -> None:
         """Take the ids of the app's server span."""

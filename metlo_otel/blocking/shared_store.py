@@ -44,14 +44,22 @@ def shared_path(host: str, key: str) -> Path:
 
     Raises OSError where somebody else made the directory.
     """
-    owner = os.geteuid() if hasattr(os, "geteuid") else 0
-    folder = Path(tempfile.gettempdir()) / f"metlo-otel-{owner}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
-        raise PermissionError(f"{folder} must be a directory of this user alone (mode 0700)")
+    found = shared_file(host, key)
+    found.parent.mkdir(mode=0o700, exist_ok=True)
+    folder = found.parent.lstat()
+    if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != _owner() or folder.st_mode & 0o077:
+        raise PermissionError(f"{found.parent} must be a directory of this user alone (mode 0700)")
+    return found
+
+
+def shared_file(host: str, key: str) -> Path:
+    """The path alone, whether there is something or not."""
     name = hashlib.blake2b(f"{host}\0{key}".encode(), digest_size=12).hexdigest()
-    return folder / f"limits-{name}"
+    return Path(tempfile.gettempdir()) / f"metlo-otel-{_owner()}" / f"limits-{name}"
+
+
+def _owner() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
 
 
 class SharedStore:
@@ -193,7 +201,7 @@ def _flock(fd: int) -> bool:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        except BlockingIOError:  # noqa: PERF203  # the way flock says no
+        except BlockingIOError:  # the way flock says no
             now = time.monotonic()
             deadline = deadline or now + PATIENCE
             if now >= deadline:
