@@ -1,6 +1,23 @@
 """The API security agent for Python web apps, built on OpenTelemetry."""
 
 from metlo_otel.core.current import set_user
+from metlo_otel.core.version import __version__
 
-__all__ = ["__version__", "set_user"]
-__version__ = "0.1.0"
+__all__ = ["__version__", "block_user", "set_user", "unblock_user"]
+
+
+def block_user(user: str, seconds: float) -> None:
+    """Reject every request of `user` in this process for `seconds`: for an app's own logic, a log-in failed too often.
+
+    Users are those of GET_USER. Raises ValueError for what is no user or no time.
+    """
+    from metlo_otel import agent
+
+    agent.block_user(user, seconds)
+
+
+def unblock_user(user: str) -> bool:
+    """Let `user` pass again; whether they were blocked."""
+    from metlo_otel import agent
+
+    return agent.unblock_user(user)

@@ -2,30 +2,80 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, overload
 
-from metlo_otel.agent import make_agent
-from metlo_otel.capture.asgi import ASGIApp, ASGICapture, Receive, Scope, Send
+from metlo_otel.agent import Agent, make_agent
+from metlo_otel.capture.asgi import Ahead, ASGIApp, ASGICapture, Message, Receive, Scope, Send, answering
+from metlo_otel.core.exchange import Exchange
 
 
 class ASGIMiddleware:
     """`app.add_middleware(ASGIMiddleware, host=…, api_key=…, **options)`, or `ASGIMiddleware(app, host, api_key, …)`.
 
-    Options are the settings in upper or lower case; GET_USER is given the scope and may be async. Raises SettingsError.
+    Options are the settings in upper or lower case; GET_USER and REJECT_RESPONSE are given the scope
+    and may be async; the latter gives a Starlette response or any ASGI app. Raises SettingsError.
     `agent` is None when DISABLED, and requests then go straight to the app.
     """
 
     @overload
-    def __init__(self, app: ASGIApp, /, host: str | None = None, api_key: str | None = None, **options: Any) -> None: ...
+    def __init__(
+        self, app: ASGIApp, /, host: str | None = None, api_key: str | None = None, **options: Any
+    ) -> None: ...
 
     @overload
-    def __init__(self, *, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None: ...
+    def __init__(
+        self, *, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any
+    ) -> None: ...
 
     def __init__(  # type: ignore[misc]  # Starlette types `app` as positional, its older versions pass it by name
         self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any
     ) -> None:
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
-        self._serve = app if self.agent is None else ASGICapture(app, self.agent, self.agent.ask_user)
+        self._serve = app if self.agent is None else _Way(self.agent).around(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send)
+
+
+class _Way:
+    """What an ASGI app's requests ask of the agent."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def around(self, app: ASGIApp) -> ASGICapture:
+        return ASGICapture(app, self._agent, self._agent.ask_user, self._decide)
+
+    async def _decide(self, exchange: Exchange, scope: Scope, ahead: Ahead) -> ASGIApp | None:
+        verdict = await self._agent.decide_async(exchange, scope, ahead)
+        return await self._answer(exchange, scope) if verdict.blocked else None
+
+    async def _answer(self, exchange: Exchange, scope: Scope) -> ASGIApp:
+        default = answering(self._agent.rejection(exchange))
+        custom = self._agent.custom_rejection(scope)
+        if inspect.isawaitable(custom):
+            custom = await self._agent.guard.wait(custom)
+        if custom is None:
+            return default
+        if not callable(custom):
+            self._agent.wrong_rejection(custom, "a Starlette response or an ASGI app")
+            return default
+        return self._first_that_answers(custom, default)
+
+    def _first_that_answers(self, custom: ASGIApp, default: ASGIApp) -> ASGIApp:
+        """A rejection is never let through: where the app's own answer raises, the default one is given."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            started = False
+
+            async def noting(message: Message) -> None:
+                nonlocal started
+                started = True
+                await send(message)
+
+            await self._agent.guard.wait(custom(scope, receive, noting))
+            if not started:
+                await default(scope, receive, send)
+
+        return app

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from metlo_otel import __version__
+from metlo_otel.core.version import __version__
 
 if TYPE_CHECKING:
     from metlo_otel.collector.store import Store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -13,7 +14,7 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import MiddlewareNotUsed
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from metlo_otel.agent import Agent
@@ -60,7 +61,7 @@ class MetloDjango:
         token = current_exchange.set(exchange)
         response = None
         try:
-            response = self.get_response(request)
+            response = self._rejected(exchange, request) or self.get_response(request)
             self.agent.guard.run(self.agent.ask_user_sync, exchange, request)
         finally:
             current_exchange.reset(token)
@@ -74,7 +75,7 @@ class MetloDjango:
         token = current_exchange.set(exchange)
         response = None
         try:
-            response = await self.get_response(request)
+            response = await self._rejected_async(exchange, request) or await self.get_response(request)
             waiting = self.agent.guard.run(self.agent.ask_user, exchange, request)
             if waiting is not None:
                 await waiting
@@ -82,6 +83,40 @@ class MetloDjango:
             current_exchange.reset(token)
             self.agent.guard.run(self._note, exchange, request, response)
         return response
+
+    def _rejected(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
+        """The answer to a rejected request; None for one that passes."""
+        if not self.agent.decides:
+            return None
+        verdict = self.agent.guard.run(self.agent.decide, exchange, request, lambda limit: _ahead(request, limit))
+        if verdict is None or not verdict.blocked:
+            return None
+        answer = self.agent.custom_rejection(request)
+        if inspect.iscoroutine(answer):
+            answer.close()
+        return self._sendable(exchange, answer)
+
+    async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
+        if not self.agent.decides:
+            return None
+
+        async def ahead(limit: int) -> None:
+            _ahead(request, limit)
+
+        verdict = await self.agent.guard.wait(self.agent.decide_async(exchange, request, ahead))
+        if verdict is None or not verdict.blocked:
+            return None
+        answer = self.agent.custom_rejection(request)
+        return self._sendable(exchange, await self.agent.guard.wait(answer) if inspect.isawaitable(answer) else answer)
+
+    def _sendable(self, exchange: Exchange, answer: Any) -> HttpResponseBase:
+        """A rejection is never let through: where the app's own answer is no response, the default one is given."""
+        if isinstance(answer, HttpResponseBase):
+            return answer
+        if answer is not None:
+            self.agent.wrong_rejection(answer, "an HttpResponse")
+        default = self.agent.rejection(exchange)
+        return HttpResponse(default.body, status=default.status, headers=dict(default.headers))
 
     def _open(self, request: HttpRequest) -> Exchange | None:
         scope = getattr(request, "scope", None)
@@ -120,8 +155,15 @@ class MetloDjango:
             response.streaming_content = _tee(response.streaming_content, exchange)
 
 
+def _ahead(request: HttpRequest, limit: int) -> None:
+    """Read the body's beginning for the rules, from where the view will read it again."""
+    stream = request._stream
+    if isinstance(stream, TeeInput) and not hasattr(request, "_body"):
+        stream.ahead(limit)
+
+
 class _AsyncTee:
-    """An async stream, each chunk noted and handed on; its end, good or bad, is the exchange's, as nobody may close it."""
+    """An async stream, each chunk noted and handed on; its end is the exchange's too, as nobody may close it."""
 
     def __init__(self, stream: AsyncIterator[bytes], exchange: Exchange) -> None:
         self._next = aiter(stream).__anext__

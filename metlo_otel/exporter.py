@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from metlo_otel.blocking.cache import open_cache
 from metlo_otel.blocking.remote import RemoteConfiguration
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.counters import Counters, Stats
@@ -66,9 +67,9 @@ class MetloSpanExporter(SpanExporter):
         self.counters = Counters()
         self.guard = Guard(log)
         self._client = Client(settings)
-        self.remote = RemoteConfiguration(
-            self._client.get_config, lambda text: log.say(logging.WARNING, f"config:{text}", text), on_change=on_change
-        )
+        warn = _warner(log)
+        cache = open_cache(settings, warn)
+        self.remote = RemoteConfiguration(self._client.get_config, warn, on_change=on_change, cache=cache)
         self._tracing = Tracing(settings, lambda: self.remote.current, seams or Seams())
         self._delivery = Delivery(self._client, self.counters, log, settings.collector_url)
         self.after_fork()
@@ -131,6 +132,10 @@ class MetloSpanExporter(SpanExporter):
     def _wait(self, seconds: float, deadline: float) -> bool:
         left = deadline - time.monotonic()
         return seconds < left and not self._stopped.wait(seconds)
+
+
+def _warner(log: RateLimitedLog) -> Callable[[str], None]:
+    return lambda text: log.say(logging.WARNING, f"config:{text}", text)
 
 
 def open_pipeline(

@@ -8,7 +8,7 @@ from typing import Any
 import flask
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import WSGICapture
+from metlo_otel.capture.wsgi import Environ, WSGICapture, ahead
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Exchange
 
@@ -19,7 +19,8 @@ class MetloFlask:
     """`MetloFlask(app, host, api_key, **options)`, or `MetloFlask()` and later `init_app(app)`.
 
     Options are the settings in upper or lower case; what is not given is read from `app.config["METLO_<NAME>"]`, then
-    from the environment. GET_USER is called within the request, with `flask.request`. Raises SettingsError.
+    from the environment. GET_USER and REJECT_RESPONSE are called within the request, with `flask.request`.
+    Raises SettingsError.
     """
 
     def __init__(
@@ -41,9 +42,57 @@ class MetloFlask:
             return
         self.agent = agent
         app.extensions["metlo_otel"] = self
-        app.wsgi_app = WSGICapture(app.wsgi_app, agent)  # type: ignore[method-assign]  # Flask's own advice
-        after = partial(_after, agent)
-        app.after_request_funcs.setdefault(None, []).insert(0, after)  # first in the list: runs last
+        app.wsgi_app = _Capture(app, agent)  # type: ignore[method-assign]  # Flask's own advice
+        app.after_request_funcs.setdefault(None, []).insert(
+            0, partial(_after, agent)
+        )  # the first in the list runs last
+
+
+class _Capture(WSGICapture):
+    """The capture around a Flask app; at its first request it puts the decision before the app's own hooks."""
+
+    def __init__(self, app: flask.Flask, agent: Agent) -> None:
+        super().__init__(app.wsgi_app, agent)
+        self._flask: flask.Flask | None = app
+        self._before = partial(_before, agent)
+
+    def _open(self, environ: Environ) -> Exchange | None:
+        if self._flask is not None:
+            self._place(self._flask)
+            self._flask = None
+        return super()._open(environ)
+
+    def _place(self, app: flask.Flask) -> None:
+        """Behind OpenTelemetry's own hook, so that a rejected request has its span; before every other."""
+        hooks = app.before_request_funcs.setdefault(None, [])
+        theirs = [hook for hook in hooks if (getattr(hook, "__module__", "") or "").startswith("opentelemetry.")]
+        others = [hook for hook in hooks if hook not in theirs]
+        hooks[:] = [*theirs, self._before, *others]
+
+
+def _before(agent: Agent) -> Any:
+    exchange = current_exchange.get()
+    if exchange is None or not agent.decides:
+        return None
+    return agent.guard.run(_decide, agent, exchange)
+
+
+def _decide(agent: Agent, exchange: Exchange) -> flask.Response | None:
+    request = flask.request
+    verdict = agent.decide(exchange, request, lambda limit: ahead(request.environ, limit))
+    return _answer(agent, exchange) if verdict.blocked else None
+
+
+def _answer(agent: Agent, exchange: Exchange) -> flask.Response:
+    """A rejection is never let through: where the app's own answer is none for Flask, the default one is given."""
+    custom = agent.custom_rejection(flask.request)
+    if custom is not None:
+        made = agent.guard.run(flask.current_app.make_response, custom)
+        if made is not None:
+            return made
+        agent.wrong_rejection(custom, "what a Flask view may return")
+    default = agent.rejection(exchange)
+    return flask.Response(default.body, default.status, list(default.headers))
 
 
 def _after(agent: Agent, response: flask.Response) -> flask.Response:

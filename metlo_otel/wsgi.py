@@ -6,28 +6,75 @@ from collections.abc import Iterable
 from typing import Any
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture
+from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture, ahead, answering
 from metlo_otel.core.exchange import Exchange
 
 
 class WSGIMiddleware:
     """`app = WSGIMiddleware(app, host, api_key, **options)`.
 
-    Options are the settings in upper or lower case; GET_USER is given the environ. Raises SettingsError.
-    `agent` is None when DISABLED, and requests then go straight to the app.
+    Options are the settings in upper or lower case; GET_USER is given the environ, REJECT_RESPONSE too and gives a WSGI
+    app. Raises SettingsError. `agent` is None when DISABLED, and requests then go straight to the app.
     """
 
     def __init__(self, app: WSGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
-        self._serve = app if self.agent is None else WSGICapture(app, self.agent, _asking(self.agent))
+        self._serve = app if self.agent is None else _Way(self.agent).around(app)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self._serve(environ, start_response)
 
 
-def _asking(agent: Agent) -> Any:
-    def at_response(exchange: Exchange, environ: Environ) -> None:
-        agent.join(exchange)
-        agent.ask_user_sync(exchange, environ)
+class _Way:
+    """What a plain WSGI app's requests ask of the agent."""
 
-    return at_response
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def around(self, app: WSGIApp) -> WSGICapture:
+        return WSGICapture(app, self._agent, self._at_response, self._decide)
+
+    def _at_response(self, exchange: Exchange, environ: Environ) -> None:
+        self._agent.join(exchange)
+        self._agent.ask_user_sync(exchange, environ)
+
+    def _decide(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:
+        verdict = self._agent.decide(exchange, environ, lambda limit: ahead(environ, limit))
+        return self._answer(exchange, environ) if verdict.blocked else None
+
+    def _answer(self, exchange: Exchange, environ: Environ) -> WSGIApp:
+        default = answering(self._agent.rejection(exchange))
+        custom = self._agent.custom_rejection(environ)
+        if custom is None:
+            return default
+        if not callable(custom):
+            self._agent.wrong_rejection(custom, "a WSGI app")
+            return default
+        return self._first_that_answers(custom, default)
+
+    def _first_that_answers(self, custom: WSGIApp, default: WSGIApp) -> WSGIApp:
+        """A rejection is never let through: where the app's own answer raises, the default one is given."""
+
+        def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            started = []
+
+            def noting(*args: Any) -> Any:
+                started.append(True)
+                return start_response(*args)
+
+            answer = self._agent.guard.run(custom, environ, noting)
+            if answer is not None:
+                return answer
+            return default(environ, _again(start_response) if started else start_response)
+
+        return app
+
+
+def _again(start_response: StartResponse) -> StartResponse:
+    """PEP 3333 takes a second start only with the error that made it necessary."""
+
+    def starting(status: str, headers: list[tuple[str, str]]) -> Any:
+        error = RuntimeError("REJECT_RESPONSE failed")
+        return start_response(status, headers, (RuntimeError, error, None))
+
+    return starting

@@ -8,7 +8,7 @@ from typing import Any
 
 from metlo_otel.analysis.data_classes import Classifier
 from metlo_otel.analysis.endpoints import Endpoints
-from metlo_otel.analysis.fields import Fields, data_types, read_fields
+from metlo_otel.analysis.fields import Fields, clean, data_types, read_fields
 from metlo_otel.analysis.graphql import GraphQL
 from metlo_otel.analysis.openapi import ResponseValidator
 from metlo_otel.analysis.sessions import session_meta
@@ -88,10 +88,10 @@ class Analyser:
         fields, paths = self._with_graphql(record, plain, endpoint)
         return Processed(
             fields,
-            record.request.content_type,
-            record.response.content_type,
+            clean(record.request.content_type),
+            clean(record.response.content_type),
             data_types(fields, record.status),
-            self._classifier.detect([*fields.sent(), *fields.answered()]),
+            self._classifier.detect(fields.sent + fields.answered),
             self._detect(record, fields, paths),
             paths,
             self._validated(record, plain, endpoint),
@@ -104,8 +104,8 @@ class Analyser:
         fields, paths = self._with_graphql(record, read_fields(record), endpoint)
         return Processed(
             fields,
-            record.request.content_type,
-            record.response.content_type,
+            clean(record.request.content_type),
+            clean(record.response.content_type),
             attacks=self._detect(record, fields, paths),
             graphql_paths=paths,
             endpoint=endpoint,

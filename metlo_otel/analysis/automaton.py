@@ -14,6 +14,9 @@ from metlo_otel.analysis.patterns import Chain, Chars, Edge, Either, Node, Range
 _MAX_STATES = 2000
 _START, _LINE, _WORD, _OTHER, _END = range(5)  # what stands on a side of a place between characters
 
+# Where the kinds of sides begin and end: the line feed, digits, letters, the underscore, halves of surrogate pairs.
+_SIDES = (0x0A, 0x0B, 0x30, 0x3A, 0x41, 0x5B, 0x5F, 0x60, 0x61, 0x7B, 0xD800, 0xE000)
+
 Closure = tuple[tuple[int, ...], frozenset[int]]
 
 
@@ -30,7 +33,8 @@ class _State(dict[str, "_State"]):
         self.ending: frozenset[int] | None = None
 
     def __missing__(self, char: str) -> _State:
-        successor = self[char] = self.automaton.successor(self, char)
+        alike = self.automaton.alike(char)
+        successor = self[char] = self.automaton.successor(self, char) if alike == char else self[alike]
         return successor
 
 
@@ -49,6 +53,8 @@ class Automaton:
         self._openings: dict[tuple[int, int], Closure] = {}
         self._openers: dict[tuple[int, str], tuple[frozenset[int], frozenset[int]]] = {}
         self._states: dict[tuple[frozenset[int], int, frozenset[int]], _State] = {}
+        bounds = {bound for test in self._chars if test is not None for bound in test[1]}
+        self._bounds = sorted(bounds | set(_SIDES))
         self._first = _State(self, frozenset(), _START, frozenset())
 
     def match(self, text: str) -> frozenset[int]:
@@ -101,6 +107,11 @@ class Automaton:
         return following
 
     # Running them.
+
+    def alike(self, char: str) -> str:
+        """The first of the characters that no pattern tells from this one."""
+        place = bisect_right(self._bounds, ord(char))
+        return chr(self._bounds[place - 1]) if place else "\0"
 
     def successor(self, state: _State, char: str) -> _State:
         """The state after one more character."""

@@ -49,7 +49,7 @@ BUILTIN_CLASSES: tuple[DataClass, ...] = (
         "Phone Number",
         "medium",
         _alone(
-            r"(?:\+?\d{1,3}[\s.-]?)?(?:\(\d{3}\)|\d{3})[\s.-]\d{3}[\s.-]\d{4}|\+\d{8,15}|\+\d{1,3}(?:[ .-]\d{2,4}){2,5}"
+            r"(?:\+?\d{1,3}[\s.-]?)?\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}|\+\d{8,15}|\+\d{1,3}(?:[ .-]\d{2,4}){2,5}"
         ),
     ),
     DataClass("IP Address", "low", f"(?i){_alone(_IP4)}|(?:^|\\s)(?:{_IP6})(?:\\s|$)"),
@@ -77,7 +77,7 @@ BUILTIN_CLASSES: tuple[DataClass, ...] = (
     DataClass(
         "Passport MRZ",
         "high",
-        r"[A-Z0-9<]{9}\d[A-Z<]{3}\d{7}[MFX<]\d{7}[A-Z0-9<]{14}[0-9<]\d|[ACI][A-Z<]{4}[A-Z0-9<]{9}\d[A-Z0-9<]{15}\s\d{7}[MFX<]\d{7}",
+        r"(?:^|\s)(?:[A-Z0-9<]{9}\d[A-Z<]{3}\d{7}[MFX<]\d{7}[A-Z0-9<]{14}[0-9<]\d|[ACI][A-Z<]{4}[A-Z0-9<]{9}\d[A-Z0-9<]{15}\s\d{7}[MFX<]\d{7})",
     ),
     DataClass("Passport Number", "high", None, _named("passport(?:_?(?:n(?:o|um|umber)|id))?")),
     DataClass("JSON Web Token", "high", _token(r"eyJ[A-Za-z0-9_-]{5,}\.eyJ[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*")),

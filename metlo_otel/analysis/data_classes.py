@@ -50,16 +50,27 @@ class Classifier:
     def detect(self, fields: Iterable[Field]) -> dict[str, list[str]]:
         """`{key: names of classes}`. Values count where they are text; keys count whatever the value is."""
         listed = list(fields)
+        found = self._by_keys(listed)
+        values = [value for _, value, _ in listed if type(value) is str]
+        if values and max(map(len, values)) > MAX_VALUE:
+            values = [value[:MAX_VALUE] for value in values]
+        hits = self._values.match_all(values)
+        keys = [key for key, value, _ in listed if type(value) is str] if hits else []
+        for index, patterns in hits:
+            for name in [self._value_names[pattern] for pattern in patterns]:
+                if self._confirmed(name, values[index]):
+                    _note(found, keys[index], name)
+        return found
+
+    def _by_keys(self, fields: Iterable[Field]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for key, _, _ in listed:
-            for name in self._of_key(key):
-                _note(found, key, name)
-        texts = [(key, value[:MAX_VALUE]) for key, value, _ in listed if type(value) is str and value]
-        for index, hits in self._values.match_all([value for _, value in texts]):
-            key, value = texts[index]
-            for hit in hits:
-                if self._confirmed(self._value_names[hit], value):
-                    _note(found, key, self._value_names[hit])
+        known = self._known_keys
+        for key, _, _ in fields:
+            names = known.get(key)
+            if names is None:
+                names = self._of_key(key)
+            if names:
+                found[key] = list(names)
         return found
 
     def _confirmed(self, name: str, value: str) -> bool:
@@ -67,13 +78,12 @@ class Classifier:
         return check is None or check(value)
 
     def _of_key(self, key: str) -> list[str]:
-        known = self._known_keys.get(key)
-        if known is None:
-            known = [self._key_names[hit] for hit in self._keys.match(key)]
-            if len(self._known_keys) >= _MAX_KEYS:
-                self._known_keys.clear()
-            self._known_keys[key] = known
-        return known
+        """The classes that a key alone tells; remembered, because the same keys come again and again."""
+        if len(self._known_keys) >= _MAX_KEYS:
+            self._known_keys.clear()
+        names = list(dict.fromkeys(self._key_names[hit] for hit in self._keys.match(key)))
+        self._known_keys[key] = names
+        return names
 
 
 def _note(found: dict[str, list[str]], key: str, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -56,16 +56,15 @@ class Fields:
     response_headers: tuple[Field, ...] = ()
     response: Body = field(default_factory=Body)
 
-    def sent(self) -> Iterator[Field]:
+    @property
+    def sent(self) -> tuple[Field, ...]:
         """What the client sent: query, headers, body."""
-        yield from self.query
-        yield from self.request_headers
-        yield from self.request.fields
+        return self.query + self.request_headers + self.request.fields
 
-    def answered(self) -> Iterator[Field]:
+    @property
+    def answered(self) -> tuple[Field, ...]:
         """What the app answered: headers, body."""
-        yield from self.response_headers
-        yield from self.response.fields
+        return self.response_headers + self.response.fields
 
 
 def read_fields(record: Record) -> Fields:
@@ -82,20 +81,15 @@ def read_fields(record: Record) -> Fields:
 def data_types(fields: Fields, status: int) -> dict[str, list[str]]:
     """`{key: sorted types}`. For a status of 400 and above the request's side is left out, as Metlo expects."""
     found: dict[str, list[str]] = {}
-    for group in _reported(fields, status):
-        for key, _, kind in group:
-            if kind is not None:
-                types = found.setdefault(key, [kind])
-                if kind not in types:
-                    types.append(kind)
-                    types.sort()
+    for key, _, kind in fields.sent + fields.answered if status < 400 else fields.answered:
+        if kind is not None:
+            types = found.get(key)
+            if types is None:
+                found[key] = [kind]
+            elif kind not in types:
+                types.append(kind)
+                types.sort()
     return found
-
-
-def _reported(fields: Fields, status: int) -> Iterator[tuple[Field, ...]]:
-    if status < 400:
-        yield from (fields.query, fields.request_headers, fields.request.fields)
-    yield from (fields.response_headers, fields.response.fields)
 
 
 def walk(key: str, value: Any, room: int = MAX_NODES) -> list[Field]:
@@ -109,26 +103,36 @@ def walk(key: str, value: Any, room: int = MAX_NODES) -> list[Field]:
 
 
 def _descend(key: str, value: Any, found: list[Field], depth: int, room: int) -> int:
-    if isinstance(value, dict):
-        named: Iterable[tuple[str, Any]] = value.items()
+    """Note what lies below a container; what is left of `room`. Written for speed: every field passes here."""
+    if type(value) is dict:
         prefix = key + "."
-    else:
-        named, prefix = (("[]", item) for item in islice(value, MAX_ITEMS)), key + "."
-    for name, item in named:
-        if room <= 0:
-            break
+        named = value.items() if len(value) <= room else islice(value.items(), max(0, room))
+        room -= len(value)
+        for name, item in named:
+            kind = _TYPES.get(type(item))
+            if kind is not None:
+                found.append(((prefix + name)[:_MAX_KEY], item, kind))
+            elif item and depth < MAX_DEPTH:
+                room = _descend((prefix + name)[:_MAX_KEY], item, found, depth + 1, room)
+        return room
+    below = (key + ".[]")[:_MAX_KEY]
+    for item in value[: max(0, min(MAX_ITEMS, room))]:
         room -= 1
-        below = prefix + (name if len(name) <= _MAX_NAME else name[:_MAX_NAME])
         kind = _TYPES.get(type(item))
         if kind is not None:
             found.append((below, item, kind))
-        elif depth < MAX_DEPTH and len(below) <= _MAX_KEY:
+        elif item and depth < MAX_DEPTH:
             room = _descend(below, item, found, depth + 1, room)
     return room
 
 
 def _pairs(prefix: str, pairs: Pairs | list[tuple[str, str]]) -> tuple[Field, ...]:
-    return tuple([(prefix + name[:_MAX_NAME], value, "string") for name, value in pairs[:MAX_NODES]])
+    return tuple([(prefix + clean(name[:_MAX_NAME]), clean(value), "string") for name, value in pairs[:MAX_NODES]])
+
+
+def clean(text: str) -> str:
+    """The text with halves of surrogate pairs as question marks: what is sent is UTF-8, which has none."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def read_body(section: str, message: Message) -> Body:

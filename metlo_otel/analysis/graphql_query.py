@@ -162,10 +162,10 @@ def _skim_tokens(tokens: Iterator[tuple[str, str]], operations: list[Operation])
             kind = value if value in _KINDS else None if value == "fragment" else kind
         elif symbol == "NAME" and before not in ("SPREAD", "AT"):
             pending = value
-        before = symbol
+        before = before if value == "on" and before == "SPREAD" else symbol  # a type's name follows `... on`
 
 
 def _note(operation: Operation, name: str) -> None:
-    if name not in operation.fields and name != "on":
+    if name not in operation.fields:
         operation.fields.append(name)
         operation.answers[name] = Answer(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from math import isqrt
 from typing import Any, Protocol
 
 from metlo_otel.analysis.automaton import Automaton
@@ -59,26 +60,37 @@ class AutomatonMatcher:
 
 
 class Re2Matcher:
-    """RE2's pattern sets. Values are first tried as one text, a line each, then in halves where something occurs."""
+    """RE2's pattern sets. Values are first tried as one text, a line each, then by groups, then one by one."""
 
     def __init__(self, patterns: Sequence[Node], re2: Any) -> None:
         self._exact = _re2_set(re2, [to_re2(node) for node in patterns])
         self._lines = _re2_set(re2, [to_re2(node, lines=True) for node in patterns])
 
     def match(self, value: str) -> list[int]:
-        return sorted(self._exact(_encodable(value)) or ())
+        try:
+            found = self._exact(value)
+        except UnicodeEncodeError:
+            found = self._exact(_encodable(value))
+        return sorted(found or ())
 
     def match_all(self, values: Sequence[str]) -> Hits:
-        return self._halves([_encodable(value) for value in values], 0) if values else []
+        try:
+            anything = self._lines("\n".join(values))
+        except UnicodeEncodeError:
+            return self.match_all([_encodable(value) for value in values])
+        return self._by_groups(values) if anything is not None else []
 
-    def _halves(self, values: Sequence[str], first: int) -> Hits:
-        if len(values) == 1:
-            found = self._exact(values[0])
-            return [(first, sorted(found))] if found else []
-        if not self._lines("\n".join(values)):
-            return []
-        middle = len(values) // 2
-        return self._halves(values[:middle], first) + self._halves(values[middle:], first + middle)
+    def _by_groups(self, values: Sequence[str]) -> Hits:
+        hits = []
+        size = isqrt(len(values)) + 1
+        for start in range(0, len(values), size):
+            group = values[start : start + size]
+            if self._lines("\n".join(group)) is not None:
+                for index, value in enumerate(group, start):
+                    found = self._exact(value)
+                    if found:
+                        hits.append((index, sorted(found)))
+        return hits
 
 
 def _re2_set(re2: Any, patterns: Sequence[str]) -> Callable[[str], list[int] | None]:
@@ -95,8 +107,4 @@ def _re2_set(re2: Any, patterns: Sequence[str]) -> Callable[[str], list[int] | N
 
 def _encodable(value: str) -> str:
     """The value with halves of surrogate pairs as question marks: RE2 reads UTF-8, which has none."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "replace").decode()
-    return value
+    return value.encode("utf-8", "replace").decode()

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from metlo_otel.analysis.fields import clean
 from metlo_otel.core.agent_config import Authentication
 from metlo_otel.core.record import Record
 
@@ -34,8 +35,8 @@ def session_meta(
         "authenticationSuccessful": None if authentication is None else record.status not in (401, 403),
         "authType": None if authentication is None else authentication.kind,
         "uniqueSessionKey": None if secret is None else session_key(secret, key),
-        "user": user,
-        "userAgent": agent,
+        "user": None if user is None else clean(user),
+        "userAgent": None if agent is None else clean(agent),
     }
 
 

@@ -1,23 +1,22 @@
-"""Rules found by what a request is, so that a thousand of them cost a few look-ups instead of a thousand
-tests.
-"""
+"""Rules found by what a request is: a thousand of them cost a few look-ups instead of a thousand tests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from metlo_otel.blocking.addresses import normalise, parse_network
-from metlo_otel.blocking.conditions import Matcher, Read, compile_rule, is_range, read_values
+from metlo_otel.blocking.addresses import normalise, pack
+from metlo_otel.blocking.conditions import Matcher, compile_rule, is_range
 from metlo_otel.blocking.rules import ALL, Condition, Group, Rule
-from metlo_otel.blocking.view import View
+from metlo_otel.blocking.tables import CONTAINS, EXACT, PREFIX, PRESENT, RANGE, SUFFIX, RangeTable, TextTable
+from metlo_otel.blocking.view import Client, View, query_pairs
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.request import Request
 
 
 class Indexed(Protocol):
-    """What the index needs of an entry: the rule, its place in the list, when it ends (seconds), and its
-    matcher.
-    """
+    """What the index needs of an entry."""
 
     @property
     def rule(self) -> Rule:
@@ -33,29 +32,23 @@ class Indexed(Protocol):
 
 
 Entry = TypeVar("Entry", bound=Indexed)
-Probe = Callable[[View, "list[Placed[Entry]]"], None]
 Handle = tuple[str, "str | None", str, str]  # field, key, how to look it up, value
 
-_EXACT, _RANGE, _PREFIX, _SUFFIX, _CONTAINS, _PRESENT = (
-    "exact",
-    "range",
-    "prefix",
-    "suffix",
-    "contains",
-    "present",
-)
-_LOOK_UPS = {"eq": _EXACT, "startswith": _PREFIX, "endswith": _SUFFIX, "contains": _CONTAINS}
-_COSTS = {_EXACT: 0, _RANGE: 1, _PREFIX: 2, _SUFFIX: 3, _CONTAINS: 4, _PRESENT: 5}
-_SCAN = 7
-_FEW = 4  # up to this many rules are tested one by one: that is faster than looking them up
+_LOOK_UPS = {"eq": EXACT, "startswith": PREFIX, "endswith": SUFFIX, "contains": CONTAINS}
+_COSTS = {EXACT: 0, RANGE: 1, PREFIX: 2, SUFFIX: 3, CONTAINS: 4, PRESENT: 5}
+_METHOD, _SCAN = 6, 7
+_MANY_NAMES = 16  # from so many on, reading all headers or parameters is faster than asking for each
 
 
 @dataclass(frozen=True, slots=True)
 class Placed(Generic[Entry]):
-    """An entry with the function that decides, where the look-up only pointed at it."""
+    """An entry with the function that decides, where a look-up only pointed at it."""
 
     entry: Entry
     matches: Matcher
+
+
+Tables = dict[str, TextTable[Placed[Entry]]]
 
 
 class Index(Generic[Entry]):
@@ -64,36 +57,99 @@ class Index(Generic[Entry]):
     Conditions on the `assumed` fields count as met.
     """
 
-    __slots__ = ("_always", "_probes")
+    __slots__ = (
+        *("_always", "_by_client", "_filled", "_headers", "_ip", "_method"),
+        *("_parameters", "_path", "_ranges", "_session", "_user"),
+    )
 
     def __init__(self, entries: Iterable[Entry], assumed: Collection[str] = ()) -> None:
-        placed = [Placed(entry, compile_rule(entry.rule, assumed)) for entry in entries]
         self._always: list[Placed[Entry]] = []
-        tables: dict[tuple[str, str | None, str], dict[str, list[Placed[Entry]]]] = {}
-        for item in placed:
-            handles = _handles(item.entry.rule, assumed) if len(placed) > _FEW else None
+        texts: Tables[Entry] = {}
+        self._headers: Tables[Entry] = {}
+        self._parameters: Tables[Entry] = {}
+        ranges: list[tuple[str, Placed[Entry]]] = []
+        keyed = {"request_header": self._headers, "request_parameter": self._parameters}
+        for entry in entries:
+            item = Placed(entry, compile_rule(entry.rule, assumed))
+            handles = _handles(entry.rule, assumed)
             if handles is None:
                 self._always.append(item)
             for field, key, how, value in handles or ():
-                tables.setdefault((field, key, how), {}).setdefault(value, []).append(item)
-        self._probes: list[Probe[Entry]] = [
-            _probe(how, read_values(field, key), table) for (field, key, how), table in tables.items()
-        ]
+                if how == RANGE:
+                    ranges.append((value, item))
+                else:
+                    keyed.get(field, texts).setdefault(key or field, TextTable()).add(how, value, item)
+        self._path, self._method = texts.get("path"), texts.get("method")
+        self._ip, self._user = texts.get("ip_address"), texts.get("user")
+        self._session = texts.get("unique_session_key")
+        self._ranges = RangeTable(ranges) if ranges else None
+        self._by_client = any((self._ip, self._ranges, self._user, self._session))
+        self._filled = any((self._always, texts, ranges, *keyed.values()))
 
     def __bool__(self) -> bool:
-        return bool(self._always or self._probes)
+        return self._filled
 
-    def matching(self, view: View, now: float) -> list[Entry]:
+    def matching(self, exchange: Exchange, client: Client, now: float) -> list[Entry]:
         """The entries that match and have not ended, in the order of the list; `now` in seconds since the
         epoch.
         """
-        candidates = list(self._always)
-        for probe in self._probes:
-            probe(view, candidates)
+        candidates = self._candidates(exchange.request, client)
+        if not candidates:
+            return []
+        view = View(exchange, client)
         found = [item.entry for item in candidates if now < item.entry.ends and item.matches(view)]
         if len(found) > 1:
             return sorted(dict.fromkeys(found), key=lambda entry: entry.order)
         return found
+
+    def _candidates(self, request: Request, client: Client) -> list[Placed[Entry]]:
+        found = self._always.copy()
+        if self._path is not None:
+            self._path.find(request.path.rstrip("/"), found)
+        if self._method is not None:
+            self._method.find(request.method, found)
+        if self._headers:
+            self._find_headers(request, found)
+        if self._parameters:
+            self._find_parameters(request.query, found)
+        if self._by_client:
+            self._find_client(client, found)
+        return found
+
+    def _find_headers(self, request: Request, found: list[Placed[Entry]]) -> None:
+        headers = self._headers
+        if len(headers) < _MANY_NAMES:
+            for name, table in headers.items():
+                for value in request.header(name):
+                    table.find(value, found)
+            return
+        for name, value in request.headers():
+            if (lower := name.lower()) in headers:
+                headers[lower].find(value, found)
+
+    def _find_parameters(self, query: str, found: list[Placed[Entry]]) -> None:
+        parameters = self._parameters
+        if "%" not in query and "+" not in query and len(parameters) < _MANY_NAMES:
+            for name in parameters:  # cheaper than reading the query, and most queries hold none
+                if name in query:
+                    break
+            else:
+                return
+        for name, value in query_pairs(query):
+            if name in parameters:
+                parameters[name].find(value, found)
+
+    def _find_client(self, client: Client, found: list[Placed[Entry]]) -> None:
+        if self._ip is not None or self._ranges is not None:
+            text = client.ip
+            if text and self._ip is not None:
+                self._ip.find(text, found)
+            if text and self._ranges is not None and (packed := pack(text)):
+                self._ranges.find(packed, found)
+        if self._user is not None and (text := client.user):
+            self._user.find(text, found)
+        if self._session is not None and (text := client.session):
+            self._session.find(text, found)
 
 
 def _handles(rule: Rule, assumed: Collection[str]) -> list[Handle] | None:
@@ -109,109 +165,51 @@ def _handles(rule: Rule, assumed: Collection[str]) -> list[Handle] | None:
 def _group_handles(group: Group, assumed: Collection[str]) -> list[tuple[int, list[Handle]]]:
     if group.rule == ALL:
         known = [condition for condition in group.conditions if condition.field not in assumed]
-        return [(_cost(condition), [_handle(condition)]) for condition in known if _cost(condition) < _SCAN]
+        return [(_cost(condition), _look_ups(condition)) for condition in known if _cost(condition) < _SCAN]
     cost = max(map(_cost, group.conditions), default=0)
     if cost >= _SCAN or any(condition.field in assumed for condition in group.conditions):
         return []
-    return [(cost, list(dict.fromkeys(map(_handle, group.conditions))))]
+    handles = [handle for condition in group.conditions for handle in _look_ups(condition)]
+    return [(cost, list(dict.fromkeys(handles)))]
 
 
 def _cost(condition: Condition) -> int:
-    """How little a look-up by this condition narrows; _SCAN where it does not at all."""
+    """How little looking up by this condition narrows; _SCAN where it does not at all."""
     if condition.field in ("status_code", "request_body"):
         return _SCAN
-    how = _handle(condition)[2]
+    ways = [how for _, _, how, _ in _look_ups(condition)]
     if condition.field == "method":
-        return 6 if how == _EXACT else _SCAN
-    if how == _PRESENT and condition.field in ("path", "ip_address"):
+        return _METHOD if ways == [EXACT] else _SCAN
+    if PRESENT in ways and condition.field in ("path", "ip_address"):
         return _SCAN
-    return _COSTS[how]
+    return max(_COSTS[how] for how in ways)
 
 
-def _handle(condition: Condition) -> Handle:
+def _look_ups(condition: Condition) -> list[Handle]:
+    """The look-ups of which at least one hits where the condition holds."""
     field, value = condition.field, str(condition.value)
-    how = _LOOK_UPS.get(condition.operator, _PRESENT)
+    how = _LOOK_UPS.get(condition.operator, PRESENT)
     if is_range(condition):
-        how = _RANGE if how == _EXACT else _PRESENT
-    elif field == "ip_address" and how == _EXACT:
-        value = normalise(value)
-    elif field == "path" and how in (_EXACT, _SUFFIX):
-        value = value.rstrip("/")
+        ways = [(RANGE if how == EXACT else PRESENT, value)]
+    elif field == "ip_address" and how == EXACT:
+        ways = [(EXACT, normalise(value))]
+    elif field == "path":
+        ways = _path_look_ups(how, value)
+    else:
+        ways = [(how, value)]
     key = condition.key.lower() if condition.key and field == "request_header" else condition.key
-    return field, key, how, "" if how == _PRESENT else value
+    return [(field, key, *_reduced(how, value)) for how, value in ways]
 
 
-def _probe(how: str, read: Read, table: dict[str, list[Placed[Entry]]]) -> Probe[Entry]:
-    if how == _EXACT:
-        return _exact(read, table)
-    if how == _RANGE:
-        return _ranges(table)
-    if how == _CONTAINS:
-        return _contains(read, list(table.items()))
-    if how == _PRESENT:
-        return _present(read, table[""])
-    return _ends(read, table, prefix=how == _PREFIX)
+def _path_look_ups(how: str, value: str) -> list[tuple[str, str]]:
+    """Conditions see the path with a slash at its end where they begin or contain; tables see it without."""
+    if how in (EXACT, SUFFIX):
+        return [(how, value.rstrip("/"))]
+    if value.endswith("/") and how in (PREFIX, CONTAINS):
+        return [(how, value), (EXACT if how == PREFIX else SUFFIX, value[:-1])]
+    return [(how, value)]
 
 
-def _exact(read: Read, table: dict[str, list[Placed[Entry]]]) -> Probe[Entry]:
-    def probe(view: View, found: list[Placed[Entry]]) -> None:
-        for text in read(view):
-            if text in table:
-                found += table[text]
-
-    return probe
-
-
-def _present(read: Read, items: Sequence[Placed[Entry]]) -> Probe[Entry]:
-    def probe(view: View, found: list[Placed[Entry]]) -> None:
-        if read(view):
-            found += items
-
-    return probe
-
-
-def _contains(read: Read, table: Sequence[tuple[str, list[Placed[Entry]]]]) -> Probe[Entry]:
-    """One tight loop over all needles; the path's own slash is added as its matcher does."""
-
-    def probe(view: View, found: list[Placed[Entry]]) -> None:
-        for text in read(view):
-            slashed = text + "/"
-            for items in [items for needle, items in table if needle in slashed]:
-                found += items
-
-    return probe
-
-
-def _ends(read: Read, table: dict[str, list[Placed[Entry]]], prefix: bool) -> Probe[Entry]:
-    """One look-up for each length that a prefix or suffix has."""
-    lengths = sorted({len(value) for value in table})
-
-    def probe(view: View, found: list[Placed[Entry]]) -> None:
-        for text in read(view):
-            whole = text + "/" if prefix else text
-            size = len(whole)
-            for length in lengths:
-                if length > size:
-                    break
-                part = whole[:length] if prefix else whole[size - length :]
-                if part in table:
-                    found += table[part]
-
-    return probe
-
-
-def _ranges(table: dict[str, list[Placed[Entry]]]) -> Probe[Entry]:
-    """One look-up for each mask that a range has."""
-    masks: dict[tuple[int, int], dict[int, list[Placed[Entry]]]] = {}
-    for value, items in table.items():
-        span = parse_network(value)
-        masks.setdefault((span.size, span.mask), {}).setdefault(span.first, []).extend(items)
-
-    def probe(view: View, found: list[Placed[Entry]]) -> None:
-        packed = view.address()
-        number = int.from_bytes(packed or b"", "big")
-        for (size, mask), firsts in masks.items():
-            if packed is not None and len(packed) == size and number & mask in firsts:
-                found += firsts[number & mask]
-
-    return probe
+def _reduced(how: str, value: str) -> tuple[str, str]:
+    """Every text begins with, ends with and contains the empty one."""
+    return (PRESENT, "") if how == PRESENT or (not value and how != EXACT) else (how, value)

@@ -10,8 +10,8 @@ from metlo_otel.blocking.addresses import Range, in_ranges
 from metlo_otel.blocking.index import Index
 from metlo_otel.blocking.rate_limits import Limit, Store
 from metlo_otel.blocking.rules import BLOCK, RATE_LIMIT, TAG, Rule
-from metlo_otel.blocking.users import BlockedUsers
-from metlo_otel.blocking.view import Client, View
+from metlo_otel.blocking.users import UserBlocks
+from metlo_otel.blocking.view import Client
 from metlo_otel.core.exchange import PASS, Exchange, Verdict
 
 BLOCKED_USER = "block_user"
@@ -57,7 +57,7 @@ class Policy:
         *,
         monitor: bool = False,
         allowed: Sequence[Range] = (),
-        users: BlockedUsers | None = None,
+        users: UserBlocks | None = None,
     ) -> None:
         self.rules = tuple(rules)
         limited = any(rule.kind == RATE_LIMIT for rule in self.rules)
@@ -72,6 +72,15 @@ class Policy:
         self._index = Index(entries, (_STATUS,))
         self._bodies = Index([entry for entry in entries if _BODY in entry.fields], (_STATUS, _BODY))
         self._responses = Index([entry for entry in entries if _STATUS in entry.fields])
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to decide."""
+        return bool(self._index or self._users)
+
+    @property
+    def looks_at_answers(self) -> bool:
+        """Whether any limit counts answers by their status."""
+        return bool(self._responses)
 
     @property
     def needs_user(self) -> bool:
@@ -90,13 +99,13 @@ class Policy:
 
     def needs_body(self, exchange: Exchange, client: Client, now: float) -> bool:
         """Whether a rule that could match this request looks at its body, which should then be read ahead."""
-        return bool(self._bodies and self._bodies.matching(View(exchange, client), now))
+        return bool(self._bodies and self._bodies.matching(exchange, client, now))
 
     def decide(self, exchange: Exchange, client: Client, now: float) -> Verdict:
         """Let pass or reject; `now` in seconds since the epoch. Counts the request where a rate limit matches
         it.
         """
-        found = self._index.matching(View(exchange, client), now) if self._index else []
+        found = self._index.matching(exchange, client, now) if self._index else []
         if self._users:
             refused = self._blocked_user(client, now)
             if refused is not None:
@@ -111,7 +120,7 @@ class Policy:
         """
         if not self._responses or exchange.verdict.blocked:
             return
-        found = self._responses.matching(View(exchange, client), now)
+        found = self._responses.matching(exchange, client, now)
         if self._store is None or not found or self._is_allowed(client):
             return
         for entry in found:

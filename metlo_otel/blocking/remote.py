@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from metlo_otel.blocking.cache import ConfigCache
 from metlo_otel.core.agent_config import AgentConfig, AgentConfigError, parse_agent_config
 
 EVERY = 60.0  # seconds
@@ -29,7 +30,9 @@ class RemoteConfiguration:
         warn: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
         on_change: Callable[[AgentConfig], None] | None = None,
+        cache: ConfigCache | None = None,
     ) -> None:
+        self._cache = cache
         self._fetch = fetch
         self._warn = warn
         self._clock = clock
@@ -41,6 +44,18 @@ class RemoteConfiguration:
         self._problem: str | None = None
         self.fetched = False
         self.current = AgentConfig()
+        if cache is not None:
+            self._restore(cache)
+
+    def _restore(self, cache: ConfigCache) -> None:
+        """Begin with what was in force last; it is fetched again all the same."""
+        document = cache.load()
+        if document is None:
+            return
+        try:
+            self._put_in_force(document)
+        except AgentConfigError as problem:
+            self._warn(f"the kept agent-config at {cache.path} is not used: {problem}")
 
     def refresh_if_due(self) -> bool:
         """Fetch the configuration when it is time to; whether another one is in force now."""
@@ -63,11 +78,17 @@ class RemoteConfiguration:
         if self.fetched and document == self._document:
             self._etag = etag
             return False
+        self._put_in_force(document)
+        self._etag = etag
+        if self._cache is not None:
+            self._cache.save(document)
+        return True
+
+    def _put_in_force(self, document: Any) -> None:
         config = parse_agent_config(document, self._warn)
         if self._on_change is not None:
             self._on_change(config)
-        self.current, self._document, self._etag = config, document, etag
-        return True
+        self.current, self._document = config, document
 
     def _succeeded(self) -> None:
         self.fetched = True

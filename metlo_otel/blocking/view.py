@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from metlo_otel.blocking.addresses import pack
 from metlo_otel.core.exchange import Exchange
@@ -24,15 +24,14 @@ class Client:
     they answer None or an empty text where it is not known.
     """
 
-    __slots__ = ("_ask_ip", "_ask_session", "_ask_user", "_ip", "_session", "_user")
+    _ip: str | None = _NOT_READ  # on the class: what nobody asks for is not even written
+    _user: str | None = _NOT_READ
+    _session: str | None = _NOT_READ
 
     def __init__(self, ip: Ask, user: Ask = _nobody, session: Ask = _nobody) -> None:
         self._ask_ip = ip
         self._ask_user = user
         self._ask_session = session
-        self._ip: str | None = _NOT_READ
-        self._user: str | None = _NOT_READ
-        self._session: str | None = _NOT_READ
 
     @property
     def ip(self) -> str | None:
@@ -72,10 +71,9 @@ class View:
 
     def path(self) -> str:
         """The decoded path without its trailing slash; empty for the root."""
-        path = self._path
-        if path is None:
-            path = self._path = self.exchange.request.path.rstrip("/")
-        return path
+        if self._path is None:
+            self._path = self.exchange.request.path.rstrip("/")
+        return self._path
 
     def header(self, name: str) -> list[str]:
         """All values of a header, its name in lower case."""
@@ -86,22 +84,14 @@ class View:
 
     def parameter(self, name: str) -> list[str]:
         """All decoded values of a query parameter; one without `=` has the empty text."""
-        return self.parameters().get(name, [])
-
-    def parameters(self) -> dict[str, list[str]]:
-        """The decoded query."""
-        found = self._parameters
-        if found is None:
-            found = self._parameters = {}
-            query = self.exchange.request.query
-            for name, value in parse_qsl(query, keep_blank_values=True, errors="replace") if query else ():
-                found.setdefault(name, []).append(value)
-        return found
+        if self._parameters is None:
+            self._parameters = {}
+            for key, value in query_pairs(self.exchange.request.query):
+                self._parameters.setdefault(key, []).append(value)
+        return self._parameters.get(name, [])
 
     def body(self) -> list[str]:
-        """What is held of the request body, as UTF-8 with what is invalid replaced; nothing where there is no
-        body.
-        """
+        """What is held of the request body as UTF-8, what is invalid replaced; nothing without a body."""
         if self._body is None:
             content = self.exchange.request_body.content()
             self._body = [content.decode("utf-8", "replace")] if content else []
@@ -112,3 +102,11 @@ class View:
         if self._packed is None:
             self._packed = (pack(self.client.ip or ""),)
         return self._packed[0]
+
+
+def query_pairs(query: str) -> list[tuple[str, str]]:
+    """The decoded names and values of a query string; a name without `=` has the empty value."""
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    if "%" in query or "+" in query:
+        return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
+    return [(name, value) for name, _, value in pairs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import CancelledError
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.routes import starlette_route
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
 
 Scope = MutableMapping[str, Any]
@@ -19,23 +21,34 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 AtResponse = Callable[[Exchange, Scope], Awaitable[None] | None]
+Ahead = Callable[[int], Awaitable[None]]
+Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
+_FORBIDDEN = 403  # what servers answer to a handshake that is closed before it was accepted
+_POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _FLUSH_AT_SHUTDOWN = 3.0  # seconds
 
 
 class ASGICapture:
-    """Wraps `app`; `at_response` is called (and awaited if need be) once a request, before the response starts."""
+    """Wraps `app`; `at_response` is called (and awaited if need be) once a request, before the response starts.
 
-    def __init__(self, app: ASGIApp, gate: Gate, at_response: AtResponse) -> None:
+    `decide` is asked before the app, for websockets too: what it returns is run in the app's place.
+    """
+
+    def __init__(self, app: ASGIApp, gate: Gate, at_response: AtResponse, decide: Decide) -> None:
         self._app = app
         self._gate = gate
         self._at_response = at_response
+        self._decide = decide
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             exchange = self._gate.guard.run(self._open, scope)
             if exchange is not None:
                 return await self._serve(exchange, scope, receive, send)
+        elif scope["type"] == "websocket" and self._gate.decides:
+            if await self._refuses(scope):
+                return await _close_websocket(receive, send)
         elif scope["type"] == "lifespan":
             send = self._flushing(send)
         return await self._app(scope, receive, send)
@@ -48,8 +61,14 @@ class ASGICapture:
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         token = current_exchange.set(exchange)
+        receiving = self._receiving(exchange, receive)
         try:
-            await self._app(scope, self._receiving(exchange, receive), self._sending(exchange, scope, send))
+            app = self._app
+            if self._gate.decides:
+                replaying = Replaying(receiving)
+                app = await self._gate.guard.wait(self._decide(exchange, scope, replaying.ahead)) or app
+                receiving = replaying if replaying.messages else receiving
+            await app(scope, receiving, self._sending(exchange, scope, send))
         finally:
             current_exchange.reset(token)
             if not exchange.status:
@@ -57,6 +76,17 @@ class ASGICapture:
                 if waiting is not None:
                     await waiting
             exchange.close()
+
+    async def _refuses(self, scope: Scope) -> bool:
+        """Whether a websocket is rejected; a rejected one is reported, one that passes is not looked at further."""
+        exchange = self._gate.guard.run(self._open, scope)
+        if exchange is None:
+            return False
+        refused = await self._gate.guard.wait(self._decide(exchange, scope, _nothing_ahead)) is not None
+        exchange.status = _FORBIDDEN
+        exchange.captured = exchange.captured and refused
+        exchange.close()
+        return refused
 
     def _unanswered(self, exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
         """The app raised or said nothing: the server answers for it, if anybody is still there."""
@@ -120,3 +150,44 @@ class ASGICapture:
             await send(message)
 
         return sending
+
+
+class Replaying:
+    """`receive` with the messages that were read ahead put back in front, exactly as they came."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.messages: deque[Message] = deque()
+
+    async def ahead(self, limit: int) -> None:
+        """Read messages until `limit` bytes of body are there, or its end."""
+        held = 0
+        more = True
+        while more and held < limit:
+            message = await self._receive()
+            self.messages.append(message)
+            held += len(message.get("body") or b"")
+            more = message["type"] == "http.request" and bool(message.get("more_body"))
+
+    async def __call__(self) -> Message:
+        return self.messages.popleft() if self.messages else await self._receive()
+
+
+def answering(rejection: Rejection) -> ASGIApp:
+    """An ASGI app that answers with `rejection`."""
+    headers = [(name.lower().encode(), value.encode()) for name, value in rejection.headers]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - what an ASGI app takes
+        await send({"type": "http.response.start", "status": rejection.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else rejection.body})
+
+    return app
+
+
+async def _close_websocket(receive: Receive, send: Send) -> None:
+    await receive()  # websocket.connect
+    await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "forbidden"})
+
+
+async def _nothing_ahead(_limit: int) -> None:
+    """A websocket's handshake has no body."""

@@ -16,6 +16,10 @@ class Gate(Protocol):
     def guard(self) -> Guard:
         """What our own code runs in."""
 
+    @property
+    def decides(self) -> bool:
+        """Whether there is anything to decide: a rule, or a blocked user."""
+
     def open(self, request: Request) -> Exchange | None:
         """A new exchange; None where this request is not ours to look at."""
 

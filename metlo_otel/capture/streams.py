@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from metlo_otel.capture.ahead import Replayed, read_ahead
 from metlo_otel.core.exchange import Body
 
 
@@ -14,8 +15,18 @@ class TeeInput:
     def __init__(self, stream: Any, body: Body) -> None:
         self._stream = stream
         self._body = body
-        self._again = 0  # bytes to pass without noting, because the app went back and reads them a second time
+        self._again = 0  # bytes to pass without noting, because they are read a second time
         self.read: Callable[..., bytes] = self._noting(stream.read)
+
+    def ahead(self, limit: int) -> None:
+        """Read up to `limit` bytes and note them; the app reads them again as if nobody had."""
+        if self._body.size:
+            return
+        data = read_ahead(self._stream, limit)
+        self._body.add(data)
+        self._again = len(data)
+        self._stream = Replayed(data, self._stream)
+        self.read = self._noting(self._stream.read)
 
     def readline(self, *args: Any) -> bytes:
         """As the stream's own."""

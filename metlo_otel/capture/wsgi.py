@@ -9,23 +9,31 @@ from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 AtResponse = Callable[[Exchange, Environ], None]
+Decide = Callable[[Exchange, Environ], WSGIApp | None]
 
 _ENDLESS = 1 << 62
 
 
 class WSGICapture:
-    """Wraps `app`; `at_response` is called once a request, in its own context, when the status is known."""
+    """Wraps `app`; `at_response` is called once a request, in its own context, when the status is known.
 
-    def __init__(self, app: WSGIApp, gate: Gate, at_response: AtResponse | None = None) -> None:
+    `decide` is asked before the app: what it returns is run in the app's place.
+    """
+
+    def __init__(
+        self, app: WSGIApp, gate: Gate, at_response: AtResponse | None = None, decide: Decide | None = None
+    ) -> None:
         self._app = app
         self._gate = gate
         self._at_response = at_response
+        self._decide = decide
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         exchange = self._gate.guard.run(self._open, environ)
@@ -34,12 +42,19 @@ class WSGICapture:
         token = current_exchange.set(exchange)
         result = None
         try:
-            result = self._app(environ, self._starting(exchange, environ, start_response))
+            app = self._chosen(exchange, environ)
+            result = app(environ, self._starting(exchange, environ, start_response))
         finally:
             current_exchange.reset(token)
             if result is None:
                 self._failed(exchange, environ)
         return self._gate.guard.run(self._tee, exchange, environ, result) or result
+
+    def _chosen(self, exchange: Exchange, environ: Environ) -> WSGIApp:
+        """The app, or what answers in its place."""
+        if self._decide is None or not self._gate.decides:
+            return self._app
+        return self._gate.guard.run(self._decide, exchange, environ) or self._app
 
     def _open(self, environ: Environ) -> Exchange | None:
         exchange = self._gate.open(EnvironRequest(environ))
@@ -87,6 +102,24 @@ class WSGICapture:
         if isinstance(wrapper, type) and isinstance(result, wrapper):
             return _closing_file(result, exchange)
         return TeeOutput(result, exchange, self._gate)
+
+
+def ahead(environ: Environ, limit: int) -> None:
+    """Read up to `limit` bytes of the request body for the rules; the app reads them again."""
+    stream = environ.get("wsgi.input")
+    if isinstance(stream, TeeInput):
+        length = environ.get("CONTENT_LENGTH") or ""
+        stream.ahead(min(limit, int(length)) if length.isdecimal() else limit)
+
+
+def answering(rejection: Rejection) -> WSGIApp:
+    """A WSGI app that answers with `rejection`."""
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        start_response(rejection.line, list(rejection.headers))
+        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [rejection.body]
+
+    return app
 
 
 class TeeOutput:

@@ -51,7 +51,7 @@ class Guard:
             self.failed(function, problem)
             return None
 
-    async def wait(self, awaitable: Awaitable[T]) -> T | None:
+    async def wait(self, awaitable: Awaitable[T | None]) -> T | None:
         """What `awaitable` gives; None when it raised an Exception, as in run()."""
         try:
             return await awaitable

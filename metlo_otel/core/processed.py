@@ -1,4 +1,4 @@
-"""What was found in an exchange, as values: names of places and classes, never the content found there."""
+"""What was found in an exchange, as values."""
 
 from __future__ import annotations
 
@@ -12,15 +12,50 @@ from metlo_otel.core.record import Record
 Places = Mapping[str, Sequence[str]]
 
 
+ATTACKS = (
+    "SQLI",
+    "XSS",
+    "COMMAND_EXECUTION",
+    "SSRF",
+    "NULL_BYTES",
+    "DIRECTORY_TRAVERSAL",
+    "GRAPHQL_INTROSPECTION",
+    "NOSQLI",
+    "SSTI",
+    "XXE",
+    "LDAP_INJECTION",
+    "LOG4SHELL",
+    "CRLF",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What made a detector speak, and where: `text` is content, which leaves only where content does."""
+
+    key: str
+    category: str
+    confidence: str
+    text: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """Findings of the analysis, keyed `<section>.<path>` as in the wire's processedTraceData."""
+    """Findings of the analysis, keyed `<section>.<path>` as in the wire's processedTraceData.
+
+    `partial` says that there was time for the attacks only; `operations` are the GraphQL paths without their section;
+    `hidden` are values that must not leave, whatever they stand under.
+    """
 
     data_types: Places = field(default_factory=dict)
     sensitive: Places = field(default_factory=dict)
     attacks: Places = field(default_factory=dict)
     graphql_paths: Sequence[str] = ()
     validation_errors: Mapping[str, Any] = field(default_factory=dict)
+    partial: bool = False
+    operations: Sequence[str] = ()
+    fragments: Sequence[Fragment] = ()
+    hidden: Sequence[str] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

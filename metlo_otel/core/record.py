@@ -36,7 +36,10 @@ class Message:
     @property
     def content_type(self) -> str:
         """The Content-Type header as sent; empty where there is none."""
-        return next(iter(self.header("content-type")), "")
+        for name, value in self.headers:
+            if len(name) == 12 and name.lower() == "content-type":
+                return value
+        return ""
 
     @property
     def media_type(self) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +78,14 @@ class Settings:
     masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
     span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
     disable_e2ee: bool = option(values.boolean, False)
+    detection: tuple[tuple[str, str], ...] = option(values.detection, values.detection("report"))
+    mask_sensitive: bool = option(values.boolean, False)
+    analysis_budget: float = option(values.percentage, 5.0)
+    mode: str = option(values.one_of("block", "monitor"), "block")
+    allowed_ips: tuple[Network, ...] = option(values.networks, ())
+    rules: Path | str | None = option(values.rules, None)
+    rate_limit_storage: str = option(values.storage, "shared")
+    config_cache: str | None = option(values.text, None)
     max_queue_bytes: int = option(values.size, 16 * 1024 * 1024)
     max_queue_exchanges: int = option(values.size, 10_000)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from metlo_otel.core.processed import ATTACKS
 
 Network = IPv4Network | IPv6Network
 
@@ -143,6 +147,51 @@ def networks(value: Any) -> tuple[Network, ...]:
         return tuple(ip_network(item, strict=False) for item in _many(value))
     except ValueError as problem:
         raise ValueError(f"networks such as 10.0.0.0/8 are expected: {problem}") from None
+
+
+def rules(value: Any) -> Path | str:
+    """The path of a rules file; or a list of rules, which is kept as its JSON, so that settings stay values."""
+    if isinstance(value, str | Path) and str(value).strip() and not str(value).lstrip().startswith("["):
+        return Path(value).expanduser()
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+        if isinstance(found, list | tuple):
+            return json.dumps(found)
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"a list of rules is expected to be as JSON has it: {problem}") from None
+    raise ValueError("the path of a rules file, or a list of rules, is expected")
+
+
+def detection(value: Any) -> tuple[tuple[str, str], ...]:
+    """What to do about each category of attacks: one word for all, or a mapping (`SQLI=block,XSS=off`) for some."""
+    if isinstance(value, str) and "=" in value:
+        value = dict(item.partition("=")[::2] for item in _many(value))
+    given = value if isinstance(value, Mapping) else {"default": value}
+    modes = {str(name).strip().upper(): str(mode).strip().lower() for name, mode in given.items()}
+    wrong = [name for name in modes if name not in (*ATTACKS, "DEFAULT")]
+    if wrong or any(mode not in ("report", "block", "off") for mode in modes.values()):
+        names = ", ".join(ATTACKS)
+        raise ValueError(f"report, block or off is expected, for all or by category: one of default, {names}")
+    return tuple((name, modes.get(name, modes.get("DEFAULT", "report"))) for name in ATTACKS)
+
+
+def percentage(value: Any) -> float:
+    """A number above 0 up to 100; a percent sign may follow it."""
+    try:
+        number = float(str(value).strip().removesuffix("%"))
+    except ValueError:
+        number = 0.0
+    if 0 < number <= 100 and not isinstance(value, bool):
+        return number
+    raise ValueError("a percentage above 0 and up to 100 is expected")
+
+
+def storage(value: Any) -> str:
+    """Where rate limits are counted: `memory`, `shared`, or the URL of a Redis."""
+    word = str(value).strip()
+    if word in ("memory", "shared") or word.startswith(("redis://", "rediss://", "unix://")):
+        return word
+    raise ValueError("memory, shared or a redis:// URL is expected")
 
 
 def one_of(*words: str) -> Callable[[Any], str]:

@@ -13,8 +13,8 @@ import orjson
 import requests
 from requests.auth import AuthBase
 
-from metlo_otel import __version__
 from metlo_otel.core.settings import Settings
+from metlo_otel.core.version import __version__
 
 CONNECT_SECONDS, READ_SECONDS = 3.05, 10.0
 _CONFIG_READ_SECONDS = 5.0

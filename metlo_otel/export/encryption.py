@@ -11,6 +11,8 @@ from typing import Any
 
 from metlo_otel.core.record import Pairs, Record
 
+Trace = dict[str, Any]
+
 _KEY_BITS = 256
 _IV_BYTES = 12
 _MIN_RSA_BITS = 2048
@@ -61,6 +63,60 @@ class Encryptor:
             sealed.body("resBody", content.response_body),
         )
         return encrypted, {"key": b64encode(self._wrap(key)).decode(), "generatedIvs": sealed.ivs}
+
+
+class Sealing:
+    """Encrypts traces as the wire has them. That a key cannot be used is told to `warn`, once; redact then."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._key = ""
+        self._encryptor: Encryptor | None = None
+
+    def __call__(self, trace: Trace, public_key_pem: str) -> Trace | None:
+        """The trace with its content encrypted and without its user; None where it cannot be encrypted."""
+        if public_key_pem != self._key:
+            self._key, self._encryptor = public_key_pem, self._open(public_key_pem)
+        return _sealed(trace, self._encryptor) if self._encryptor else None
+
+    def _open(self, public_key_pem: str) -> Encryptor | None:
+        try:
+            return Encryptor(public_key_pem)
+        except EncryptionError as problem:
+            self._warn(f"traces are sent redacted, because they cannot be encrypted: {problem}")
+            return None
+
+
+def _sealed(trace: Trace, encryptor: Encryptor) -> Trace:
+    request, response, session = trace["request"], trace["response"], trace["sessionMeta"]
+    content, encryption = encryptor.encrypt(
+        Content(
+            _read(request["url"]["parameters"]),
+            _read(request["headers"]),
+            request["body"],
+            _read(response["headers"]),
+            response["body"],
+        )
+    )
+    url = {**request["url"], "parameters": _written(content.parameters)}
+    headers, answered = _written(content.request_headers), _written(content.response_headers)
+    processed = {name: value for name, value in trace["processedTraceData"].items() if name != "attackFragments"}
+    return {
+        **trace,
+        "request": {**request, "url": url, "headers": headers, "body": content.request_body, "user": None},
+        "response": {**response, "headers": answered, "body": content.response_body},
+        "sessionMeta": {**session, "user": None},
+        "processedTraceData": processed,
+        "encryption": encryption,
+    }
+
+
+def _read(pairs: list[dict[str, str]]) -> Pairs:
+    return tuple([(pair["name"], pair["value"]) for pair in pairs])
+
+
+def _written(pairs: Pairs) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in pairs]
 
 
 class _Sealed:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 # A string, with what is missing at a cut allowed to be missing, and the colon that makes it a key.
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)(\s*:\s*)?', re.DOTALL)
+_KEY = re.compile(rb'"([^"]*)"\s*:')
 _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _SCALAR = re.compile(rb"[^,}\]\r\n]*")
 
@@ -19,8 +20,8 @@ class FieldMask:
         self._names = names
         self._compare = compare
         self._mask = mask
-        self._quoted = [json.dumps(name, ensure_ascii=False).encode("utf-8", "replace") for name in sorted(names)]
-        self._ascii = all(name.isascii() for name in names)
+        self._bytes = frozenset([name.encode("utf-8", "replace") for name in names])
+        self._simple = all(re.fullmatch(r"[!#-9;-\[\]-~]+", name) for name in names)
 
     def __call__(self, body: bytes) -> bytes:
         """The text with the values replaced, everything else byte for byte."""
@@ -36,11 +37,10 @@ class FieldMask:
         return b"".join([*kept, body[position:]]) if kept else body
 
     def _cannot_occur(self, body: bytes) -> bool:
-        """Cheap and sure: none of the names stands there in quotes, and no escape could hide one."""
-        if b"\\" in body or not self._ascii:
+        """Cheap and sure: none of the names stands there as a key, and no escape could hide one."""
+        if b"\\" in body or not self._simple:
             return False
-        compared = body.lower().translate(None, b"-_")
-        return not any(name in compared for name in self._quoted)
+        return self._bytes.isdisjoint(_KEY.findall(body.lower().translate(None, b"-_")))
 
     def _hides(self, raw: bytes) -> bool:
         text = raw.decode("utf-8", "replace")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from urllib.parse import unquote_plus
+from urllib.parse import quote, quote_plus, unquote_plus
 
 from metlo_otel.core.record import Message, Pairs, Record
 from metlo_otel.export.json_fields import FieldMask
@@ -28,8 +30,38 @@ def mask(record: Record, names: frozenset[str]) -> Record:
     return _masker(names)(record) if names else record
 
 
+def hide(record: Record, values: Sequence[str]) -> Record:
+    """The record without these values, wherever they stand, as they are or as JSON or a form write them."""
+    if not values:
+        return record
+    spelled = sorted({form for value in values for form in _spellings(value)}, key=len, reverse=True)
+    text = re.compile("|".join(map(re.escape, spelled)))
+    raw = re.compile(text.pattern.encode("utf-8", "replace"))
+    return replace(
+        record,
+        query=tuple([(name, text.sub(MASKED, value)) for name, value in record.query]),
+        request=_hidden(record.request, text, raw),
+        response=_hidden(record.response, text, raw),
+    )
+
+
+def _spellings(value: str) -> tuple[str, ...]:
+    escaped = json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
+    return value, *escaped, quote_plus(value, errors="replace"), quote(value, errors="replace")
+
+
+def _hidden(message: Message, text: re.Pattern[str], raw: re.Pattern[bytes]) -> Message:
+    headers = tuple([(name, text.sub(MASKED, value)) for name, value in message.headers])
+    return Message(headers, raw.sub(_BYTES, message.body), message.size, message.truncated)
+
+
 def plain(name: str) -> str:
     """A name as it is compared."""
+    return _known(name) if len(name) <= 64 else _known.__wrapped__(name)
+
+
+@lru_cache(maxsize=1024)
+def _known(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from metlo_otel import __version__
 from metlo_otel.core.counters import Counters, Stats
+from metlo_otel.core.version import __version__
 
 
 class Counted(Protocol):

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
 from metlo_otel.core.addresses import client_address
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
@@ -15,12 +17,16 @@ from metlo_otel.core.settings import Settings
 from metlo_otel.export.content import decoded
 from metlo_otel.export.routes import template
 
+_IDS = RandomIdGenerator()
 _MANY_PAIRS = 1000
 _BODILESS = (204, 304)
 
 
 def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Record:
-    """The record of a closed exchange. The route may be a function of the framework's: it runs under `guard`."""
+    """The record of a closed exchange, with fresh ids where it was part of no trace.
+
+    The route may be a function of the framework's: it runs under `guard`.
+    """
     request = exchange.request
     source, forwarded = client_address(request, settings.trusted_proxies)
     route = guard.run(exchange.route) if callable(exchange.route) else exchange.route
@@ -41,8 +47,8 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         user=exchange.user if exchange.user is None else str(exchange.user),
         protocol=request.protocol,
         exchange_id=exchange.id,
-        trace_id=context.trace_id if context else 0,
-        span_id=exchange.span.span_id if exchange.span else 0,
+        trace_id=context.trace_id if context else _IDS.generate_trace_id(),
+        span_id=exchange.span.span_id if exchange.span else _IDS.generate_span_id(),
         parent_id=exchange.parent.span_id if exchange.parent else 0,
         started=exchange.started,
         ended=exchange.ended,

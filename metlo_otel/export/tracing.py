@@ -12,7 +12,7 @@ from metlo_otel.core.processed import Analyse, Processed, ReadSession, Session
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.delivery import MAX_TRACE
-from metlo_otel.export.masking import mask
+from metlo_otel.export.masking import hide, mask
 from metlo_otel.export.span_reading import record_of
 from metlo_otel.export.spans import ExchangeSpan
 from metlo_otel.export.wire import Encrypt, UnsendableError, Wire, encode, without_bodies
@@ -49,7 +49,8 @@ class Tracing:
         config = self._config()
         processed = self._seams.analyse(record, config)
         session = self._seams.session(record, config)
-        return ExchangeSpan(mask(record, self._settings.masked_fields), processed, session)
+        masked = hide(mask(record, self._settings.masked_fields), processed.hidden)
+        return ExchangeSpan(masked, processed, session)
 
     def trace(self, span: ReadableSpan) -> bytes | None:
         """The encoded trace of a span; None where it is no HTTP server span. Raises UnsendableError."""

@@ -10,7 +10,7 @@ import orjson
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from metlo_otel.core.agent_config import AgentConfig
-from metlo_otel.core.processed import Processed, Session
+from metlo_otel.core.processed import Places, Processed, Session
 from metlo_otel.core.record import Pairs, Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.content import text_of
@@ -91,10 +91,11 @@ class Wire:
                 "body": response_text or "" if captured else "",
             },
             "meta": self._meta(record, request_text is None, response_text is None),
-            "processedTraceData": _processed(record, processed),
+            "processedTraceData": _processed(record, processed, captured),
             "redacted": not captured,
             "sessionMeta": _session(record, session, captured),
-            "analysisType": "full",
+            "analysisType": "partial" if processed.partial else "full",
+            **({"graphqlPaths": list(processed.operations)} if processed.partial and processed.operations else {}),
         }
 
     def _meta(self, record: Record, binary_request: bool, binary_response: bool) -> dict[str, Any]:
@@ -169,20 +170,36 @@ def _pairs(pairs: Pairs) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in pairs]
 
 
-def _processed(record: Record, processed: Processed) -> dict[str, Any]:
+def _processed(record: Record, processed: Processed, captured: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "block": record.verdict.blocked,
-        "dataTypes": processed.data_types,
-        "sensitiveDataDetected": processed.sensitive,
-        "attackDetections": processed.attacks,
+        "dataTypes": _places(processed.data_types),
+        "sensitiveDataDetected": _places(processed.sensitive),
+        "attackDetections": _places(processed.attacks),
         "graphqlPaths": processed.graphql_paths,
         "validationErrors": processed.validation_errors,
         "requestTags": record.verdict.tags,
     }
     data = {name: _plain(value) for name, value in found.items()}
+    if captured and processed.fragments:
+        data["attackFragments"] = [
+            {"key": each.key, "type": each.category, "confidence": each.confidence, "fragment": each.text}
+            for each in processed.fragments
+        ]
     data["requestContentType"] = record.request.content_type
     data["responseContentType"] = record.response.content_type
     return data
+
+
+def _places(found: Places) -> dict[str, list[str]]:
+    """Findings by keys that the backend takes: a name that is empty leaves its section, line breaks become spaces."""
+    if all(key.isprintable() and not key.endswith(".") for key in found):
+        return {key: list(names) for key, names in found.items()}
+    places: dict[str, list[str]] = {}
+    for key, names in found.items():
+        place = places.setdefault(" ".join(key.splitlines()).rstrip(".") or key, [])
+        place.extend(name for name in names if name not in place)
+    return places
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Fields, data types and the parsers below them: what every kind of body gives, and that nothing unbounded or broken hurts."""
+"""Fields, data types and the parsers below them: what every kind of body gives, within bounds, however broken."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_limits_of_json() -> None:
     for _ in range(60):
         deep = {"d": deep}
     assert fields_of(json.dumps(deep), "application/json") == ()
-    assert len(fields_of(json.dumps({"k" * 5000: 1}), "application/json")[0][0]) < 300
+    assert len(fields_of(json.dumps({"k" * 5000: 1}), "application/json")[0][0]) <= 1024
 
 
 BOMBS = {
@@ -177,7 +177,7 @@ def test_data_types_are_complete_and_sorted(document: Any) -> None:
     """Types are sorted and without repetition, for exactly the keys that have typed fields."""
     fields = read_fields(json_record(document))
     found = data_types(fields, 200)
-    assert {key for key, _, kind in (*fields.sent(), *fields.answered()) if kind} == set(found)
+    assert {key for key, _, kind in fields.sent + fields.answered if kind} == set(found)
     assert all(types == sorted(set(types)) and types for types in found.values())
 
 
@@ -235,10 +235,13 @@ def test_forms() -> None:
     assert len(fields_of("a=1&" * 5000, kind)) == MAX_NODES
 
 
-PARTS = (
-    b'--XX\r\nContent-Disposition: form-data; name="title"\r\n\r\nhello\r\n'
-    b'--XX\r\nContent-Type: text/plain\r\ncontent-disposition: form-data; name="doc"; filename="a.txt"\r\n\r\nfile text\r\n'
-    b"--XX\r\nContent-Disposition: form-data; name=\"enc\"; filename*=UTF-8''n%C3%A9.txt\r\n\r\n\x00\xff\r\n--XX--\r\nrest"
+DISPOSITION = b"Content-Disposition: form-data; name="
+PARTS = b"".join(
+    [
+        b"--XX\r\n" + DISPOSITION + b'"title"\r\n\r\nhello\r\n',
+        b"--XX\r\nContent-Type: text/plain\r\n" + DISPOSITION.lower() + b'"doc"; filename="a.txt"\r\n\r\nfile text\r\n',
+        b"--XX\r\n" + DISPOSITION + b"\"enc\"; filename*=UTF-8''n%C3%A9.txt\r\n\r\n\x00\xff\r\n--XX--\r\nrest",
+    ]
 )
 
 

@@ -19,10 +19,23 @@ from tests.shared import SHARED, needs_shared
 
 pytest.importorskip("re2", reason="the speed extra is not installed")
 
-ATOMS = st.sampled_from(
-    ["a", "b", "A", "é", "ſ", "\\d", "\\w", "\\s", "\\S", "\\W", ".", "[ab]", "[^a]", "[a-c0-9]", "-", " ", "(?i:k)"]
-    + ["^", "$", "\\b", "\\A", "\\Z", "(?s:.)", "(?m:^)", "(?m:$)", "[\\s\\d]", "[^\\w]", "(?i:[a-c])", "1"]
-)
+CLASSES = [
+    "\\d",
+    "\\w",
+    "\\s",
+    "\\S",
+    "\\W",
+    ".",
+    "[ab]",
+    "[^a]",
+    "[a-c0-9]",
+    "[\\s\\d]",
+    "[^\\w]",
+    "(?i:[a-c])",
+    "(?s:.)",
+]
+EDGES = ["^", "$", "\\b", "\\A", "\\Z", "(?m:^)", "(?m:$)"]
+ATOMS = st.sampled_from([*"abA1- éſ", "(?i:k)", *CLASSES, *EDGES])
 REPEATS = st.sampled_from(["*", "+", "?", "{2}", "{0,2}", "{1,}", "*?", "+?", "{0}"])
 PATTERNS = st.recursive(
     ATOMS,

@@ -73,7 +73,8 @@ def the_record(name: str, exchanges: list[Any], trace: dict[str, Any]) -> Record
     if not trace["redacted"] and "encryption" not in trace:
         return from_trace(trace)
     wanted = trace["request"]["method"], trace["request"]["url"]["path"], trace["response"]["status"]
-    records = [from_exchange(*exchange, asgi=name.startswith("fastapi")) for exchange in exchanges]
+    asgi = name.startswith("fastapi")
+    records = [from_exchange(request, answer, asgi) for request, answer in exchanges]
     found = next(each for each in records if (each.method, each.path, each.status) == wanted)
     return replace(found, user=trace["request"]["user"])
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from metlo_otel.core.exchange import Exchange
@@ -15,6 +16,9 @@ from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.exporter import open_pipeline
 from tests.export.exchanges import wsgi_exchange
 from tests.export.loopback import Metlo
+
+hypothesis.settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("unhurried")
 
 KEY = "key-that-nobody-may-see"
 

@@ -1,0 +1,127 @@
+"""The agent's analysis: an analyser for the configuration in force, attack detection by the settings, a budget."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+from metlo_otel.analysis.analyse import Analyser
+from metlo_otel.analysis.analyse import Processed as Analysed
+from metlo_otel.analysis.attacks import detect
+from metlo_otel.analysis.budget import Budget
+from metlo_otel.analysis.detectors.finding import Finding
+from metlo_otel.analysis.fields import Fields, read_fields
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.processed import Fragment, Processed, Session
+from metlo_otel.core.record import Record
+from metlo_otel.core.settings import Settings
+
+Findings = Mapping[str, list[Finding]]
+Warn = Callable[[str], None]
+
+
+class Inspection:
+    """`analyse` and `session` are for the worker alone; `threats` may be called by any thread."""
+
+    def __init__(self, settings: Settings, warn: Warn) -> None:
+        self._settings = settings
+        self._warn = warn
+        self._budget = Budget(settings.analysis_budget / 100)
+        self._key = session_secret(settings)
+        self._modes = dict(settings.detection)
+        self._findings: Findings = {}
+        self._analyser: tuple[AgentConfig, Analyser] | None = None
+
+    def analyse(self, record: Record, config: AgentConfig) -> Processed:
+        """Everything that is found out about a record, or only its attacks where there is no time for more."""
+        began = time.thread_time()
+        analyser = self._for(config)
+        remarkable = record.verdict.blocked or record.verdict.would_block
+        short = None if remarkable else analyser.count(record)
+        remarkable = remarkable or bool(short and short.attacks)
+        full = self._budget.allows(_shape(record), _endpoint(record), remarkable)
+        found = analyser.analyse(record) if full else short or analyser.count(record)
+        self._budget.spend(time.thread_time() - began, full)
+        return self._processed(found, analyser, full)
+
+    def session(self, record: Record, config: AgentConfig) -> Session:
+        """Who sent a record, by the configured way to authenticate."""
+        meta = self._for(config).session(record, self._key, show_user=True)
+        return Session(
+            meta["authenticationProvided"],
+            meta["authenticationSuccessful"],
+            meta["authType"],
+            meta["uniqueSessionKey"],
+            meta["user"],
+        )
+
+    def threats(self, record: Record) -> Iterator[tuple[str, Finding]]:
+        """What of a request is certainly an attack of a category that DETECTION says to block."""
+        for key, findings in detect(_texts(record, read_fields(record))).items():
+            for finding in findings:
+                if finding.confidence == "high" and self._modes[finding.category] == "block":
+                    yield key, finding
+
+    def _for(self, config: AgentConfig) -> Analyser:
+        if self._analyser is None or self._analyser[0] is not config:
+            self._analyser = config, Analyser(config, self._warn, detect=self._detect)
+        return self._analyser[1]
+
+    def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
+        found = detect(_texts(record, fields))
+        wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
+        self._findings = {key: findings for key, findings in wanted.items() if findings}
+        return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
+
+    def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:
+        return Processed(
+            found.data_types,
+            found.sensitive,
+            found.attacks,
+            found.graphql_paths,
+            found.validation_errors,
+            partial=not full,
+            operations=found.graphql_operations,
+            fragments=tuple(self._fragments()),
+            hidden=tuple(_severe(found, analyser)) if self._settings.mask_sensitive else (),
+        )
+
+    def _fragments(self) -> Iterator[Fragment]:
+        masked = self._settings.masked_fields
+        for key, findings in self._findings.items():
+            if not masked.intersection(key.lower().split(".")):
+                for finding in findings:
+                    yield Fragment(key, finding.category, finding.confidence, finding.fragment)
+
+
+def session_secret(settings: Settings) -> bytes:
+    """The key of session hashes: ENCRYPTION_KEY, else one that all workers with the same API_KEY have in common."""
+    if settings.encryption_key:
+        return settings.encryption_key.encode()
+    return hashlib.sha256(b"metlo-otel sessions\0" + settings.api_key.encode()).digest()
+
+
+def _texts(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
+    """Every text of a request, by the key that a finding in it is reported under."""
+    yield "reqPath", record.path
+    for key, value, _ in fields.sent:
+        yield key, value if isinstance(value, str) else ""
+
+
+def _severe(found: Analysed, analyser: Analyser) -> Iterator[str]:
+    """The values in which a class of high severity was found."""
+    high = {name for name, severity in analyser.severities.items() if severity == "high"}
+    severe = {key for key, names in found.sensitive.items() if not high.isdisjoint(names)}
+    for key, value, _ in (*found.fields.sent, *found.fields.answered):
+        if key in severe and isinstance(value, str) and value:
+            yield value
+
+
+def _endpoint(record: Record) -> tuple[str, str, str | None]:
+    return record.host, record.method, record.route
+
+
+def _shape(record: Record) -> tuple[object, ...]:
+    """What makes a record worth a look of its own. A path without a route is anybody's invention: it makes none."""
+    return (*_endpoint(record), record.status, record.request.media_type, record.response.media_type)

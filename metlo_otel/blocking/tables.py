@@ -1,0 +1,97 @@
+"""Look-ups that find the rules one text or address points at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from metlo_otel.blocking.addresses import parse_network
+
+T = TypeVar("T")
+
+EXACT, RANGE, PREFIX = "exact", "range", "prefix"
+SUFFIX, CONTAINS, PRESENT = "suffix", "contains", "present"
+
+_MANY = 8  # from so many needles on, what they found in a text is remembered
+_MEMORY = 512  # texts that are remembered
+_LONGEST = 512  # characters of a text that is remembered
+
+
+class TextTable(Generic[T]):
+    """Items by a text that equals, begins, ends or contains their value, or by there being a text at all."""
+
+    __slots__ = ("_contains", "_exact", "_memory", "_prefixes", "_present", "_suffixes")
+
+    def __init__(self) -> None:
+        self._exact: dict[str, list[T]] = {}
+        self._present: list[T] = []
+        self._prefixes: dict[int, dict[str, list[T]]] = {}
+        self._suffixes: dict[int, dict[str, list[T]]] = {}
+        self._contains: dict[str, list[T]] = {}
+        self._memory: dict[str, list[T]] = {}
+
+    def add(self, how: str, value: str, item: T) -> None:
+        """Put an item where texts that match `value` in this way find it."""
+        if how == PRESENT:
+            self._present.append(item)
+            return
+        if how in (PREFIX, SUFFIX):
+            lengths = self._prefixes if how == PREFIX else self._suffixes
+            table = lengths.setdefault(len(value), {})
+        else:
+            table = self._exact if how == EXACT else self._contains
+        table.setdefault(value, []).append(item)
+
+    def find(self, text: str, found: list[T]) -> None:
+        """Add the items that a text points at to `found`."""
+        if text in self._exact:
+            found += self._exact[text]
+        for length, table in self._prefixes.items():
+            part = text[:length]
+            if part in table:
+                found += table[part]
+        for length, table in self._suffixes.items():
+            part = text[-length:]
+            if part in table:
+                found += table[part]
+        if self._contains:
+            found += self._containing(text)
+        if self._present:
+            found += self._present
+
+    def _containing(self, text: str) -> list[T]:
+        """Clients send the same texts again and again (their User-Agent), so what was found is kept for a
+        while.
+        """
+        few = len(self._contains) < _MANY
+        if not few and text in self._memory:
+            return self._memory[text]
+        found: list[T] = []
+        for needle, items in self._contains.items():
+            if needle in text:
+                found += items
+        if not few and len(text) <= _LONGEST:
+            if len(self._memory) >= _MEMORY:
+                self._memory.clear()
+            self._memory[text] = found
+        return found
+
+
+class RangeTable(Generic[T]):
+    """Items by the address ranges that hold an address: one look-up for each mask that a range has."""
+
+    __slots__ = ("_masks",)
+
+    def __init__(self, ranges: Iterable[tuple[str, T]]) -> None:
+        self._masks: dict[int, dict[int, dict[int, list[T]]]] = {4: {}, 16: {}}
+        for text, item in ranges:
+            span = parse_network(text)
+            self._masks[span.size].setdefault(span.mask, {}).setdefault(span.first, []).append(item)
+
+    def find(self, packed: bytes, found: list[T]) -> None:
+        """Add the items whose ranges hold the address, given as 4 or 16 bytes, to `found`."""
+        number = int.from_bytes(packed, "big")
+        for mask, firsts in self._masks[len(packed)].items():
+            first = number & mask
+            if first in firsts:
+                found += firsts[first]
