@@ -22,6 +22,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _WORDS = {"true": True, "false": False, "null": None, "NaN": 0.0, "Infinity": 0.0, "-Infinity": 0.0}
+_NUMBER_CUT = re.compile(r"[0-9](?:\.|[eE][+-]?)\Z")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -144,8 +145,9 @@ class _Reader:
             if wanted:
                 self._put(self._text(_without_half_escape(rest[1:])))
             return self._result(cut=True)
-        word_cut = rest == "-" or any(word.startswith(rest) for word in _WORDS)
-        return self._result(cut=wanted and word_cut, broken=not (wanted and word_cut))
+        cut = wanted and (rest == "-" or any(word.startswith(rest) for word in _WORDS))
+        cut = cut or (self.expected == "after" and _NUMBER_CUT.match(self.text, self.position - 1) is not None)
+        return self._result(cut=cut, broken=not cut)
 
     def _result(self, cut: bool = False, broken: bool = False) -> Prefix:
         return Prefix(self.root, self.found, cut, broken or self.broken)

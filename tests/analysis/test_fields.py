@@ -69,6 +69,8 @@ def test_any_cut_of_json_gives_the_fields_before_it(document: Any, cut: int, asc
         ('{"a": 1, "half a ke', {"reqBody.a": ["number"]}),
         ('{"a": 12', {"reqBody.a": ["number"]}),
         ('[[1, 2], [{"x": null}', {"reqBody.[].[]": ["number"], "reqBody.[].[].x": ["null"]}),
+        ('{"a": 12.', {"reqBody.a": ["number"]}),
+        ('[{"a": 1.5e+', {"reqBody.[].a": ["number"]}),
         ('{"a":', {}),
         ("", {}),
     ],
