@@ -69,13 +69,14 @@ class Fields:
 
 def read_fields(record: Record) -> Fields:
     """Read every field of a record: at most 10 items an array, 500 fields a section, 50 levels; nothing raises."""
-    return Fields(
-        _pairs("reqQuery.", record.query),
-        _pairs("reqHeaders.", record.request.headers),
-        read_body("reqBody", record.request),
-        _pairs("resHeaders.", record.response.headers),
-        read_body("resBody", record.response),
-    )
+    headers, body = _pairs("resHeaders.", record.response.headers), read_body("resBody", record.response)
+    return replace(read_request(record), response_headers=headers, response=body)
+
+
+def read_request(record: Record) -> Fields:
+    """Read what the client sent, within the same bounds."""
+    query, headers = _pairs("reqQuery.", record.query), _pairs("reqHeaders.", record.request.headers)
+    return Fields(query, headers, read_body("reqBody", record.request))
 
 
 def data_types(fields: Fields, status: int) -> dict[str, list[str]]:
