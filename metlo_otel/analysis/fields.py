@@ -11,6 +11,7 @@ from urllib.parse import unquote_plus
 import orjson
 
 from metlo_otel.analysis.bodies import charset, decode, unpack
+from metlo_otel.analysis.json_cut import Missing, close_cut
 from metlo_otel.analysis.json_prefix import parse_prefix
 from metlo_otel.analysis.multipart import read_parts
 from metlo_otel.core.record import Message, Pairs, Record
@@ -170,6 +171,9 @@ def _loose_json(section: str, text: str) -> Body:
             pass
         else:
             return Body(tuple(walk(section, document)), document, True, text=text)
+        document = close_cut(text)
+        if document is not Missing:
+            return Body(tuple(walk(section, document)), document, text=text)
     prefix = parse_prefix(text)
     fields = walk(section, prefix.value) if prefix.found else []
     if prefix.broken:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metlo_otel.analysis.fields import MAX_NODES, Field, Fields, data_types, read_body, read_fields
+from metlo_otel.analysis.fields import MAX_NODES, Field, Fields, data_types, read_body, read_fields, walk
+from metlo_otel.analysis.json_cut import Missing, close_cut
 from metlo_otel.analysis.json_prefix import parse_prefix
 from metlo_otel.analysis.multipart import Part, read_parts
 from metlo_otel.core.record import Message
@@ -55,6 +56,25 @@ def test_any_cut_of_json_gives_the_fields_before_it(document: Any, cut: int, asc
     seen = fields_of(whole[:cut], "application/json", size=len(whole))
     known = [(key, kind) for key, _, kind in fields_of(whole, "application/json")]
     assert all((key, kind) in known for key, _, kind in seen[:-1])
+
+
+@given(DOCUMENTS, st.integers(0, 400), st.booleans())
+def test_closing_a_cut_reads_what_the_slow_reader_reads(document: Any, cut: int, ascii_only: bool) -> None:
+    """Where a cut text can be closed, its fields are those that reading it piece by piece gives, but for the last."""
+    text = json.dumps(document, ensure_ascii=ascii_only)[:cut]
+    closed, prefix = close_cut(text), parse_prefix(text)
+    if closed is not Missing:
+        assert prefix.found
+        assert not prefix.broken
+        fast, slow = walk("reqBody", closed), walk("reqBody", prefix.value)
+        assert len(slow) - 1 <= len(fast) <= len(slow)
+        assert fast[:-1] == slow[: max(0, len(fast) - 1)]
+
+
+@given(st.text(st.sampled_from('{}[]",:\\u0d8 1.e-truefalsn'), max_size=30))
+def test_closing_never_takes_what_is_broken(text: str) -> None:
+    """What closing a text makes of it, the piece by piece reader does not call broken."""
+    assert close_cut(text) is Missing or not parse_prefix(text).broken
 
 
 @pytest.mark.parametrize(
