@@ -39,6 +39,8 @@ def close_cut(text: str) -> Any:
     half = _HALF_MEMBER if closing[0] == "}" else _HALF_ITEM
     if start < 0 or not half.fullmatch(text, start + 1):
         return Missing
+    if text[start] == "," and text[:start].rstrip()[-1:] in ("{", "["):
+        return Missing
     return _loaded(text[: start + (text[start] != ",")] + closing)
 
 
