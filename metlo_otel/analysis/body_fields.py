@@ -13,7 +13,7 @@ from metlo_otel.analysis.bodies import charset, decode, unpack
 from metlo_otel.analysis.json_cut import Missing, close_cut
 from metlo_otel.analysis.json_prefix import parse_prefix
 from metlo_otel.analysis.multipart import read_parts
-from metlo_otel.analysis.nodes import MAX_ITEMS, MAX_NODES, Field, beyond, pair_fields, untyped, walk
+from metlo_otel.analysis.nodes import MAX_ITEMS, MAX_NODES, Field, beyond, has_long_array, pair_fields, untyped, walk
 from metlo_otel.core.record import Message
 
 MAX_WHOLE_JSON = 65_536
@@ -45,10 +45,12 @@ def read_body(section: str, message: Message) -> Body:
     data, cut = unpack(message)
     read = _READERS.get(media_type) or (_json_text if media_type.endswith("+json") else _plain)
     body = read(section, data, message, cut)
-    more: list[Field] = []
-    if section == "reqBody" and isinstance(body.document, dict | list):
+    fields = body.fields
+    if section == "reqBody" and has_long_array(body.document):
+        more: list[Field] = []
         beyond(section, body.document, more, 1)
-    return replace(body, fields=(*body.fields, *untyped(more)), cut=cut, size=message.size)
+        fields += untyped(more)
+    return Body(fields, body.document, body.parsed, cut, body.text, message.size)
 
 
 def _json(section: str, data: bytes, message: Message, cut: bool) -> Body:

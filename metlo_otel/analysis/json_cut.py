@@ -10,10 +10,13 @@ import orjson
 _STRINGS = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")', re.DOTALL)
 _BRACKETS = re.compile(r"[][{}]")
 _CLOSING = {"{": "}", "[": "]"}
-# What a cut may leave behind a comma or an opening bracket: half a number or word, in an object after a key.
-_HALF_VALUE = r"(?:-?[0-9.eE+-]*|t(?:r|ru)?|f(?:a|al|als)?|n(?:u|ul)?)"
-_HALF_ITEM = re.compile(rf"\s*{_HALF_VALUE}\s*")
-_HALF_MEMBER = re.compile(rf'\s*(?:"[^"\\]*(?:\\.[^"\\]*)*\\?(?:"\s*(?::\s*{_HALF_VALUE}\s*)?)?)?', re.DOTALL)
+# What a cut may leave behind a comma or an opening bracket: a sign or half a word, in an object after a key.
+_HALF_VALUE = r"(?:-|t(?:r|ru)?|f(?:a|al|als)?|n(?:u|ul)?)?"
+_ESCAPE = r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})'
+_HALF_ITEM = re.compile(rf"\s*{_HALF_VALUE}")
+_HALF_MEMBER = re.compile(
+    rf'\s*(?:"[^"\\]*(?:{_ESCAPE}[^"\\]*)*(?:\\(?:u[0-9a-fA-F]{{0,3}})?|"\s*(?::\s*{_HALF_VALUE})?)?)?'
+)
 _HALF_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\?(?:(?<=\\)u[0-9a-fA-F]{0,3})?\Z")
 _HALF_NUMBER = re.compile(r"(?<=[0-9])(?:\.|[eE][+-]?)\Z")
 

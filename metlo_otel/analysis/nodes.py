@@ -55,6 +55,19 @@ def _descend(key: str, value: Any, found: list[Field], depth: int, room: int) ->
     return room
 
 
+def has_long_array(value: Any, depth: int = 1) -> bool:
+    """Whether there is anything for `beyond` to find."""
+    if type(value) is list and len(value) > MAX_ITEMS:
+        return True
+    if type(value) not in (dict, list) or depth >= MAX_DEPTH:
+        return False
+    for item in value.values() if type(value) is dict else value:
+        kind = type(item)
+        if (kind is dict or kind is list) and has_long_array(item, depth + 1):
+            return True
+    return False
+
+
 def beyond(key: str, value: Any, found: list[Field], depth: int) -> None:
     """What stands behind the first items of arrays, up to another 500 fields: an attack may hide there."""
     if depth >= MAX_DEPTH or len(found) >= MAX_NODES:
