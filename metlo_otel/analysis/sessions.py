@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from metlo_otel.analysis.fields import clean
+from metlo_otel.analysis.nodes import clean
 from metlo_otel.core.agent_config import Authentication
 from metlo_otel.core.record import Record
 
