@@ -13,8 +13,8 @@ from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Store
 from metlo_otel.blocking.rules import RATE_LIMIT, Rule, merge_rules, parse_rules
 from metlo_otel.blocking.shared_store import shared_file
-from metlo_otel.blocking.storage import SHARED, UserBlocks, open_store, open_users
-from metlo_otel.blocking.users import BlockedUsers
+from metlo_otel.blocking.storage import SHARED, open_store, open_users
+from metlo_otel.blocking.users import BlockedUsers, UserBlocks
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.settings import Settings
 

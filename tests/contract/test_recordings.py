@@ -33,7 +33,9 @@ FOLDER = None if SHARED is None else SHARED / "contract" / "recorded"
 
 def _cases() -> list[Any]:
     """The recordings by name; one that is skipped where there are none."""
-    found = [] if FOLDER is None else sorted([*FOLDER.glob("*/capture_plain__*.json"), *FOLDER.glob("*/redacted__*.json")])
+    found = (
+        [] if FOLDER is None else sorted([*FOLDER.glob("*/capture_plain__*.json"), *FOLDER.glob("*/redacted__*.json")])
+    )
     return [pytest.param(path, id=f"{path.parent.name}-{path.stem}") for path in found] or [None]
 
 
@@ -97,9 +99,15 @@ FAULTS: dict[str, list[Fault]] = {
     "flask-capture_plain__post_large_json": [Fault("MAX_BODY was not heeded in Flask", cut_bodies)],
     "flask-capture_plain__large_response": [Fault("MAX_BODY was not heeded in Flask", cut_bodies)],
     "flask-capture_plain__unicode_cut_at_5k": [Fault("MAX_BODY was not heeded in Flask", cut_bodies)],
-    "flask-capture_plain__x_forwarded_for": [Fault("fault 8: X-Forwarded-For was believed from anyone", peer_as_source)],
-    "flask-capture_plain__options": [Fault("what Werkzeug adds on the way to the client was not seen", headers_as_sent)],
-    "flask-capture_plain__status_204": [Fault("what Werkzeug drops on the way to the client was told", headers_as_sent)],
+    "flask-capture_plain__x_forwarded_for": [
+        Fault("fault 8: X-Forwarded-For was believed from anyone", peer_as_source)
+    ],
+    "flask-capture_plain__options": [
+        Fault("what Werkzeug adds on the way to the client was not seen", headers_as_sent)
+    ],
+    "flask-capture_plain__status_204": [
+        Fault("what Werkzeug drops on the way to the client was told", headers_as_sent)
+    ],
     "flask-redacted__x_forwarded_for": [Fault("fault 8: X-Forwarded-For was believed from anyone", peer_as_source)],
     "fastapi-capture_plain__get_query_encoded": [Fault("fault 2: the query was not decoded", decoded_query)],
     "fastapi-capture_plain__unicode_cut_at_5k": [Fault("a cut within a character emptied the body", response_body_cut)],

@@ -7,4 +7,4 @@ USE_TZ = True
 ROOT_URLCONF = "tests.contract.apps.django_sync"
 INSTALLED_APPS = ["metlo_otel.django.MetloConfig"]
 MIDDLEWARE = ["metlo_otel.django.MetloDjango"]
-METLO_CONFIG = {"MASKED_FIELDS": []}
+METLO_CONFIG: dict[str, list[str]] = {"MASKED_FIELDS": []}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flask
@@ -126,7 +126,7 @@ def unicode5k() -> Any:
 
 
 GET_ONLY = ("/ok", "/search", "/stream")
-ROUTES = {
+ROUTES: dict[str, Callable[..., Any]] = {
     "/private": private,
     "/search": search,
     "/ok": ok,
