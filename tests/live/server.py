@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -50,7 +51,20 @@ class Server:
         if not self._is_ready.wait(PATIENCE) or self.process.poll() is not None:
             self.end()
             raise TimeoutError("the server did not start:\n" + "".join(self.output))
+        self._knock()
         return self
+
+    def _knock(self) -> None:
+        """Workers say that they have started just before they listen."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
+                return
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
