@@ -7,16 +7,19 @@ import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
+
+from opentelemetry.trace import Span
 
 from metlo_otel.core import tracing
 from metlo_otel.core.counters import Stats
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import Exchange, RawHeaders
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import Request
 from metlo_otel.core.settings import Settings, read_settings
+from metlo_otel.export.enrichment import Enrichment
 from metlo_otel.exporter import open_pipeline
 
 STREAM_LIMIT = 60.0  # seconds after which a stream that goes on is reported as it stands
@@ -45,16 +48,45 @@ class Agent:
         self._excluded = settings.excluded_urls
         self._streams: deque[tuple[float, weakref.ref[Exchange]]] = deque(maxlen=_MOST_STREAMS)
         self._pipeline = open_pipeline(settings, log, tick=self._end_long_streams)
+        self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
 
     def open(self, request: Request) -> Exchange | None:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured."""
         if self._excluded and self._is_excluded(request):
             return None
-        return Exchange(request, self.settings.max_body, self._pipeline.put)
+        return Exchange(request, self.settings.max_body, self._take)
 
     def join(self, exchange: Exchange) -> None:
         """Take the ids of the app's server span."""
         tracing.join(exchange, self._mark)
+
+    def bind(self, exchange: Exchange, span: Span, note: bool = True) -> None:
+        """Take the ids of this span, which a hook was given; without `note`, exporters may still report it."""
+        tracing.bind(exchange, span, self._mark, note)
+
+    def enrich(
+        self, exchange: Exchange, status: int = 0, headers: RawHeaders | None = None, body: Iterable[Any] = ()
+    ) -> None:
+        """Put on the app's span what was decided and what SPAN_ATTRIBUTES asks for, once, while that span is there.
+
+        For where the span ends before the response does; status, headers and body are those that will be sent, where
+        the exchange does not hold them yet.
+        """
+        span = exchange.live
+        if span is None:
+            return
+        if span.is_recording():
+            if self._mark:
+                tracing.tell(exchange)
+            if self._enrichment is not None:
+                self.guard.run(self._enrichment.put, exchange, span, status, headers, body)
+        exchange.live = None
+
+    def _take(self, exchange: Exchange) -> None:
+        """The exchange has closed."""
+        if exchange.live is not None:
+            self.guard.run(self.enrich, exchange)
+        self._pipeline.put(exchange)
 
     def streaming(self, exchange: Exchange) -> None:
         """From now on the exchange is closed after STREAM_LIMIT at the latest."""

@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 
 from metlo_otel.agent import Agent
 from metlo_otel.capture.streams import TeeInput
-from metlo_otel.core.current import current_exchange
+from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
@@ -84,6 +84,7 @@ class MetloDjango:
     def _open(self, request: HttpRequest) -> Exchange | None:
         scope = getattr(request, "scope", None)
         exchange = self.agent.open(EnvironRequest(request.META) if scope is None else ScopeRequest(scope))
+        request.META[CARRIED] = exchange
         if exchange is not None:
             stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
             if stream is not None:
@@ -106,6 +107,8 @@ class MetloDjango:
             self._tee(exchange, request, response)
         else:
             exchange.response_body.add(response.content)  # type: ignore[attr-defined]  # streaming is False
+        if exchange.live is not None:
+            self.agent.enrich(exchange, headers=_headers(response))
         response._resource_closers.append(partial(_closed, exchange, response))  # type: ignore[attr-defined]  # its only list
 
     def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
@@ -140,9 +143,13 @@ def _tee(stream: Iterable[bytes], body: Body) -> Iterator[bytes]:
 
 def _closed(exchange: Exchange, response: HttpResponseBase) -> None:
     exchange.status = response.status_code
-    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
-    exchange.response_headers = [*response.items(), *cookies]
+    exchange.response_headers = _headers(response)
     exchange.close()
+
+
+def _headers(response: HttpResponseBase) -> list[tuple[str, str]]:
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    return [*response.items(), *cookies]
 
 
 def _agent() -> Agent:

@@ -27,7 +27,8 @@ class WSGIMiddleware:
 
 def _asking(agent: Agent) -> Any:
     def at_response(exchange: Exchange, environ: Environ) -> None:
-        agent.join(exchange)
+        if exchange.live is None:
+            agent.join(exchange)
         agent.ask_user_sync(exchange, environ)
 
     return at_response

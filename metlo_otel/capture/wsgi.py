@@ -7,7 +7,7 @@ from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.streams import TeeInput
-from metlo_otel.core.current import current_exchange
+from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.request import EnvironRequest
 
@@ -43,8 +43,11 @@ class WSGICapture:
 
     def _open(self, environ: Environ) -> Exchange | None:
         exchange = self._gate.open(EnvironRequest(environ))
-        if exchange is not None and _may_have_body(environ):
-            environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
+        environ[CARRIED] = exchange
+        if exchange is not None:
+            self._gate.join(exchange)
+            if _may_have_body(environ):
+                environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
         return exchange
 
     def _starting(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> StartResponse:

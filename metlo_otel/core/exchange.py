@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import Span, SpanContext
 
 from metlo_otel.core.request import Request
 
@@ -60,11 +60,20 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Let pass, or reject and why. `rule` is the id of the rule that decided, `tags` those to put on the trace."""
+    """Let pass, or reject and why.
+
+    `rule` is the id of the rule that decided and `rule_name` what people call it, `tags` those to put on the trace.
+    `would_block` says that a rule in monitor mode decided, so the request passes. `rate_limited` tells a limit (429)
+    from a block (403), with `retry_after` in whole seconds, 0 where there is nothing to wait for.
+    """
 
     blocked: bool = False
     rule: str | None = None
     tags: tuple[str, ...] = ()
+    would_block: bool = False
+    rate_limited: bool = False
+    retry_after: int = 0
+    rule_name: str | None = None
 
 
 PASS = Verdict()
@@ -77,14 +86,17 @@ class Exchange:
     response the server never closed is reported all the same.
 
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
-    worker calls, `span` is the app's server span where there is one and `parent` the caller's.
+    worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
+    itself while it may still take attributes, `attacks` the types of attack that were found before the app ran.
     """
 
     __slots__ = (
         "__weakref__",
+        "attacks",
         "captured",
         "ended",
         "id",
+        "live",
         "on_close",
         "parent",
         "request",
@@ -122,7 +134,9 @@ class Exchange:
         self.user: str | None = None
         self.span: SpanContext | None = None
         self.parent: SpanContext | None = None
+        self.live: Span | None = None
         self.verdict = PASS
+        self.attacks: tuple[str, ...] = ()
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""

@@ -76,6 +76,7 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = option(values.networks, ())
     masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
     span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
+    tracing: str = option(values.one_of("join", "instrument"), "join")
     disable_e2ee: bool = option(values.boolean, False)
     max_queue_bytes: int = option(values.size, 16 * 1024 * 1024)
     max_queue_exchanges: int = option(values.size, 10_000)
