@@ -10,8 +10,6 @@ from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
-from opentelemetry.trace import Span
-
 from metlo_otel.core import tracing
 from metlo_otel.core.counters import Stats
 from metlo_otel.core.exchange import Exchange, RawHeaders
@@ -54,15 +52,13 @@ class Agent:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured."""
         if self._excluded and self._is_excluded(request):
             return None
-        return Exchange(request, self.settings.max_body, self._take)
+        exchange = Exchange(request, self.settings.max_body, self._take)
+        exchange.marks = self._mark
+        return exchange
 
     def join(self, exchange: Exchange) -> None:
         """Take the ids of the app's server span."""
-        tracing.join(exchange, self._mark)
-
-    def bind(self, exchange: Exchange, span: Span, note: bool = True) -> None:
-        """Take the ids of this span, which a hook was given; without `note`, exporters may still report it."""
-        tracing.bind(exchange, span, self._mark, note)
+        tracing.join(exchange)
 
     def enrich(
         self, exchange: Exchange, status: int = 0, headers: RawHeaders | None = None, body: Iterable[Any] = ()
@@ -76,8 +72,7 @@ class Agent:
         if span is None:
             return
         if span.is_recording():
-            if self._mark:
-                tracing.tell(exchange)
+            tracing.tell(exchange)
             if self._enrichment is not None:
                 self.guard.run(self._enrichment.put, exchange, span, status, headers, body)
         exchange.live = None

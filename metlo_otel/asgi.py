@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
-from metlo_otel.agent import make_agent
-from metlo_otel.capture.asgi import ASGIApp, ASGICapture, Receive, Scope, Send
+from metlo_otel.agent import Agent, make_agent
+from metlo_otel.capture.asgi import ASGIApp, ASGICapture, AtResponse, Receive, Scope, Send
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.tracing import name_by_route
 
 
 class ASGIMiddleware:
@@ -17,7 +20,23 @@ class ASGIMiddleware:
 
     def __init__(self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
-        self._serve = app if self.agent is None else ASGICapture(app, self.agent, self.agent.ask_user)
+        self._serve: ASGIApp = app
+        if self.agent is not None and self.agent.settings.tracing == "instrument":
+            from metlo_otel.contrib.asgi import traced  # loads OpenTelemetry's, which only this wants
+
+            self._serve = traced(ASGICapture(app, self.agent, _naming(self.agent)))
+        elif self.agent is not None:
+            self._serve = ASGICapture(app, self.agent, self.agent.ask_user)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send)
+
+
+def _naming(agent: Agent) -> AtResponse:
+    """Asks for the user, and gives the span that is ours its route, as an instrumentation for the framework would."""
+
+    def at_response(exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
+        name_by_route(exchange)
+        return agent.ask_user(exchange, scope)
+
+    return at_response

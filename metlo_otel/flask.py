@@ -8,7 +8,8 @@ from typing import Any
 import flask
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import WSGICapture
+from metlo_otel.capture.wsgi import WSGIApp, WSGICapture
+from metlo_otel.contrib.flask import traced
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Exchange
 
@@ -36,14 +37,21 @@ class MetloFlask:
 
     def init_app(self, app: flask.Flask) -> None:
         """Put the agent in front of `app`."""
+        app.wsgi_app = self.attach(app, app.wsgi_app)  # type: ignore[method-assign,assignment]  # Flask's own advice
+
+    def attach(self, app: flask.Flask, wsgi_app: WSGIApp) -> WSGIApp:
+        """The agent in front of `wsgi_app`, which `app` is to be served by; `wsgi_app` itself when DISABLED."""
         agent = make_agent(self._options, _configured(app))
         if agent is None:
-            return
+            return wsgi_app
         self.agent = agent
         app.extensions["metlo_otel"] = self
-        app.wsgi_app = WSGICapture(app.wsgi_app, agent)  # type: ignore[method-assign]  # Flask's own advice
         after = partial(_after, agent)
         app.after_request_funcs.setdefault(None, []).insert(0, after)  # first in the list: runs last
+        captured = WSGICapture(wsgi_app, agent)
+        if agent.settings.tracing == "instrument":
+            return agent.guard.run(traced, app, captured) or captured
+        return captured
 
 
 def _after(agent: Agent, response: flask.Response) -> flask.Response:

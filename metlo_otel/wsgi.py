@@ -19,7 +19,13 @@ class WSGIMiddleware:
 
     def __init__(self, app: WSGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
-        self._serve = app if self.agent is None else WSGICapture(app, self.agent, _asking(self.agent))
+        self._serve = app
+        if self.agent is not None:
+            self._serve = WSGICapture(app, self.agent, _asking(self.agent))
+            if self.agent.settings.tracing == "instrument":
+                from metlo_otel.contrib.wsgi import traced  # loads OpenTelemetry's, which only this wants
+
+                self._serve = traced(self._serve)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self._serve(environ, start_response)

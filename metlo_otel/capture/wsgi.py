@@ -46,7 +46,7 @@ class WSGICapture:
         environ[CARRIED] = exchange
         if exchange is not None:
             self._gate.join(exchange)
-            if _may_have_body(environ):
+            if may_have_body(environ):
                 environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
         return exchange
 
@@ -160,7 +160,8 @@ def _failed(exchange: Exchange) -> None:
     exchange.close()
 
 
-def _may_have_body(environ: Environ) -> bool:
+def may_have_body(environ: Environ) -> bool:
+    """Whether the request says that it has a body."""
     length = environ.get("CONTENT_LENGTH")
     return bool(length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ
 

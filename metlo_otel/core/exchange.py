@@ -87,7 +87,8 @@ class Exchange:
 
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
     worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
-    itself while it may still take attributes, `attacks` the types of attack that were found before the app ran.
+    itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
+    found before the app ran.
     """
 
     __slots__ = (
@@ -97,6 +98,7 @@ class Exchange:
         "ended",
         "id",
         "live",
+        "marks",
         "on_close",
         "parent",
         "request",
@@ -135,6 +137,7 @@ class Exchange:
         self.span: SpanContext | None = None
         self.parent: SpanContext | None = None
         self.live: Span | None = None
+        self.marks = True
         self.verdict = PASS
         self.attacks: tuple[str, ...] = ()
 

@@ -58,14 +58,14 @@ joined = RecentSpans()
 _hooked: weakref.WeakValueDictionary[_Key, Exchange] = weakref.WeakValueDictionary()
 
 
-def join(exchange: Exchange, mark: bool) -> None:
-    """Note the app's server span on the exchange, if one is current; `mark` it with the exchange's id."""
+def join(exchange: Exchange) -> None:
+    """Note the app's server span on the exchange, if one is current, and mark it with the exchange's id."""
     span = trace.get_current_span()
     if span is not INVALID_SPAN:
-        bind(exchange, span, mark)
+        bind(exchange, span)
 
 
-def bind(exchange: Exchange, span: Span, mark: bool, note: bool = True) -> None:
+def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     """Note `span` as the app's server span; the first one counts, and one that records is kept to put things on.
 
     A span of another kind (contrib's "http send" spans) stands for its parent in the same trace. A remote span means
@@ -73,7 +73,7 @@ def bind(exchange: Exchange, span: Span, mark: bool, note: bool = True) -> None:
     With `note`, exporters in this process leave the span out, because the exchange will be reported.
     """
     context = span.get_span_context()
-    if not context.is_valid or exchange.live is not None:
+    if not context.is_valid or exchange.live is not None or exchange.id is not None:
         return
     if context.is_remote:
         exchange.parent = context
@@ -92,7 +92,7 @@ def bind(exchange: Exchange, span: Span, mark: bool, note: bool = True) -> None:
         exchange.live = span if recording else None
     if note:
         joined.add(context)
-    if mark and exchange.live is not None:
+    if exchange.marks and exchange.live is not None:
         _mark(exchange, span)
 
 
@@ -109,7 +109,7 @@ def _mark(exchange: Exchange, span: Span) -> None:
 def tell(exchange: Exchange) -> None:
     """Put what was decided on the app's span while it is there: markers, and an event at the moment it is told."""
     verdict, span = exchange.verdict, exchange.live
-    if span is None or (verdict is PASS and not exchange.attacks):
+    if span is None or not exchange.marks or (verdict is PASS and not exchange.attacks):
         return
     found = {
         "metlo.blocked": verdict.blocked,
