@@ -19,6 +19,7 @@ class ASGIMiddleware:
     """
 
     def __init__(self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+        self.app = app  # by this name others look for what is further in
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
         self._serve: ASGIApp = app
         if self.agent is not None and self.agent.settings.tracing == "instrument":

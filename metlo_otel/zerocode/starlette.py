@@ -47,7 +47,6 @@ class Unobtrusive(ASGIMiddleware):
 
     def __init__(self, app: ASGIApp, **options: Any) -> None:
         super().__init__(app, **options)
-        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._app if CARRIED in scope else super().__call__)(scope, receive, send)
+        await (self.app if CARRIED in scope else super().__call__)(scope, receive, send)
