@@ -95,7 +95,7 @@ def set_up(name: str, outlets: Outlets) -> Any:
             inspect_arguments=False,
         )
     elif name == "second":
-        trace.set_tracer_provider(TracerProvider())
+        trace.set_tracer_provider(outlets.attached(TracerProvider()))
         return outlets.attached(TracerProvider())
     elif name != "none":
         trace.set_tracer_provider(outlets.attached(TracerProvider(sampler=samplers.get(name, ALWAYS_ON))))
@@ -132,7 +132,15 @@ def main(setup: str, modes: tuple[str, ...]) -> None:
         assert agent.flush(30), agent.stats()
         assert agent.guard.failures == 0, agent.stats()
     spans = [json.loads(span.to_json()) for span in outlets.memory.get_finished_spans()]
-    print(json.dumps({"spans": spans, "console": outlets.console.getvalue()}))
+    told = {"spans": spans, "console": outlets.console.getvalue(), "untraced": _untraced()}
+    print(json.dumps(told))
+
+
+def _untraced() -> list[str]:
+    """The frameworks whose instrumentor opentelemetry-instrument left out, as it does for versions it does not know."""
+    from opentelemetry.instrumentation.starlette import StarletteInstrumentor
+
+    return [] if StarletteInstrumentor().is_instrumented_by_opentelemetry else ["starlette.cli"]
 
 
 def _agents() -> list[Any]:
