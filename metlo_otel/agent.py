@@ -7,7 +7,7 @@ import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,14 @@ from metlo_otel.blocking.control import Control
 from metlo_otel.blocking.view import Client
 from metlo_otel.core import tracing
 from metlo_otel.core.counters import Stats
-from metlo_otel.core.exchange import Exchange, Verdict
+from metlo_otel.core.exchange import Exchange, RawHeaders, Verdict
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.rejection import Rejection, rejection
 from metlo_otel.core.request import Request
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.export.encryption import Sealing
+from metlo_otel.export.enrichment import Enrichment
 from metlo_otel.export.reading import read_exchange
 from metlo_otel.export.tracing import Seams
 from metlo_otel.exporter import open_pipeline
@@ -79,6 +80,7 @@ class Agent:
         self._inspection = Inspection(settings, warn)
         seams = Seams(self._inspection.analyse, self._inspection.session, Sealing(warn))
         self._detects = any(mode == "block" for _, mode in settings.detection)
+        self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
         self._pipeline = open_pipeline(settings, log, seams, on_change=self._control.configure, tick=self._tick)
 
     @property
@@ -92,7 +94,9 @@ class Agent:
             self._pipeline.start()
         if self._excluded and self._is_excluded(request):
             return Exchange(request, self.settings.max_body, self._closed, captured=False) if self.decides else None
-        return Exchange(request, self.settings.max_body, self._closed)
+        exchange = Exchange(request, self.settings.max_body, self._closed)
+        exchange.marks = self._mark
+        return exchange
 
     def decide(self, exchange: Exchange, request: Any, ahead: Callable[[int], None]) -> Verdict:
         """Let pass or reject; `request` is the framework's own, `ahead` reads that many bytes of the body ahead."""
@@ -147,6 +151,8 @@ class Agent:
         policy = self._control.policy
         if policy.looks_at_answers:
             self.guard.run(policy.observe, exchange, self._client(exchange, lambda: exchange.user), time.time())
+        if exchange.live is not None:
+            self.guard.run(self.enrich, exchange)
         self._pipeline.put(exchange)
 
     def rejection(self, exchange: Exchange) -> Rejection:
@@ -174,7 +180,24 @@ class Agent:
 
     def join(self, exchange: Exchange) -> None:
         """Take the ids of the app's server span."""
-        tracing.join(exchange, self._mark)
+        tracing.join(exchange)
+
+    def enrich(
+        self, exchange: Exchange, status: int = 0, headers: RawHeaders | None = None, body: Iterable[Any] = ()
+    ) -> None:
+        """Put on the app's span what was decided and what SPAN_ATTRIBUTES asks for, once, while that span is there.
+
+        For where the span ends before the response does; status, headers and body are those that will be sent, where
+        the exchange does not hold them yet.
+        """
+        span = exchange.live
+        if span is None:
+            return
+        if span.is_recording():
+            tracing.tell(exchange)
+            if self._enrichment is not None:
+                self.guard.run(self._enrichment.put, exchange, span, status, headers, body)
+        exchange.live = None
 
     def streaming(self, exchange: Exchange) -> None:
         """From now on the exchange is closed after STREAM_LIMIT at the latest."""
