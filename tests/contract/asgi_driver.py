@@ -63,7 +63,7 @@ class Connection:
             return
         assert message["type"] == "http.response.body", message
         if message.get("body"):
-            self.answer.pieces.append(bytes(message["body"]))
+            self.answer.take(message["body"], self._call)
         if not message.get("more_body"):
             self.answer.closed = True
             self._gone.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -19,7 +20,8 @@ class Call:
     """One request as it arrives at a server: `target` percent-encoded, the body in the pieces it comes in.
 
     A body that is not `chunked` has a Content-Length, a true one unless `headers` say otherwise. `leaves_after` is the
-    number of pieces of the response after which the client is gone; `closes` whether the server calls close() then.
+    number of pieces of the response after which the client is gone; `closes` whether the server calls close() then;
+    `on_piece` is told of each piece of the response, by its number, as it reaches the client.
     """
 
     method: str = "GET"
@@ -32,6 +34,7 @@ class Call:
     leaves_after: int | None = None
     closes: bool = True
     sendfile: bool = False
+    on_piece: Callable[[int], None] | None = field(default=None, compare=False)
 
     @property
     def body(self) -> bytes:
@@ -80,7 +83,7 @@ class Answer:
     """What the server got to send: equal answers are equal for the client, byte for byte and piece by piece.
 
     `consumed` counts the bytes of the request's body that were taken from the server, `sendfile` says that the server
-    was given a file to send by itself, `raised` which exception came out of the app.
+    was given a file to send by itself, `raised` which exception came out of the app, `closed` that its end was closed.
     """
 
     status: int = 0
@@ -89,12 +92,18 @@ class Answer:
     raised: str | None = None
     consumed: int = 0
     sendfile: bool = False
-    closed: bool = False
+    closed: bool = field(default=False, compare=False)
 
     @property
     def body(self) -> bytes:
         """The whole body."""
         return b"".join(self.pieces)
+
+    def take(self, piece: bytes, call: Call) -> None:
+        """A piece of the body has reached the client."""
+        if call.on_piece is not None:
+            call.on_piece(len(self.pieces))
+        self.pieces.append(bytes(piece))
 
     def header(self, name: str) -> list[str]:
         """All values of a header."""

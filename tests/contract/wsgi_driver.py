@@ -112,13 +112,11 @@ def _run(app: App, call: Call, environ: dict[str, Any], answer: Answer) -> None:
 
 
 def _send(result: Iterable[bytes], call: Call, answer: Answer) -> None:
-    if call.leaves_after == 0:
-        return
     for piece in result:
         assert answer.status, "the app sent a piece of its body before it called start_response"
-        answer.pieces.append(piece)
-        if call.leaves_after is not None and len(answer.pieces) >= call.leaves_after:
+        if call.leaves_after == len(answer.pieces):
             return
+        answer.take(piece, call)
 
 
 def _starter(answer: Answer) -> Callable[..., Callable[[bytes], None]]:
