@@ -44,6 +44,13 @@ def parse_network(text: str) -> Range:
     return Range(network.max_prefixlen // 8, int(network.netmask), int(network.network_address))
 
 
+def parse_networks(texts: Iterable[object]) -> tuple[Range, ...]:
+    """Ranges from their texts, or from what prints as one (the standard library's networks). Raises
+    ValueError.
+    """
+    return tuple(parse_network(str(text)) for text in texts)
+
+
 def pack(address: str) -> bytes | None:
     """The 4 or 16 bytes of a normalised address, None where the text is none."""
     try:
@@ -79,19 +86,20 @@ def bare(text: str) -> str:
 class Proxies:
     """The proxies whose word on the client's address is believed."""
 
-    __slots__ = ("_ranges", "_unix")
+    __slots__ = ("_any", "_ranges", "_unix")
 
     def __init__(self, ranges: Sequence[Range] = (), unix: bool = False) -> None:
         self._ranges = tuple(ranges)
         self._unix = unix
+        self._any = unix or bool(self._ranges)
 
     @classmethod
-    def parse(cls, texts: Iterable[str]) -> Proxies:
+    def parse(cls, texts: Iterable[object]) -> Proxies:
         """From addresses and ranges; `unix` stands for peers without an address (Unix sockets). Raises
         ValueError.
         """
-        names = [text.strip() for text in texts]
-        return cls([parse_network(name) for name in names if name != UNIX], UNIX in names)
+        names = [str(text).strip() for text in texts]
+        return cls(parse_networks(name for name in names if name != UNIX), UNIX in names)
 
     def client(self, request: Request) -> str:
         """Who sent the request: the peer, or where that is a trusted proxy the right-most untrusted forwarded
@@ -100,8 +108,10 @@ class Proxies:
         X-Forwarded-For is read first, else Forwarded (RFC 7239). Where all are trusted, the left-most counts;
         an entry that is no address (`unknown`, an obfuscated name) ends the walk at the proxy that wrote it.
         """
-        peer = normalise(request.peer[0])
-        if not (self._ranges or self._unix) or not self._trusts(peer):
+        peer = request.peer[0]
+        if ":" in peer:
+            peer = normalise(peer)
+        if not self._any or not self._trusts(peer):
             return peer
         found = peer
         for text in reversed(_forwarded(request)[-_MOST_HOPS:]):

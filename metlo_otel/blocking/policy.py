@@ -10,7 +10,7 @@ from metlo_otel.blocking.addresses import Range, in_ranges
 from metlo_otel.blocking.index import Index
 from metlo_otel.blocking.rate_limits import Limit, Store
 from metlo_otel.blocking.rules import BLOCK, RATE_LIMIT, TAG, Rule
-from metlo_otel.blocking.users import BlockedUsers
+from metlo_otel.blocking.users import UserBlocks
 from metlo_otel.blocking.view import Client
 from metlo_otel.core.exchange import PASS, Exchange, Verdict
 
@@ -57,7 +57,7 @@ class Policy:
         *,
         monitor: bool = False,
         allowed: Sequence[Range] = (),
-        users: BlockedUsers | None = None,
+        users: UserBlocks | None = None,
     ) -> None:
         self.rules = tuple(rules)
         limited = any(rule.kind == RATE_LIMIT for rule in self.rules)

@@ -33,6 +33,7 @@ SLOTS = 32_768  # clients counted at a time: a file of 18.4 MB
 _MAGIC = b"metlo-w1"
 _HEADER = struct.Struct("<8sQ16s")
 _TABLE_AT = 64
+_HELD_AT = 4  # the header's word behind magic, slots and salt
 _REMEMBERED = 4096  # clients whose hashes are kept
 _PAUSE = 0.0001  # seconds between two tries for the lock
 
@@ -91,10 +92,29 @@ class SharedStore:
         finally:
             self._leave()
 
+    @property
+    def held_until(self) -> float:
+        """Until when anybody is held out by `hold`; 0 for nobody. Read from memory, without a lock."""
+        return self._header[_HELD_AT] if self._memory is not None else 0.0
+
+    def hold(self, limit: Limit, key: str, until: float, now: float) -> bool:
+        """Keep a client out until then, whatever it sends; a past time lets it in again. False where it
+        failed.
+        """
+        if not self._enter():
+            return False
+        try:
+            self._windows.hold(self._number(limit, key), until, now)
+            self._header[_HELD_AT] = max(until, self._header[_HELD_AT])
+            return True
+        finally:
+            self._leave()
+
     def close(self) -> None:
         """Close the file; the counts stay in it for the other processes and the next start."""
         if self._memory is not None:
             self._windows.release()
+            self._header.release()
             self._memory.close()
             self._memory = None
         self.forget()
@@ -135,6 +155,7 @@ class SharedStore:
             raise
         self._fd = fd
         self._memory = memory
+        self._header = memoryview(memory)[:_TABLE_AT].cast("d")
         self._windows = Windows(memoryview(memory)[_TABLE_AT:], self._slots)
         self._numbers: dict[tuple[str, str], int] = {}
         self._salted = hashlib.blake2b(digest_size=8, key=salt)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from metlo_otel.blocking.rate_limits import LocalStore, Store
 from metlo_otel.blocking.redis_store import RedisStore
 from metlo_otel.blocking.shared_store import SharedStore, shared_path
+from metlo_otel.blocking.users import BlockedUsers, SharedUsers, UserBlocks
 
 MEMORY, SHARED = "memory", "shared"
 REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -28,3 +29,10 @@ def open_store(name: str, host: str, key: str, warn: Callable[[str], None]) -> S
     except (OSError, ImportError) as problem:
         warn(f"rate limits: {problem}; every worker counts alone")
         return LocalStore()
+
+
+def open_users(store: Store) -> UserBlocks:
+    """Where blocked users are kept: with the shared store in all workers of the machine, else in this
+    process.
+    """
+    return SharedUsers(store) if isinstance(store, SharedStore) else BlockedUsers()

@@ -91,7 +91,7 @@ class View:
         return self._parameters.get(name, [])
 
     def body(self) -> list[str]:
-        """What is held of the request body as UTF-8, with what is invalid replaced; nothing without a body."""
+        """What is held of the request body as UTF-8, what is invalid replaced; nothing without a body."""
         if self._body is None:
             content = self.exchange.request_body.content()
             self._body = [content.decode("utf-8", "replace")] if content else []

@@ -58,6 +58,14 @@ class Windows:
         keys = self._keys[first : first + WAYS].tolist()
         return self._wait(first + keys.index(key), limit, now) if key in keys else 0.0
 
+    def hold(self, key: int, until: float, now: float) -> None:
+        """Keep who has this key out until then; a time that is past lets in again."""
+        first = key % self._sets * WAYS
+        keys = self._keys[first : first + WAYS].tolist()
+        slot = first + keys.index(key) if key in keys else self._claim(first, key, now)
+        self._data[slot * _SLOT + _UNTIL] = until
+        self._expires[slot] = until
+
     def _claim(self, first: int, key: int, now: float) -> int:
         ends = self._expires[first : first + WAYS].tolist()
         slot = first + ends.index(min(ends))

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metlo_otel.blocking.addresses import Proxies, bare, in_ranges, normalise, pack, parse_network
+from metlo_otel.blocking.addresses import (
+    Proxies,
+    bare,
+    in_ranges,
+    normalise,
+    pack,
+    parse_network,
+    parse_networks,
+)
 from tests.blocking.exchanges import KINDS, exchange
 
 
@@ -71,6 +80,15 @@ def test_repeated_headers_are_one_list() -> None:
     assert found(TRUSTED, "10.0.0.1", *headers, ("Forwarded", "for=192.0.2.9")) == "203.0.113.1"
 
 
+def test_networks_of_the_settings() -> None:
+    """Networks that were parsed already are taken as their texts are."""
+    assert parse_networks([ip_network("10.0.0.0/8")]) == parse_networks(["10.0.0.0/8"])
+    assert (
+        found(Proxies.parse([ip_network("10.0.0.0/8")]), "10.0.0.1", ("X-Forwarded-For", "192.0.2.9"))
+        == "192.0.2.9"
+    )
+
+
 def test_nobody_is_trusted_by_default() -> None:
     """Without trusted proxies a forwarded address is nobody's word."""
     assert found(Proxies(), "192.0.2.7", ("X-Forwarded-For", "203.0.113.1")) == "192.0.2.7"
@@ -126,7 +144,7 @@ def test_ranges_as_the_standard_library(address: Any, prefix: int) -> None:
 @pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.0/33", "host", "::1/129", "10.0.0.0/8/8"])
 def test_wrong_ranges(text: str) -> None:
     """What is no range is an error that shows it."""
-    with pytest.raises(ValueError, match="does not appear|Only one|Empty|Address"):
+    with pytest.raises(ValueError, match=r"does not appear|Only one|Empty|Address"):
         parse_network(text)
 
 

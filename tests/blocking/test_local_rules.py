@@ -229,7 +229,8 @@ MISTAKES = [
     ("block: true\nbody: " + "x" * 70000, 2, "body", "has 70000 characters, more than 65536"),
     ("uuid: u\nruleType: blok", 2, "ruleType", "did you mean 'block'?"),
     (
-        "uuid: u\nruleType: block\nconditionGroups:\n- rule: all\n  conditions:\n  - field: path\n    operator: eqq",
+        "uuid: u\nruleType: block\n"
+        "conditionGroups:\n- rule: all\n  conditions:\n  - field: path\n    operator: eqq",
         7,
         "conditionGroups[0].conditions[0].operator",
         "did you mean 'eq'?",
@@ -256,7 +257,8 @@ def test_mistakes_in_yaml_and_json(text: str, line: int, field: str, message: st
 
 def test_all_mistakes_of_a_file_at_once() -> None:
     """Everything is told in one go, in the order of the lines."""
-    text = "- path: a\n  until: never\n  blok: true\n- 7\n- name: x\n  block: true\n  path: /a\n- name: x\n  tag: t\n"
+    text = "- path: a\n  until: never\n  blok: true\n- 7\n"
+    text += "- name: x\n  block: true\n  path: /a\n- name: x\n  tag: t\n"
     assert [(problem.line, problem.field) for problem in check_rules(text, "rules.yaml")] == [
         (1, "path"),
         (2, "until"),
@@ -369,7 +371,7 @@ def test_anything_is_a_rule_or_a_problem(items: list[Any]) -> None:
 
 
 def test_reload(tmp_path: Path) -> None:
-    """A changed file is read again, an unchanged one is not; a broken one leaves the previous rules in force."""
+    """A changed file is read again, an unchanged one is not; a broken one leaves the previous in force."""
     path, messages = tmp_path / "rules.yaml", list[str]()
     file = RulesFile(path, messages.append)
     assert not file.load_if_changed()

@@ -4,8 +4,10 @@ stores.
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,18 @@ def test_check_does_not_count(store: Store) -> None:
     assert store.hit(numbers, "client", NOW + 100) == pytest.approx(50)
 
 
+def test_threads_share_a_threshold(store: Store) -> None:
+    """Eight threads of one process let exactly the threshold pass."""
+    numbers, start = limit(100, duration=600), threading.Barrier(8)
+
+    def work(_: int) -> int:
+        start.wait(30)
+        return passes(store, numbers, 50, NOW)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(8))) == 100
+
+
 def test_a_clock_set_back_locks_nobody_out(store: Store) -> None:
     """After the clock went back by an hour, the client is counted from then on."""
     numbers = limit(2)
@@ -127,7 +141,7 @@ def test_as_a_list_of_times(
     """Both stores answer as the plain definition over all times that passed."""
     numbers = limit(threshold, 60, duration)
     shared = SharedStore(tmp_path / "counts", refused, slots=8)
-    stores = [LocalStore(), shared]
+    stores: list[Store] = [LocalStore(), shared]
     key, now, until, passed = f"{steps}", NOW, 0.0, list[float]()
     for pause, times in steps:
         now += pause
@@ -168,8 +182,8 @@ def test_a_large_threshold_is_never_exceeded(
     shared.close()
 
 
-def test_a_million_clients_stay_within_64_mb() -> None:
-    """The store's memory is bounded whatever number of addresses comes, and with every window full."""
+def test_any_number_of_clients_stays_within_64_mb() -> None:
+    """The memory is bounded whatever number of addresses comes, also with every window full."""
     store = LocalStore()
     few, many = limit(5), limit(1000)
     tracemalloc.start()

@@ -49,7 +49,7 @@ def test_there_are_recordings() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("path", CASES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_recording(path: Any, kind: str) -> None:
-    """Blocked and let pass as often as recorded, with the same tags (the batch's order is not the requests')."""
+    """As often blocked as recorded, with the same tags (the batch's order is not the requests')."""
     case = json.loads(path.read_text())
     assert sorted(decided(case, kind)) == sorted(recorded(case))
 

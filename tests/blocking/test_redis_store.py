@@ -140,7 +140,7 @@ def test_a_silent_redis_costs_its_budget_once() -> None:
 
 
 def test_the_circuit_asks_once_a_pause() -> None:
-    """After a failure nobody asks for a second, then one request does; the pause doubles up to half a minute."""
+    """After a failure nobody asks for a second, then one does; the pause doubles up to half a minute."""
     messages: list[str] = []
     now = [100.0]
     circuit = Circuit(messages.append, lambda: now[0])

@@ -1,4 +1,4 @@
-"""Counters shared by the processes of one machine: exact across them, and no process can take them hostage."""
+"""Counters shared by one machine's processes: exact across them, and no process can take them hostage."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Limit, LocalStore
 from metlo_otel.blocking.shared_store import SharedStore, shared_path
-from metlo_otel.blocking.storage import open_store
-from tests.blocking.exchanges import NOW, refused
+from metlo_otel.blocking.storage import open_store, open_users
+from tests.blocking.exchanges import NOW, client, exchange, refused
 
 LIMIT = Limit("rule", 100, 60, 600)
 
@@ -31,7 +33,7 @@ def count(
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_four_processes_share_a_threshold(tmp_path: Path, method: str) -> None:
     """Four workers with a threshold of 100 let exactly 100 of 800 requests pass."""
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     start, results = context.Barrier(4), context.SimpleQueue()
     workers = [context.Process(target=count, args=(tmp_path / "counts", start, results)) for _ in range(4)]
     for worker in workers:
@@ -154,7 +156,7 @@ def test_the_file_is_private(tmp_path: Path) -> None:
 
 
 def test_where_workers_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Host and key name the file, which does not tell the key; a directory that others may enter is refused."""
+    """Host and key name the file, which does not tell the key; a directory open to others is refused."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     path = shared_path("http://metlo", "secret-key")
     assert path == shared_path("http://metlo", "secret-key")
@@ -168,6 +170,48 @@ def test_where_workers_meet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     messages: list[str] = []
     assert isinstance(open_store("shared", "http://metlo", "k", messages.append), LocalStore)
     assert "every worker counts alone" in messages[0]
+
+
+def test_blocked_users_are_shared(tmp_path: Path) -> None:
+    """A user blocked in one worker is blocked in all, opened before or after, until unblocked in any."""
+    path = tmp_path / "counts"
+    first, second = SharedStore(path, refused), SharedStore(path, refused)
+    here, there = open_users(first), open_users(second)
+    assert not here
+    assert not there
+    here.block("bob", 60, NOW)
+    assert there
+    assert there.seconds_left("bob", NOW + 20) == 40
+    assert there.seconds_left("eve", NOW) == 0
+    assert there.seconds_left("bob", NOW + 60) == 0
+    policy = Policy(users=there)
+    assert policy.needs_user
+    assert policy.decide(exchange(), client(user="bob"), NOW).rule == "block_user"
+    assert there.unblock("bob")
+    assert not there.unblock("bob")
+    assert here.seconds_left("bob", NOW) == 0
+    here.block("bob", 60, NOW)
+    assert open_users(SharedStore(path, refused)).seconds_left("bob", NOW) == 60
+    first.close()
+    second.close()
+
+
+def test_blocked_users_without_the_lock(tmp_path: Path) -> None:
+    """While the store cannot be had, a user is blocked in the worker that was asked."""
+    messages: list[str] = []
+    store = SharedStore(tmp_path / "counts", messages.append)
+    users = open_users(store)
+    child, ready = hold(tmp_path / "counts")
+    try:
+        users.block("bob", 60, NOW)
+        assert users.seconds_left("bob", NOW) == 60
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+    assert users.unblock("bob")
+    assert users.seconds_left("bob", NOW) == 0
+    store.close()
 
 
 def test_stores_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
