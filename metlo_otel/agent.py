@@ -181,13 +181,11 @@ class Agent:
         if not exchange.streamed:
             exchange.streamed = True
             self._streams.append((time.monotonic() + STREAM_LIMIT, weakref.ref(exchange)))
+            self._pipeline.start()  # its ticks end the stream; nothing may have been put yet
 
     def ask_user(self, exchange: Exchange, request: Any) -> Awaitable[None] | None:
         """Ask GET_USER who made `request`, the framework's own; something to await when it is an async function."""
-        get_user = self.settings.get_user
-        if get_user is None or exchange.user is not None:
-            return None
-        answer = self.guard.run(get_user, request)
+        answer = self._ask(exchange, request)
         if inspect.isawaitable(answer):
             return self._await_user(exchange, answer)
         _note_user(exchange, answer)
@@ -195,10 +193,17 @@ class Agent:
 
     def ask_user_sync(self, exchange: Exchange, request: Any) -> None:
         """As ask_user(), where nothing can be awaited: an async GET_USER is said to be wrong there."""
-        waiting = self.ask_user(exchange, request)
-        if waiting is not None:
-            waiting.close()  # type: ignore[attr-defined]  # _await_user is a coroutine
+        answer = self._ask(exchange, request)
+        if inspect.isawaitable(answer):
             self._log.say(logging.ERROR, "get_user", "GET_USER is async, but this app is not; no user is recorded")
+            if inspect.iscoroutine(answer):
+                answer.close()  # one that nobody awaits would have Python warn about it
+        else:
+            _note_user(exchange, answer)
+
+    def _ask(self, exchange: Exchange, request: Any) -> Any:
+        get_user = self.settings.get_user
+        return None if get_user is None or exchange.user is not None else self.guard.run(get_user, request)
 
     async def _await_user(self, exchange: Exchange, answer: Awaitable[Any]) -> None:
         _note_user(exchange, await self.guard.wait(answer))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -18,7 +20,7 @@ from django.http.response import HttpResponseBase
 from metlo_otel.agent import Agent
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.core.current import current_exchange
-from metlo_otel.core.exchange import Body, Exchange
+from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
 
@@ -128,8 +130,8 @@ class MetloDjango:
 
     def _note(self, exchange: Exchange, request: HttpRequest, response: HttpResponseBase | None) -> None:
         """Note what is known now; status and headers are read at the close, as outer middlewares left them."""
-        if response is None:  # what was raised went past Django's own handlers: the server answers
-            exchange.status = 500
+        if response is None:  # what was raised went past Django's own handlers: the server answers, if anybody is there
+            exchange.status = CLIENT_CLOSED_REQUEST if isinstance(sys.exc_info()[1], CancelledError) else 500
             exchange.close()
             return
         match = request.resolver_match
@@ -137,6 +139,7 @@ class MetloDjango:
         exchange.status = response.status_code
         if not exchange.request_body.size:
             exchange.request_body.add(getattr(request, "_body", b""))  # read by a middleware outside of this one
+        exchange.response_headers = response.items()
         if response.streaming:
             self._tee(exchange, request, response)
         else:
@@ -145,10 +148,11 @@ class MetloDjango:
 
     def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
         self.agent.streaming(exchange)
+        exchange.response_headers = _headers(response)
         if response.is_async:
-            response.streaming_content = _AsyncTee(response.streaming_content, exchange.response_body)
+            response.streaming_content = _AsyncTee(response.streaming_content, exchange)
         elif getattr(response, "file_to_stream", None) is None or "wsgi.file_wrapper" not in request.META:
-            response.streaming_content = _tee(response.streaming_content, exchange.response_body)
+            response.streaming_content = _tee(response.streaming_content, exchange)
 
 
 def _ahead(request: HttpRequest, limit: int) -> None:
@@ -159,32 +163,44 @@ def _ahead(request: HttpRequest, limit: int) -> None:
 
 
 class _AsyncTee:
-    """An async stream, each chunk noted and handed on."""
+    """An async stream, each chunk noted and handed on; its end is the exchange's too, as nobody may close it."""
 
-    def __init__(self, stream: AsyncIterator[bytes], body: Body) -> None:
+    def __init__(self, stream: AsyncIterator[bytes], exchange: Exchange) -> None:
         self._next = aiter(stream).__anext__
-        self._body = body
+        self._exchange = exchange
 
     def __aiter__(self) -> _AsyncTee:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await self._next()
-        self._body.add(chunk)
+        chunk = None
+        try:
+            chunk = await self._next()
+        finally:
+            if chunk is None:
+                self._exchange.close()
+        self._exchange.response_body.add(chunk)
         return chunk
 
 
-def _tee(stream: Iterable[bytes], body: Body) -> Iterator[bytes]:
-    for chunk in stream:
-        body.add(chunk)
-        yield chunk
+def _tee(stream: Iterable[bytes], exchange: Exchange) -> Iterator[bytes]:
+    try:
+        for chunk in stream:
+            exchange.response_body.add(chunk)
+            yield chunk
+    finally:
+        exchange.close()
 
 
 def _closed(exchange: Exchange, response: HttpResponseBase) -> None:
     exchange.status = response.status_code
-    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
-    exchange.response_headers = [*response.items(), *cookies]
+    exchange.response_headers = _headers(response)
     exchange.close()
+
+
+def _headers(response: HttpResponseBase) -> list[tuple[str, str]]:
+    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    return [*response.items(), *cookies]
 
 
 def _agent() -> Agent:

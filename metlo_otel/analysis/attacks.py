@@ -1,7 +1,8 @@
-"""Whether a request was an attack: every text of it decoded, read by the detectors it may concern, and what they found.
+"""Whether a request was an attack: every text of it decoded, read by the detectors it may concern, and what
+they found.
 
-Pure functions without state: any thread may call them. Ordinary values are let through after one look at the
-characters they are made of.
+Pure functions without state: any thread may call them. Ordinary values are let through after one look at
+the characters they are made of.
 """
 
 from __future__ import annotations
@@ -17,9 +18,20 @@ __all__ = ["CATEGORIES", "HEAD", "TAIL", "Category", "Confidence", "Finding", "d
 
 HEAD, TAIL = 4096, 1024  # characters read of a value's beginning and end
 CATEGORIES: tuple[Category, ...] = (
-    "SQLI", "XSS", "COMMAND_EXECUTION", "SSRF", "NULL_BYTES", "DIRECTORY_TRAVERSAL", "GRAPHQL_INTROSPECTION", "NOSQLI",
-    "SSTI", "XXE", "LDAP_INJECTION", "LOG4SHELL", "CRLF",
-)  # fmt: skip
+    "SQLI",
+    "XSS",
+    "COMMAND_EXECUTION",
+    "SSRF",
+    "NULL_BYTES",
+    "DIRECTORY_TRAVERSAL",
+    "GRAPHQL_INTROSPECTION",
+    "NOSQLI",
+    "SSTI",
+    "XXE",
+    "LDAP_INJECTION",
+    "LOG4SHELL",
+    "CRLF",
+)
 
 _BY_MARKS: tuple[tuple[frozenset[str], Callable[[str, str], Iterator[Finding]]], ...] = (
     (sql.MARKS, sql.find),
@@ -31,21 +43,27 @@ _BY_MARKS: tuple[tuple[frozenset[str], Callable[[str, str], Iterator[Finding]]],
 )
 _ENCODING = frozenset("%&\\+")
 _SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _ in _BY_MARKS))
-_SQL_PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|union\s+(?:all\s+)?select|waitfor\s|procedure\s|exec\s)")
-_ODD_PATH = re.compile(
-    r"\.\.|^[\"']?(?:[a-z]:)?[\\/]|//|etc[\\/]|web-inf|^\.[\\/]|[\\/]\.\w|file:|\.(?:ini|config|asa)|wp-|0x2e"
+_SQL_PHRASE = re.compile(
+    r"\b(?:order\s+by|group\s+by|union\s+(?:all\s+)?select|waitfor\s|procedure\s|exec\s)"
 )
-_IDENTIFIER = re.compile(r"[A-Za-z0-9+/_=-]{16,}")
+_ODD_PATH = (
+    "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
+    "compress.",
+    ".ini", ".config", ".asa", "wp-", "0x2", "\\\\",
+)  # fmt: skip
 
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
-_ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
+_FILE = re.compile(r"\.(?:xml|ini|asa)$")
+_ADDRESSES = frozenset(
+    {"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"}
+)
 
 
 def inspect(value: str, head: int = HEAD, tail: int = TAIL) -> tuple[Finding, ...]:
     """What the detectors find in one value: each category once, high confidence first.
 
-    Of a value longer than `head` + `tail` characters only its beginning and its end are read, so that time and memory are
-    bounded by these numbers whatever the value holds.
+    Of a value longer than `head` + `tail` characters only its beginning and its end are read, so that time
+    and memory are bounded by these numbers whatever the value holds.
     """
     if len(value) < 12 and value.isalnum():
         return ()
@@ -57,9 +75,9 @@ def inspect(value: str, head: int = HEAD, tail: int = TAIL) -> tuple[Finding, ..
 def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
     """The findings of a request's fields, by the contract's keys.
 
-    `fields` holds keys (`reqPath`, `reqQuery.q`, `reqBody.user.name`, `reqHeaders.X-Id`; a key may come repeatedly) and
-    percent-decoded values. Names are read as well and reported under the same key; an introspection found in a value goes
-    to its key with `.__schema` behind it, as Metlo has it.
+    `fields` holds keys (`reqPath`, `reqQuery.q`, `reqBody.user.name`, `reqHeaders.X-Id`; a key may come
+    repeatedly) and percent-decoded values. Names are read as well and reported under the same key; an
+    introspection found in a value goes to its key with `.__schema` behind it, as Metlo has it.
     """
     found: dict[str, list[Finding]] = {}
     for key, value in fields:
@@ -92,7 +110,9 @@ def _path(value: str) -> tuple[Finding, ...]:
 def _header(name: str, value: str) -> tuple[Finding, ...]:
     """Headers are written by programs, in grammars full of signs: only what is certain counts."""
     values = value.split(";") if name == "cookie" else [value]
-    found = [finding for part in values[:64] for finding in inspect(part.strip()) if finding.confidence == "high"]
+    found = [
+        finding for part in values[:64] for finding in inspect(part.strip()) if finding.confidence == "high"
+    ]
     if name in _ADDRESSES or name.startswith("x-forwarded"):
         found = [finding for finding in found if finding.category != "SSRF"]
     return _strongest(found)
@@ -116,24 +136,30 @@ def _inspected(value: str) -> Iterator[Finding]:
         for text in readings(value) if not marks.isdisjoint(_ENCODING) else (value,):
             hidden = text is not value and "../" not in value and "..\\" not in value
             yield from _read(text, marks if text is value else _SPECIAL.intersection(text), hidden)
-    if len(value) >= 16 and _IDENTIFIER.fullmatch(value):
-        hidden = base64_text(value)
-        if hidden is not None:
-            found = _read(decode(hidden), _SPECIAL.intersection(hidden))
-            yield from (finding for finding in found if finding.confidence == "high")
+    encoded = base64_text(value)
+    if encoded is not None:
+        found = _read(decode(encoded), _SPECIAL.intersection(encoded))
+        yield from (finding for finding in found if finding.confidence == "high")
 
 
 def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Finding]:
     """What all detectors that the text's characters may concern say of it."""
     lower = text.lower()
-    if ("/" in marks or "\\" in marks or ".." in lower or ".xml" in lower) and _ODD_PATH.search(lower):
+    if ("/" in marks or "\\" in marks or ".." in lower or _FILE.search(lower)) and _odd_path(lower):
         yield from paths.find(text, lower, hidden)
+    if "/" in marks and ("//" in lower or ":/" in lower):
         yield from urls.find(text, lower)
+    if "/" in marks and shell.MARKS.isdisjoint(marks) and (" /" in lower or "bin/" in lower or "{" in marks):
+        yield from shell.find(text, lower)
     for own, detector in _BY_MARKS:
-        if not own.isdisjoint(marks):
+        if not own.isdisjoint(marks) or (detector is sql.find and " " in lower and _SQL_PHRASE.search(lower)):
             yield from detector(text, lower)
-        elif detector is sql.find and " " in lower and _SQL_PHRASE.search(lower):
-            yield from detector(text, lower)
+
+
+def _odd_path(lower: str) -> bool:
+    """Whether a text with a slash is more than a date, a link or a choice."""
+    absolute = lower.startswith(("/", "\\", "'/", '"/')) or lower[1:3] in (":/", ":\\")
+    return absolute or any(sign in lower for sign in _ODD_PATH)
 
 
 def _strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -143,4 +169,8 @@ def _strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         known = best.get(finding.category)
         if known is None or (known.confidence == "low" and finding.confidence == "high"):
             best[finding.category] = finding
-    return tuple(sorted(best.values(), key=lambda finding: finding.confidence)) if len(best) > 1 else tuple(best.values())
+    return (
+        tuple(sorted(best.values(), key=lambda finding: finding.confidence))
+        if len(best) > 1
+        else tuple(best.values())
+    )

@@ -12,6 +12,7 @@ from metlo_otel.core.agent_config import AgentConfig, AgentConfigError, parse_ag
 
 EVERY = 60.0  # seconds
 _FIRST_WAIT = 1.0
+_chance = random.SystemRandom()  # jitter must not take numbers from the app's own, perhaps seeded, random
 
 Fetch = Callable[["str | None"], "tuple[Any, str | None] | None"]
 """Given the last ETag: the decoded document and its ETag, or None where it has not changed.
@@ -93,11 +94,11 @@ class RemoteConfiguration:
         self.fetched = True
         self._problem = None
         self._wait = _FIRST_WAIT
-        self._due = self._clock() + EVERY * random.uniform(0.9, 1.1)  # noqa: S311 - jitter is no secret
+        self._due = self._clock() + EVERY * _chance.uniform(0.9, 1.1)
 
     def _failed(self, problem: Exception) -> None:
         """Come back soon, later each time, until there was a first configuration; warn once of one kind of failure."""
-        self._due = self._clock() + self._wait * random.uniform(1.0, 1.3)  # noqa: S311 - jitter is no secret
+        self._due = self._clock() + self._wait * _chance.uniform(1.0, 1.3)
         self._wait = min(self._wait * 2, EVERY)
         text = str(problem)
         if text != self._problem:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.routes import starlette_route
 from metlo_otel.core.current import current_exchange
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
 
@@ -24,7 +26,6 @@ Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
 _FORBIDDEN = 403  # what servers answer to a handshake that is closed before it was accepted
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
-_CLIENT_CLOSED_REQUEST = 499  # what nginx logs for a client that went away before there was an answer
 _FLUSH_AT_SHUTDOWN = 3.0  # seconds
 
 
@@ -71,7 +72,9 @@ class ASGICapture:
         finally:
             current_exchange.reset(token)
             if not exchange.status:
-                exchange.status = 500  # the app raised or said nothing: the server answers for it
+                waiting = self._gate.guard.run(self._unanswered, exchange, scope)
+                if waiting is not None:
+                    await waiting
             exchange.close()
 
     async def _refuses(self, scope: Scope) -> bool:
@@ -85,6 +88,13 @@ class ASGICapture:
         exchange.close()
         return refused
 
+    def _unanswered(self, exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
+        """The app raised or said nothing: the server answers for it, if anybody is still there."""
+        gone = isinstance(sys.exc_info()[1], CancelledError)
+        exchange.status = CLIENT_CLOSED_REQUEST if gone else 500
+        exchange.route = starlette_route(scope)
+        return None if gone else self._at_response(exchange, scope)
+
     def _receiving(self, exchange: Exchange, receive: Receive) -> Receive:
         add = exchange.request_body.add
 
@@ -94,7 +104,7 @@ class ASGICapture:
             if body:
                 add(body)
             elif message["type"] == "http.disconnect" and not exchange.status:
-                exchange.status = _CLIENT_CLOSED_REQUEST
+                exchange.status = CLIENT_CLOSED_REQUEST
             return message
 
         return receiving

@@ -47,7 +47,7 @@ class WSGICapture:
         finally:
             current_exchange.reset(token)
             if result is None:
-                _failed(exchange)
+                self._failed(exchange, environ)
         return self._gate.guard.run(self._tee, exchange, environ, result) or result
 
     def _chosen(self, exchange: Exchange, environ: Environ) -> WSGIApp:
@@ -75,6 +75,14 @@ class WSGICapture:
         exchange.status = int(status[:3])
         if self._at_response is not None:
             self._at_response(exchange, environ)
+
+    def _failed(self, exchange: Exchange, environ: Environ) -> None:
+        """The app raised: the server answers 500, unless a response has begun already."""
+        if not exchange.status:
+            exchange.status = 500
+            if self._at_response is not None:
+                self._gate.guard.run(self._at_response, exchange, environ)
+        exchange.close()
 
     @staticmethod
     def _writing(exchange: Exchange, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
@@ -159,6 +167,8 @@ class TeeOutput:
             if close is not None:
                 close()
         finally:
+            if not self._exchange.status:
+                self._exchange.status = 500  # ended before start_response was called: the server answers for it
             self._exchange.close()
 
 
@@ -181,13 +191,6 @@ def _closing_file(result: Any, exchange: Exchange) -> Iterable[bytes]:
     except (AttributeError, TypeError):  # a server's own C type: its end cannot be heard
         exchange.close()
     return result  # type: ignore[no-any-return]  # the server's own wrapper
-
-
-def _failed(exchange: Exchange) -> None:
-    """The app raised: the server answers 500, unless a response has begun already."""
-    if not exchange.status:
-        exchange.status = 500
-    exchange.close()
 
 
 def _may_have_body(environ: Environ) -> bool:

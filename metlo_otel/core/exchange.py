@@ -13,6 +13,8 @@ from metlo_otel.core.request import Request
 RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 Route = str | Callable[[], str | None] | None
 
+CLIENT_CLOSED_REQUEST = 499  # the status that nginx logs for a client that went away before there was an answer
+
 _MANY_CHUNKS = 64
 _OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
 

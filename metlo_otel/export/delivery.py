@@ -13,6 +13,7 @@ from metlo_otel.export.client import Client, Outcome, Refused, Sent, TryLater
 MAX_BATCH = 2_097_152  # bytes of JSON that the collector takes
 MAX_TRACE = MAX_BATCH - 2
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_chance = random.SystemRandom()  # jitter must not take numbers from the app's own, perhaps seeded, random
 
 Pause = Callable[[float], bool]
 """Waits so many seconds, or less, and says whether to go on."""
@@ -44,7 +45,7 @@ class Delivery:
             if isinstance(outcome, Refused):
                 return self._refused(batch, outcome, pause)
             least = outcome.after if outcome.after is not None else wait
-            if not pause(least * random.uniform(1.0, 1.3)):  # noqa: S311 - jitter is no secret
+            if not pause(least * _chance.uniform(1.0, 1.3)):
                 self._counters.drop("undelivered", len(batch))
                 return False
             wait = min(wait * 2, _LONGEST_WAIT)

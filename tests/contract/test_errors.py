@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
+import pytest
+
 from tests.contract.apps import script
 from tests.contract.http import get
 from tests.contract.shop import Shop, essence, told
@@ -22,9 +26,11 @@ def test_exception(shop: Shop) -> None:
         assert essence(trace) == told(shop.way, call, answer, route="/boom")
 
 
+@pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning")  # Django's own, of the request's body
 def test_exception_in_a_stream(shop: Shop) -> None:
     """A stream that breaks is told with the status it began with and what came of it."""
     call = get("/late-boom")
     answer, trace = shop.exchange(call)
     assert (answer.status, answer.body, answer.raised) == (200, b"so far so good\n", RAISED)
     assert essence(trace) == told(shop.way, call, answer, route="/late-boom")
+    gc.collect()

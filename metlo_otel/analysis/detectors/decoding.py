@@ -1,4 +1,5 @@
-"""The texts that a value may turn into on its way to an interpreter: encodings peeled off within a bounded budget."""
+"""The texts that a value may turn into on its way to an interpreter: encodings peeled off within a bounded
+budget."""
 
 from __future__ import annotations
 
@@ -17,15 +18,24 @@ _OVERLONG = re.compile(rb"[\xc0\xc1]([\x80-\xff])|\xe0\x80([\x80-\xbf])|\xf0\x80
 _ENTITY = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{1,7}|[a-zA-Z]{2,8});?")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{0*([0-9a-fA-F]{1,6})\}|([0-3]?[0-7]{2}))")
 _UTF7 = re.compile(r"\+(ADw|AD4|ACI|ACc|ACg|ACk|ADs|AD0)-?", re.IGNORECASE)
-_UTF7_LETTERS = {"adw": "<", "ad4": ">", "aci": '"', "acc": "'", "acg": "(", "ack": ")", "ads": ";", "ad0": "="}
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_UTF7_LETTERS = {
+    "adw": "<",
+    "ad4": ">",
+    "aci": '"',
+    "acc": "'",
+    "acg": "(",
+    "ack": ")",
+    "ads": ";",
+    "ad0": "=",
+}
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 _PRINTABLE = re.compile(r"[\t\r\n -~]+")
 _WORDY = re.compile(r"[\s<>'\"(){};|&$/]")
 
 
 def readings(value: str) -> tuple[str, ...]:
-    """The value as sent, fully decoded, and with `+` for spaces, each once; at most four texts, none longer than ten
-    times the value."""
+    """The value as sent, fully decoded, and with `+` for spaces, each once; at most four texts, none longer
+    than ten times the value."""
     found = [value]
     decoded = decode(value)
     if decoded != value:
@@ -36,8 +46,8 @@ def readings(value: str) -> tuple[str, ...]:
 
 
 def decode(value: str) -> str:
-    """Peel percent-encoding (also %uXXXX and overlong UTF-8), HTML entities, escapes and look-alike characters off,
-    round by round until nothing changes."""
+    """Peel percent-encoding (also %uXXXX and overlong UTF-8), HTML entities, escapes and look-alike
+    characters off, round by round until nothing changes."""
     for _ in range(ROUNDS):
         before = value
         if "%" in value:
@@ -57,7 +67,8 @@ def decode(value: str) -> str:
 
 
 def percent_decoded(value: str) -> str:
-    """One round of percent-decoding; what is no valid UTF-8 is read as the overlong form that lax decoders take."""
+    """One round of percent-decoding; what is no valid UTF-8 is read as the overlong form that lax decoders
+    take."""
     if "%u" in value or "%U" in value:
         value = _WIDE_PERCENT.sub(lambda match: chr(int(match[1], 16)), value)
     if not _BYTE_PERCENT.search(value):
@@ -71,9 +82,9 @@ def percent_decoded(value: str) -> str:
 
 def base64_text(value: str) -> str | None:
     """The printable text that a whole value encodes in base64, or None; words and identifiers give None."""
-    if len(value) < 16 or not _BASE64.fullmatch(value):
+    if len(value) < 16 or " " in value or value.islower() or not _BASE64.fullmatch(value):
         return None
-    body = value.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
+    body = value.rstrip("=")
     try:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
         text = raw.decode("ascii")
@@ -96,5 +107,11 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _plain(value: str) -> str:
-    """Full-width and other compatibility forms as the ASCII they are normalised to; accents stay as they are."""
-    return unicodedata.normalize("NFKC", value).replace("\u2215", "/").replace("\u2216", "\\").replace("\u560a\u560d", "\r\n")
+    """Full-width and other compatibility forms as the ASCII they are normalised to; accents stay as they
+    are."""
+    return (
+        unicodedata.normalize("NFKC", value)
+        .replace("\u2215", "/")
+        .replace("\u2216", "\\")
+        .replace("\u560a\u560d", "\r\n")
+    )

@@ -29,8 +29,9 @@ _FRAGMENT = 80
 class Finding:
     """One attack in one value.
 
-    `confidence` is "high" where hardly anything but an attack reads like this, so that a request may be blocked for it,
-    and "low" where it is only worth reporting. `fragment` is at most 80 characters of the decoded value.
+    `confidence` is "high" where hardly anything but an attack reads like this, so that a request may be
+    blocked for it, and "low" where it is only worth reporting. `fragment` is at most 80 characters of the
+    decoded value.
     """
 
     category: Category

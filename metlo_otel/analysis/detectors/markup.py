@@ -7,18 +7,21 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_TAG = re.compile(r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b")
+_TAG = re.compile(
+    r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b"
+)
 _ATTRIBUTE = re.compile(
     r"[\s/\"'+\x00,;]*([^\s=>\"'/<+\x00][^\s=>/\x00]{0,80})"
     r"(?:[\s\x00]{0,20}=[\s\x00+]{0,20}(?:\"([^\"]*)(?:\"|$)|'([^']*)(?:'|$)|`([^`]*)(?:`|$)|([^\s>]*)))?"
 )
 _TAGS, _ATTRIBUTES = 24, 24  # read of one text
-_UNSEEN = dict.fromkeys([*range(0x21), 0x7F, 0xA0, 0xAD, 0x200B, 0x200C, 0x200D, 0x2028, 0x2029, 0xFEFF])
+_UNSEEN = re.compile("[\\x00-\\x20\\x7f\\xa0\\xad\\u200b-\\u200d\\u2028\\u2029\\ufeff]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One tag as written: name in lower case (with its `/`), attributes decoded, and where it starts and ends."""
+    """One tag as written: name in lower case (with its `/`), attributes decoded, and where it starts and
+    ends."""
 
     name: str
     attributes: tuple[tuple[str, str], ...]
@@ -39,7 +42,7 @@ def tags(lower: str) -> Iterator[Tag]:
 
 def compact(value: str) -> str:
     """A value as a browser reads a URL: entities decoded, white space and control characters gone."""
-    return (html.unescape(value) if "&" in value else value).translate(_UNSEEN)
+    return _UNSEEN.sub("", html.unescape(value) if "&" in value else value)
 
 
 def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:

@@ -1,4 +1,5 @@
-"""Directory traversal: paths that climb out of where they belong, however written, and files nobody asks for by name."""
+"""Directory traversal: paths that climb out of where they belong, however written, and files nobody asks
+for by name."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
-MARKS = frozenset("/\\%.{")
-
-_HEX = re.compile(r"(?:0x|%%?(?:25)*)(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)|%uff0e|%u2215|%u2216")
+_HEX = re.compile(
+    r"(?:0?x|%%?(?:25)*)(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)|%uff0e"
+    r"|%u2215|%u2216"
+)
 _HEX_LETTERS = {"2e": ".", "2f": "/", "5c": "/"}
 _SPLIT = re.compile(r"[/\\]+")
 _CLIMB = re.compile(r"\.{2,}[\w\s;\x00]{0,2}|\.\.;.*|\.[?*\x00]\.?|\.;\.")
@@ -18,25 +20,39 @@ _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 
 # Where systems keep what an attacker wants to read, by the end or the middle of a path.
 _UNIX = re.compile(
-    r"(?<![\w.])/?etc/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/|apache2?/|httpd/|nginx/"
+    r"(?<![\w.])/?etc/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/"
+    r"|apache2?/|httpd/|nginx/"
     r"|php|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf)"
-    r"|(?<!\w)/?proc/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b|var/log/(?:apache|httpd|nginx|auth|messages|syslog|secure|mail|vsftpd)"
-    r"|(?:root|home/[\w.-]+)/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|\.ssh/(?:id_|auth|known)|/(?:id_rsa|id_dsa)\b"
+    r"|(?<!\w)/?proc/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b|var/log/(?:apache|httpd|nginx"
+    r"|auth|messages|syslog|secure|mail|vsftpd)"
+    r"|(?:root|home/[\w.-]+)/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|\.ssh/(?:id_|auth|known)"
+    r"|/(?:id_rsa|id_dsa)\b"
     r"|var/(?:lib/mlocate|run/secrets|mail/)|usr/local/(?:apache|etc/)|opt/lampp/"
 )
 _WINDOWS = re.compile(
-    r"(?:windows|winnt|win|windows\.old)/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair|system/|debug/|my\.ini|explorer)"
-    r"|(?:^|/|:)(?:boot\.ini|autoexec\.bat|ntldr|pagefile\.sys|global\.asa)(?:$|[^\w.])|inetpub/(?:wwwroot|logs)"
+    r"(?:windows|winnt|win|windows\.old)/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair"
+    r"|system/|debug/|my\.ini|explorer)"
+    r"|(?:^|/|:)(?:boot\.ini|autoexec\.bat|ntldr|pagefile\.sys|global\.asa)(?:$|[^\w.])"
+    r"|inetpub/(?:wwwroot|logs)"
     r"|(?:^|/|:)(?:win|system)\.ini(?:$|[^\w.])"
 )
 _WEB = re.compile(
-    r"web-inf/?\w|meta-inf/\w|(?:^|/)\.(?:htaccess|htpasswd|git/|svn/|env(?:$|\W)|aws/|ssh/)|(?:^|/)(?:web|app)\.config$"
+    r"web-inf/?\w|meta-inf/\w|(?:^|/)\.(?:htaccess|htpasswd|git/|svn/|env(?:$|\W)|aws/|ssh/)|(?:^"
+    r"|/)(?:web|app)\.config$"
     r"|(?:^|/)wp-config\.php|(?:^|/)(?:config|settings|configuration)\.(?:php|inc)\b"
 )
+_TARGETS = (
+    (("etc/", "proc/", "var/", "root/", "home/", ".ssh", "id_", "usr/", "opt/"), _UNIX),
+    (("win", ".ini", "autoexec", "ntldr", ".sys", ".asa", "inetpub"), _WINDOWS),
+    (("-inf", "/.", ".ht", "config", "settings"), _WEB),
+)
 _SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32")
-_SQUASHED = re.compile(r"\.{2,}(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|\w:(?:oot\.ini|inetpub\w)")
+_SQUASHED = re.compile(
+    r"\.{2,}(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|\w:(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
+)
 _WRAPPER = re.compile(
-    r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text|compress\.\w+://|file:/{1,3}[\w.%])"
+    r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text"
+    r"|compress\.\w+://|file:/{1,3}[\w.%])"
 )
 _DRIVE = re.compile(r"(?:[a-z]:/|/[a-z]:/|//[?.]/|file:)")
 
@@ -44,14 +60,22 @@ _DRIVE = re.compile(r"(?:[a-z]:/|/[a-z]:/|//[?.]/|file:)")
 def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     """Traversal, and with it COMMAND_EXECUTION where a system's own files are read, as Metlo counts it.
 
-    `hidden` says that the text was decoded once more than the application would: then one step is one too many.
+    `hidden` says that the text was decoded once more than the application would: then one step is one too
+    many.
     """
     plain = _plain(lower)
     climbs = _climbs(plain) or (1 if hidden and "../" in plain else 0)
     target = _target(plain, climbs)
     if climbs >= 2 or (climbs and target) or (target and _SECRET.search(plain)):
         yield high("DIRECTORY_TRAVERSAL", text)
-    elif target or climbs or _WRAPPER.match(plain) or _DOTS.search(plain) or _SQUASHED.search(plain) or _template(plain):
+    elif (
+        target
+        or climbs
+        or _WRAPPER.match(plain)
+        or _DOTS.search(plain)
+        or _SQUASHED.search(plain)
+        or _template(plain)
+    ):
         yield low("DIRECTORY_TRAVERSAL", text)
     if target and climbs:
         yield low("COMMAND_EXECUTION", text)
@@ -66,19 +90,24 @@ def find_in_path(text: str, lower: str) -> Iterator[Finding]:
 
 
 def _plain(lower: str) -> str:
-    """One separator, and the spellings of `.` and `/` that only file systems and broken decoders understand."""
-    if "0x" in lower or "%" in lower:
+    """One separator, and the spellings of `.` and `/` that only file systems and broken decoders
+    understand."""
+    if "0x2" in lower or "0x5c" in lower or "%" in lower:
         lower = _HEX.sub(lambda match: _HEX_LETTERS.get(match[1] or "2f", "/"), lower)
     return lower.replace("\\", "/")
 
 
 def _climbs(plain: str) -> int:
-    """How many steps out of the directory; a single plain `../file` counts none, that is how links are written."""
+    """How many steps out of the directory; a single plain `../file` counts none, that is how links are
+    written."""
     if ".." not in plain and "./" not in plain and ";" not in plain:
         return 0
-    head, blank, rest = plain.partition(" ")
+    head, blank, _ = plain.partition(" ")
     if blank and not (plain.startswith((".", "/")) or ".." in head):
         return _in_prose(plain)
+    steps = plain.count("../") + plain.startswith("../") if plain.count("/../") > 1 else 0
+    if steps > 1:
+        return steps
     parts = _SPLIT.split(plain)
     steps = sum(1 for part in parts if _CLIMB.fullmatch(part) or (part.endswith("..") and len(part) < 4))
     if steps == 1:
@@ -88,7 +117,7 @@ def _climbs(plain: str) -> int:
 
 def _single(plain: str, parts: list[str]) -> int:
     first = next((part for part in parts if part not in ("", ".")), "")
-    if all(_CLIMB.fullmatch(part) for part in parts if part):
+    if len(parts) > 1 and all(_CLIMB.fullmatch(part) for part in parts if part):
         return 1
     if plain[0] == "/" and _CLIMB.fullmatch(first):
         return 1
@@ -105,7 +134,12 @@ def _target(plain: str, climbs: int) -> bool:
     if " " in plain.strip() and not climbs:
         return False
     squeezed = re.sub(r"/(?:\./)*/*", "/", plain) if "//" in plain or "/./" in plain else plain
-    found = _UNIX.search(squeezed) or _WINDOWS.search(squeezed) or _WEB.search(squeezed)
+    found = None
+    for places, pattern in _TARGETS:
+        if any(place in squeezed for place in places):
+            found = pattern.search(squeezed)
+        if found:
+            break
     if not found:
         return False
     return bool(climbs or found.start() <= 1 or _DRIVE.match(squeezed) or "://" not in squeezed[:12])

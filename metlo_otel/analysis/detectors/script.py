@@ -1,45 +1,152 @@
-"""JavaScript as an attacker writes it: whether a text acts on the page, calls what shows, sends or evaluates."""
+"""JavaScript as an attacker writes it: whether a text acts on the page, calls what shows, sends or
+evaluates."""
 
 from __future__ import annotations
 
 import re
 
-# A call of something that shows, sends, loads or evaluates, by parentheses, a template literal or `call`/`apply`.
-CALL = re.compile(
-    r"(?<![\w$])(?:alert|prompt|confirm|eval|settimeout|setinterval|setimmediate|fetch|import|importscripts|print"
-    r"|msgbox|execscript|geturl|atob|btoa|function(?=\s?[(`]\s?['\"`x])|xmlhttprequest|postmessage|sendbeacon|open|write|writeln"
-    r"|appendchild|insertadjacenthtml|constructor|fromcharcode|\$\.get(?:script|json)?)"
-    r"(?:\s{0,3}\)|\s{0,3}\.\s{0,3}(?:call|apply|bind)|\s{0,3}\?\.)?(?:[\"'\]]{0,3}|\s(?=\([\d'\"/`]))(?:/\*[^*]{0,20}\*/)?(?:\(|`)"
+# What shows, sends, loads or evaluates once it is called.
+_CALLED = (
+    "alert",
+    "prompt",
+    "confirm",
+    "eval",
+    "settimeout",
+    "setinterval",
+    "setimmediate",
+    "fetch",
+    "import",
+    "importscripts",
+    "print",
+    "msgbox",
+    "execscript",
+    "geturl",
+    "atob",
+    "btoa",
+    "xmlhttprequest",
+    "postmessage",
+    "sendbeacon",
+    "open",
+    "write",
+    "writeln",
+    "appendchild",
+    "insertadjacenthtml",
+    "constructor",
+    "fromcharcode",
+    "$.get",
+    "$.getscript",
+    "$.getjson",
+    "function",
+)
+_BORROWED = (".call", ".apply", ".bind")
+_CALLS = 24  # brackets looked at
+
+_PAGE = (
+    "document",
+    "window",
+    "self",
+    "top",
+    "parent",
+    "frames",
+    "globalthis",
+    "this",
+    "location",
+    "opener",
+    "navigation",
+    "cookiestore",
+    "innerhtml",
+    "outerhtml",
+    "srcdoc",
+    "$event",
+    "$on",
+    "$eval",
 )
 # The page's own objects, read, written or looked up under a name in pieces.
-OBJECT = re.compile(
-    r"(?<![\w$-])(?:document|window|self|top|parent|frames|globalthis|this|location|opener|navigation|cookiestore)"
-    r"\s{0,3}(?:(?:\?\.)?\[|\.\s{0,3}(?:cookie|domain|write|body|location|href|name|open|alert|constructor|eval|origin"
-    r"|getelement|queryselector|createelement|localstorage|sessionstorage|defaultview|documentelement|forms|title))"
+_OBJECT = re.compile(
+    r"(?<![\w$-])(?:document|window|self|top|parent|frames|globalthis|this|location|opener"
+    r"|navigation|cookiestore)"
+    r"\s{0,3}(?:(?:\?\.)?\[|\.\s{0,3}(?:cookie|domain|write|body|location|href|name|open|alert"
+    r"|constructor|eval|origin"
+    r"|getelement|queryselector|createelement|localstorage|sessionstorage|defaultview"
+    r"|documentelement|forms|title))"
     r"|(?<![\w$.-])(?:document\.)?location(?:\.href|\.hash)?\s{0,3}=[^=]"
-    r"|\$(?:event|on|eval)\b\.?\(?"
-    r"|\.(?:innerhtml|outerhtml|srcdoc)\s{0,3}="
+    r"|\$(?:event|on|eval)\b\.?\(?|\.(?:innerhtml|outerhtml|srcdoc)\s{0,3}="
+)
+_SHOWING = (
+    "alert",
+    "prompt",
+    "confirm",
+    "eval",
+    "throw",
+    "onerror",
+    "onload",
+    "tostring",
+    "valueof",
+    "prototype",
+    "instance",
 )
 # An assignment of something that shows, for whoever may not write brackets.
-HANDLER = re.compile(
-    r"(?:onerror|onload|valueof|tostring|hasinstance\]?|prototype\.\w{1,20})['\"\]]{0,2}\s{0,3}[:=]\s{0,3}(?:alert|prompt"
+_HANDLER = re.compile(
+    r"(?:onerror|onload|valueof|tostring|hasinstance\]?"
+    r"|prototype\.\w{1,20})['\"\]]{0,2}\s{0,3}[:=]\s{0,3}(?:alert|prompt"
     r"|confirm|print|eval|\w{1,20}\.\w{1,20}|location)|(?<![\w$.])throw[\s/*{]{1,4}[\w$,=]{0,30}"
     r"(?:onerror|alert|eval|\d)|=\s{0,2}(?:alert|prompt|confirm|eval)\s{0,2}(?:[,;)}]|$)"
     r"|\[\s{0,3}[\d,.]{1,9}\s{0,3}\]\s{0,3}\.\s{0,3}(?:find|map|some|every|filter|foreach|sort|concat)"
-    r"|(?:alert|prompt|confirm|eval)['\"]?\s{0,2}(?:\]|\.source)"
+    r"|\[\s{0,2}['\"]?(?:alert|prompt|confirm|eval)['\"]?\s{0,2}\]|(?:alert|prompt|confirm|eval)\.source"
 )
-_BRACKETS = re.compile(r"[\[\]()!+]{12,}|\[\]\s{0,2}\[\s{0,2}[(!\"']")
+_BRACKETS = re.compile(r"[\[\]()!+]{12,}|\[\]\s{0,2}\[\s{0,2}[(!\"'`]")
 _IN_TWO = re.compile(r"['\"]\s{0,3}\+\s{0,3}['\"]")
 
 
 def acts(text: str) -> bool:
     """Whether a lower-case text holds JavaScript that does something to the page or its user."""
-    if CALL.search(text) or OBJECT.search(text) or HANDLER.search(text) or _BRACKETS.search(text):
+    if _acts(text):
         return True
-    return "+" in text and acts_joined(text)
+    if "+" not in text:
+        return False
+    joined = _IN_TWO.sub("", text)  # names in pieces: 'al'+'ert'
+    return joined != text and _acts(joined)
 
 
-def acts_joined(text: str) -> bool:
-    """The same for names in pieces: `'al'+'ert'`."""
-    joined = _IN_TWO.sub("", text)
-    return joined != text and bool(CALL.search(joined) or OBJECT.search(joined) or HANDLER.search(joined))
+def _acts(text: str) -> bool:
+    if ("(" in text and _calls(text, "(")) or ("`" in text and _calls(text, "`")):
+        return True
+    if any(word in text for word in _PAGE) and _OBJECT.search(text):
+        return True
+    if any(word in text for word in _SHOWING) and _HANDLER.search(text):
+        return True
+    return "[" in text and _BRACKETS.search(text) is not None
+
+
+def _calls(text: str, bracket: str) -> bool:
+    """Whether something dangerous is called, by a bracket or as the tag of a template literal."""
+    position = text.find(bracket)
+    for _ in range(_CALLS):
+        if position < 0:
+            return False
+        after = text[position + 1 : position + 3]
+        quoted = bracket == "`" and not (after[:1].isalnum() or after[:1] in ("$", "`", "/", "\\", "'", "{"))
+        if position and not quoted and _named(text[max(0, position - 48) : position], after):
+            return True
+        position = text.find(bracket, position + 1)
+    return False
+
+
+def _named(before: str, after: str) -> bool:
+    """Whether what stands before a bracket is one of the names; behind a blank only if code follows."""
+    if before.endswith("*/"):
+        before = before[: before.rfind("/*")]
+    name = before.rstrip("\"'])?. \t")
+    if name.endswith(_BORROWED):
+        name = name[: name.rfind(".")].rstrip("\"'])")
+    if not name.endswith(_CALLED):
+        return False
+    if before[-1:] in (" ", "\t") and (after[:1] not in "0123456789'\"`/" or not after):
+        return False
+    if name.endswith("print") and after[:1] != ")":
+        return False
+    if name.endswith("function"):
+        return after[:1] in ("'", '"', "`", "x")
+    word = max((known for known in _CALLED if name.endswith(known)), key=len)
+    left = name[: -len(word)][-1:]
+    return not (left.isalnum() or left in ("_", "$"))

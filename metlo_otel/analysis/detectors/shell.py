@@ -8,33 +8,42 @@ from collections.abc import Iterator
 from metlo_otel.analysis.detectors import shell_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
-MARKS = frozenset(";|&`$\n\r(/<")
+MARKS = frozenset(";|&`$\n\r(<")
 
 _SEPARATOR = re.compile(r"\|\|?|&&?|;|[\r\n]+|`|\$\(|[<>]\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")
 _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
-_BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
-_NOISE = re.compile(r"(?<=[\w/])(?:''|\"\"|\\(?=[a-z])|\$@|\$\*|\^|\$\{?\w{1,2}(?<!ifs)\}?(?=[a-z]))(?=[\w/])")
-_QUOTED_LETTER = re.compile(r"(?<=\w)(['\"])(\w{1,3})\1(?=\w|\s|$)|(['\"])(\w)\3(?=\w)")
+_BLANKS = re.compile(
+    r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%"
+)
+_NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
+_QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
 _BRACES = re.compile(r"\{([\w/.-]{1,30}),([^{}]{0,200})\}")
 _CALL = re.compile(
-    r"(?<![\w>$])(?:system|shell_exec|passthru|popen|proc_open|pcntl_exec|os\.system|os\.popen|subprocess\.\w+|exec|execsync"
-    r"|getruntime\(\)\.exec|child_process\W{1,4}exec\w*|spawn\w*|`)\s{0,4}\(\s{0,4}['\"\[]{1,3}\s{0,4}([/\w.]+)"
+    r"(?<![\w>$])(?:system|shell_exec|passthru|popen|proc_open|pcntl_exec|os\.system|os\.popen"
+    r"|subprocess\.\w+|exec|execsync"
+    r"|getruntime\(\)\.exec|child_process\W{1,4}exec\w*|spawn\w*"
+    r"|`)\s{0,4}\(\s{0,4}['\"\[]{1,3}\s{0,4}([/\w.]+)"
 )
 _INCLUDE = re.compile(r"<!--\s{0,4}#\s{0,4}exec\s+(?:cmd|cgi)\s{0,4}=")
-_PHP = re.compile(r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)")
+_PHP = re.compile(
+    r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)"
+)
 _SHELLSHOCK = re.compile(r"\(\)\s{0,4}\{[^}]{0,20};\s{0,4}\}\s{0,4};")
 _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|shell|ls_colors)[:%#]")
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
 
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
+_ENTITY = re.compile(
+    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo);"
+)  # the decoded reading has what they stand for
 _STEPS = 24  # separators looked at
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
-    plain = _unfold(lower)
-    if _INCLUDE.search(plain) or _SHELLSHOCK.search(plain) or _PHP.search(plain) or _calls(plain):
+    plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower else lower)
+    if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
     best, fragment = 0, ""
@@ -47,6 +56,18 @@ def find(text: str, lower: str) -> Iterator[Finding]:
         yield (high if best >= 3 else low)("COMMAND_EXECUTION", fragment)
 
 
+def _direct(plain: str) -> bool:
+    """What starts a command without any separator: a language's call, a server-side include, a function in
+    a variable."""
+    if ("<!--" in plain and _INCLUDE.search(plain)) or ("()" in plain and _SHELLSHOCK.search(plain)):
+        return True
+    if ("$_" in plain or "phpinfo" in plain) and _PHP.search(plain):
+        return True
+    return any(
+        word in plain for word in ("system", "exec", "popen", "passthru", "subprocess", "spawn")
+    ) and _calls(plain)
+
+
 def _unfold(lower: str) -> str:
     """What the shell sees once its own tricks to write a space or split a word are undone."""
     if "$" in lower or "%" in lower:
@@ -54,9 +75,19 @@ def _unfold(lower: str) -> str:
     if "{" in lower:
         lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
     if any(sign in lower for sign in "'\"\\^@*$"):
-        lower = _NOISE.sub("", lower)
-        lower = _QUOTED_LETTER.sub(lambda match: match[2] or match[4], lower)
+        lower = _NOISE.sub(lambda match: "" if _inside_word(match) else match[0], lower)
+        lower = _QUOTED_LETTER.sub(lambda match: match[2] if _inside_word(match) else match[0], lower)
     return lower
+
+
+def _inside_word(match: re.Match[str]) -> bool:
+    """Whether a sign that the shell drops stands within a word, or a quoted letter at the start of one."""
+    left = match.string[match.start() - 1 : match.start()]
+    return (
+        left.isalnum()
+        or left == "/"
+        or (match[0][0] in "'\"" and match.string[match.end() : match.end() + 1].isalnum())
+    )
 
 
 def _calls(plain: str) -> bool:
@@ -117,7 +148,8 @@ class _Before:
 
 
 def _marked(plain: str, start: int, end: int) -> bool:
-    """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes it."""
+    """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes
+    it."""
     if plain[start - 1 : start] in (" ", "`", "\n", "(") or plain[end : end + 1] == "`":
         return True
     closing = plain.find("`", end)
@@ -129,12 +161,19 @@ def _whole(plain: str) -> int:
     match = w.PATH.match(plain.lstrip("'\" "))
     if match and "bin/" in match[0] and match[0].rpartition("/")[2].rstrip("?*") in w.KNOWN:
         return 2
-    tail = plain.rstrip()
-    if tail[-1:] in ";|&" and tail[:-1] in w.PLAIN | {"id", "ls"}:
+    tail = plain.strip()
+    word = _WORD.match(tail)
+    name = word[0].removesuffix(".exe") if word else ""
+    if name not in w.KNOWN:
+        return 0
+    if (
+        tail[-1:] in (";", "|", "&")
+        and name not in w.ENGLISH
+        and (len(tail) <= len(name) + 2 or w.ARGUMENT.match(tail, len(name)))
+    ):
         return 2
-    word = _WORD.match(plain)
-    known = word is not None and word[0].removesuffix(".exe") in w.KNOWN
-    return 2 if known and plain.count(" ") < 7 and (w.SENSITIVE.search(plain) or _INTERPRETER.match(plain)) else 0
+    told = w.SENSITIVE.search(plain) or _INTERPRETER.match(plain) or "127.0.0.1" in plain
+    return 2 if told and plain.count(" ") < 7 else 0
 
 
 def _judged(plain: str, position: int, separator: str) -> int:
@@ -142,7 +181,8 @@ def _judged(plain: str, position: int, separator: str) -> int:
     position = _LEADING.match(plain, position).end()  # type: ignore[union-attr]  # it matches nothing, too
     path = w.PATH.match(plain, position)
     if path:
-        return 3 if path[0].rpartition("/")[2].partition(".")[0] in w.KNOWN or "?" in path[0] or "*" in path[0] else 2
+        name = path[0].rpartition("/")[2].partition(".")[0]
+        return 3 if name in w.KNOWN or "?" in path[0] or "*" in path[0] else 2
     word = _WORD.match(plain, position)
     if word is None:
         return 0
@@ -168,11 +208,13 @@ def _substituted(name: str, after: str, separator: str) -> int:
 
 def _started(name: str, after: str, plain: str, position: int, separator: str) -> int:
     """A command after a separator, by its own name and what it is given."""
-    if w.ARGUMENT.match(after):
+    if w.ARGUMENT.match(after) or w.SENSITIVE.search(plain, position, position + 60):
         return 3
     alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n")
     before = plain[:position].strip(" ;|&'\"()\r\n")
     if name in w.PLAIN and name not in w.ENGLISH:
+        if alone and before[-1:].isalpha() and name not in w.TELLING:
+            return 1
         return 3 if alone else 2 if after[:1] == " " and len(after) > 2 and name not in ("sc", "env") else 0
     if alone:
         short = len(before) < 2 or not before[-1].isalpha()

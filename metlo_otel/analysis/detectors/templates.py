@@ -5,45 +5,63 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.finding import Confidence, Finding, high, low
 
-MARKS = frozenset("{#<$(")
+MARKS = frozenset("{#<@$")
 
-_EXPRESSION = re.compile(
-    r"(\{\{|\$\{|#\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!?\{|\{\$|\$\(|\{)([^\x00]{0,400}?)(?:\}\}|\}|%>|%\}|\]\]|\)|$)"
+_OPENS = re.compile(r"\$\{\{|\{\{|\$\{|#\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
+_CLOSES = re.compile(r"\}\}|\}|%>|%\}|\]\]|\)(?=$|[^.()])")
+_LENGTH = 400  # characters read of one expression
+_EXPRESSIONS = 16  # read of one text
+_ARITHMETIC = re.compile(
+    r"\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*"
 )
-_ARITHMETIC = re.compile(r"\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*")
 _REACH = re.compile(
-    r"__(?:class|mro|subclasses|globals|init|builtins|import|base|bases|dict|getitem)__|\bconfig\b(?:\.|\[|\s*(?:\||$))"
-    r"|\bself\.(?:_|env\b)|_self\.|getfilter|registerundefined|\bcycler\b|\bjoiner\b|\blipsum\b|\brequest\.(?:application|environ|__)"
-    r"|\|\s*(?:attr|map|filter|reduce|sort|system|passthru|exec|e\(|format)\s*\(|t\s*\(\s*java|java\.lang|getruntime|getclass\b"
-    r"|\.class\b.{0,40}(?:forname|getruntime|\.type|inspect)|freemarker|\?new\s*\(|\?api\b|constructor\W{1,3}constructor|\.constructor\s*\("
-    r"|new\s+(?:java|processbuilder|socket)|processbuilder|scriptengine|\bsystem\s*\(|popen\s*\(|require\s*\(|child_process|file\.open|io\.popen"
-    r"|\bdump\s*\(|\bapp\.request|smarty\.|template\.|\bdebug\b\s*$|settings\.secret|\.execute\s*\(|\beval\s*\(|exec\s*\(|phpinfo"
+    r"__(?:class|mro|subclasses|globals|init|builtins|import|base|bases|dict|getitem)__"
+    r"|\bconfig\b(?:\.|\[|\s*(?:\||$))"
+    r"|\bself\.(?:_|env\b)|_self\.|getfilter|registerundefined|\bcycler\b|\bjoiner\b|\blipsum\b"
+    r"|\brequest\.(?:application|environ|__)"
+    r"|\|\s*(?:attr|map|filter|reduce|sort|system|passthru|exec|e\(|format)\s*\(|t\s*\(\s*java"
+    r"|java\.lang|getruntime|getclass\b"
+    r"|\.class\b.{0,40}(?:forname|getruntime|\.type|inspect)|freemarker|\?new\s*\(|\?api\b"
+    r"|constructor\W{1,3}constructor|\.constructor\s*\("
+    r"|new\s+(?:java|processbuilder|socket)|processbuilder|scriptengine|\bsystem\s*\(|popen\s*\("
+    r"|require\s*\(|child_process|file\.open|io\.popen"
+    r"|\bdump\s*\(|\bapp\.request|smarty\.|template\.|\bdebug\b\s*$|settings\.secret|\.execute\s*\("
+    r"|\beval\s*\(|exec\s*\(|phpinfo"
     r"|\bdir\.entries|system\.diagnostics|range\.constructor|string\.raw|include\s*\(|source\s*\("
 )
 _DIRECTIVE = re.compile(
-    r"#set\s*\(\s*\$\w{1,30}\s*=|<#assign\s|#(?:foreach|evaluate|include|parse)\s*\(|\{(?:php|literal)\}.{0,200}(?:system|exec|echo)"
-    r"|\{%\s*(?:import|include|extends|for\s+\w{1,30}\s+in\s+(?:\(|\[|''|\"\")|debug|raw|set\s+\w+\s*=\s*(?:self|config|request|''))"
-    r"|\{%.{0,200}__class__|\$class\.inspect|<%.{0,200}(?:system|exec|`|import\s|runtime|file\.)|th:(?:text|utext|eval)|__\$\{"
-    r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+|\$\{\{.{0,40}\}\}"
+    r"#set\s*\(\s*\$\w{1,30}\s*=|<#assign\s|#(?:foreach|evaluate|include|parse)\s*\(|\{(?:php"
+    r"|literal)\}.{0,80}(?:system|exec|echo)"
+    r"|\{%\s*(?:import|include|extends|for\s+\w{1,30}\s+in\s+(?:\(|\[|''|\"\")|debug|raw"
+    r"|set\s+\w+\s*=\s*(?:self|config|request|''))"
+    r"|\{%.{0,80}__class__|\$class\.inspect|<%.{0,80}(?:system|exec|`|import\s|runtime|file\.)"
+    r"|th:(?:text|utext|eval)|__\$\{"
+    r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+"
 )
+_SIGNS = ("{", "<%", "<#", "#set", "#i", "#e", "#p", "#f", "@(", "$class", "th:")
+_DIRECTING = ("#", "{%", "<%", "{php", "{literal", "$class", "th:", "__$", "@(", "self}", "this}")
 _POLYGLOT = re.compile(r"\$\{\{<%\[%'\"\}\}%|\{\{<%|\$\{<%|#\{<%")
 
 _NESTED = re.compile(r"\$\{([^${}]{0,60})\}")
 _JNDI = re.compile(r"\$\{\s{0,4}jndi\s{0,4}:")
-_LOOKUP = re.compile(r"\$\{(?:env|sys|java|ctx|main|docker|k8s|lower|upper|date|bundle|log4j|hostname):[^{}]{1,200}\}")
+_LOOKUP = re.compile(
+    r"\$\{(?:env|sys|java|ctx|main|docker|k8s|lower|upper|date|bundle|log4j|hostname):[^{}]{1,200}\}"
+)
 _ROUNDS = 12
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """SSTI and LOG4SHELL findings, at most one each."""
+    if not any(sign in lower for sign in _SIGNS):
+        return
     if "${" in lower:
         yield from _log4shell(text, lower)
     if _POLYGLOT.search(lower):
         yield high("SSTI", text)
         return
-    directive = _DIRECTIVE.search(lower)
+    directive = _DIRECTIVE.search(lower) if any(sign in lower for sign in _DIRECTING) else None
     if directive is not None:
         yield low("SSTI", text[directive.start() :])
         return
@@ -52,25 +70,34 @@ def find(text: str, lower: str) -> Iterator[Finding]:
 
 
 def _expressions(text: str, lower: str) -> Iterator[Finding]:
-    """An expression that calculates or reaches for the interpreter; a mere name in braces is a placeholder."""
+    """An expression that calculates or reaches for the interpreter; a name in braces is a placeholder."""
     position = 0
-    for _ in range(16):
-        match = _EXPRESSION.search(lower, position)
-        if match is None:
+    for _ in range(_EXPRESSIONS):
+        opened = _OPENS.search(lower, position)
+        if opened is None:
             return
-        position = match.start() + max(1, len(match[1]))
-        strong = len(match[1]) > 1
-        if _ARITHMETIC.fullmatch(match[2]) and (strong or match[0] == lower):
-            certain = strong and match[1] not in ("$(", "@(", "[[")
-            yield (high if certain else low)("SSTI", text[match.start() : match.end() + 2])
+        position = opened.end()
+        limit = position + _LENGTH
+        closed = _CLOSES.search(lower, position, limit)
+        inner = lower[position : closed.start() if closed else limit]
+        whole = opened.start() == 0 and closed is not None and closed.end() == len(lower)
+        confidence = _evaluates(opened[0], inner, whole)
+        if confidence is not None:
+            yield Finding("SSTI", confidence, text[opened.start() : position + 70])
             return
-        if strong and match[1] not in ("$(", "@(", "[[") and _REACH.search(match[2]):
-            yield high("SSTI", text[match.start() : match.end() + 2])
-            return
+
+
+def _evaluates(opening: str, inner: str, whole: bool) -> Confidence | None:
+    """How surely an expression is there to see whether it is evaluated."""
+    certain = len(opening) > 1 and opening not in ("@(", "[[")
+    if _ARITHMETIC.fullmatch(inner) and (len(opening) > 1 or whole):
+        return "high" if certain else "low"
+    return "high" if certain and _REACH.search(inner) else None
 
 
 def _log4shell(text: str, lower: str) -> Iterator[Finding]:
-    """Log4j resolves look-ups from the inside out; so does this, until `jndi` stands there or nothing moves."""
+    """Log4j resolves look-ups from the inside out; so does this, until `jndi` stands there or nothing
+    moves."""
     plain = lower
     for _ in range(_ROUNDS):
         if _JNDI.search(plain):
@@ -85,7 +112,8 @@ def _log4shell(text: str, lower: str) -> Iterator[Finding]:
 
 
 def _resolved(match: re.Match[str]) -> str:
-    """What a look-up gives when it changes case or falls back to its default (`:-`), else the look-up itself."""
+    """What a look-up gives when it changes case or falls back to its default (`:-`), else the look-up
+    itself."""
     inner = match[1]
     if ":-" in inner:
         return inner.rpartition(":-")[2]

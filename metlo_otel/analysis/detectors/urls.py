@@ -8,28 +8,65 @@ from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
-MARKS = frozenset(":/")
-
-_URL = re.compile(r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]|[^/?#:\s\\\"'<>]{0,255})(.{0,200})")
+_URL = re.compile(
+    r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
+    r"|[^/?#:\s\\\"'<>]{0,255})(.{0,200})"
+)
 _RELATIVE = re.compile(r"(?://|\\\\)(\[[0-9a-f:.]{2,60}\]|[\w.-]{1,255})(?::\d{1,5})?(?:[/\\]|$)()")
-_ODD_SCHEMES = frozenset({"gopher", "dict", "ldap", "ldaps", "tftp", "sftp", "netdoc", "jar", "file", "gopher1", "local_file"})
+_ODD_SCHEMES = frozenset(
+    {"gopher", "dict", "ldap", "ldaps", "tftp", "sftp", "netdoc", "jar", "file", "gopher1", "local_file"}
+)
 _WEB_SCHEMES = frozenset({"http", "https", "ftp", "ws", "wss"})
 _METADATA = (
-    "169.254.169.254", "metadata.google.internal", "metadata.goog", "100.100.100.200", "192.0.0.192", "169.254.170.2",
-    "metadata.azure.com", "instance-data", "fd00:ec2::254", "168.63.129.16", "metadata",
-)  # fmt: skip
-_INSIDE_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain", "kubernetes.default.svc", "host.docker.internal"})
-_REBINDERS = re.compile(r"(?:127|10|192|169|172|localhost|7f000001|a9fea9fe).*\.(?:nip\.io|sslip\.io|xip\.io)$|(?:^|\.)(?:localtest\.me|lvh\.me|vcap\.me|lacolhost\.com|spoofed\.burpcollaborator\.net|1u\.ms|rbndr\.us)$")
+    "169.254.169.254",
+    "metadata.google.internal",
+    "metadata.goog",
+    "100.100.100.200",
+    "192.0.0.192",
+    "169.254.170.2",
+    "metadata.azure.com",
+    "instance-data",
+    "fd00:ec2::254",
+    "168.63.129.16",
+    "metadata",
+)
+_INSIDE_NAMES = frozenset(
+    {
+        "localhost",
+        "ip6-localhost",
+        "ip6-loopback",
+        "localhost.localdomain",
+        "kubernetes.default.svc",
+        "host.docker.internal",
+    }
+)
+_REBINDERS = re.compile(
+    r"(?:127|10|192|169|172|localhost|7f000001|a9fea9fe).*\.(?:nip\.io|sslip\.io|xip\.io)$|(?:^"
+    r"|\.)(?:localtest\.me|lvh\.me|vcap\.me|lacolhost\.com|spoofed\.burpcollaborator\.net|1u\.ms"
+    r"|rbndr\.us)$"
+)
 _INSIDE = tuple(
     ipaddress.ip_network(network)
-    for network in "0.0.0.0/8 10.0.0.0/8 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.168.0.0/16 100.64.0.0/10"
-    " ::1/128 ::/128 fc00::/7 fe80::/10".split()
+    for network in [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "100.64.0.0/10",
+        "::1/128",
+        "::/128",
+        "fc00::/7",
+        "fe80::/10",
+    ]
 )
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,12}")
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
-    """At most one finding, for a value that is a URL; one that stands in a sentence is not fetched by anybody."""
+    """At most one finding, for a value that is a URL; one that stands in a sentence is not fetched by
+    anybody."""
     match = _URL.match(lower)
     if match is None:
         match = _RELATIVE.match(lower)
@@ -37,7 +74,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
             yield low("SSRF", text)
         return
     scheme, host = match[1].rpartition(":")[2], match[2]
-    if scheme == "jar" or scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file")):
+    if scheme == "jar" or (scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file"))):
         if " " not in lower.strip():
             yield high("SSRF", text) if "://" in lower or scheme == "file" else low("SSRF", text)
     elif scheme in _WEB_SCHEMES:
@@ -47,7 +84,8 @@ def find(text: str, lower: str) -> Iterator[Finding]:
 
 
 def _inside(host: str, plain: bool) -> bool | None:
-    """True where a host is written to hide that it is inside, or holds secrets; False for an ordinary private one."""
+    """True where a host is written to hide that it is inside, or holds secrets; False for an ordinary
+    private one."""
     host = host.strip("[]").rstrip(".")
     if host in _METADATA or host.endswith(".metadata.google.internal"):
         return True
@@ -55,6 +93,8 @@ def _inside(host: str, plain: bool) -> bool | None:
         return False if plain else None
     if _REBINDERS.search(host):
         return True
+    if not host or not (host[-1].isdigit() or ":" in host or "0x" in host):
+        return None
     address, odd = _address(host)
     if address is None or not _private(address):
         return None
@@ -69,8 +109,8 @@ def _private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 def _address(host: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address | None, bool]:
-    """The address that a host stands for, also as one number, in hexadecimal, octal or with parts left out; and whether
-    it was written in such a way."""
+    """The address that a host stands for, also as one number, in hexadecimal, octal or with parts left out;
+    and whether it was written in such a way."""
     try:
         if ":" in host:
             found = ipaddress.IPv6Address(host.partition("%")[0])

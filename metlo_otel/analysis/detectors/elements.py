@@ -1,0 +1,106 @@
+"""Elements and attributes of HTML that run something, load something foreign, or neither."""
+
+from __future__ import annotations
+
+import re
+
+from metlo_otel.analysis.detectors.markup import Tag, compact
+from metlo_otel.analysis.detectors.script import acts
+
+_ACTIVE = frozenset({"script", "applet", "frameset", "frame", "layer", "ilayer", "bgsound", "xml", "isindex"})
+_LOADS = {
+    "iframe": ("src", "srcdoc"),
+    "object": ("data", "classid", "codebase", "type"),
+    "embed": ("src", "code"),
+    "base": ("href",),
+    "meta": ("http-equiv",),
+    "link": ("href",),
+}  # elements that bring in something foreign, by the attribute that does
+NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
+SCHEME = re.compile(
+    r"(?:javascript|vbscript|livescript|mocha|jscript)[:#]|mhtml:http|data:(?:text/(?:html|xml"
+    r"|javascript)|application/x)"
+)
+_URL_ELEMENTS = frozenset(
+    {"iframe", "object", "embed", "use", "a", "script", "frame", "link", "form", "animate", "set"}
+)
+_STYLE = re.compile(
+    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:|@import"
+    r"|@im\\|url\(['\"]?(?:java|data:text)"
+    r"|binding:url|\*//\*|exp/\*|expr/\*|\bex/\*"
+)
+
+
+def dangerous(tag: Tag, lower: str) -> bool | None:
+    """True for certain, False for perhaps, None for harmless."""
+    name = tag.name.rpartition(":")[2] or tag.name
+    if name in _ACTIVE or name.startswith(("script", "/script")):
+        return bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :])
+    if name.startswith(("!--#", "?import", "?xml:")) or (
+        name[0] in "!?%" and "script" in lower and "<scr" in lower
+    ):
+        return True
+    if name == "style" and ("type", "text/javascript") in tag.attributes:
+        return True
+    if name == "style" and _STYLE.search(compact(lower[tag.start : tag.start + 400]).replace("\\", "")):
+        return True
+    if any(_active(name, *attribute) for attribute in tag.attributes):
+        return True
+    if any(_handler(*attribute) for attribute in tag.attributes):
+        return True if not _template_value(tag) else None
+    if name[0] != "/" and acts(lower[tag.start : tag.end]):
+        return False
+    return _foreign(name, tag)
+
+
+def _handler(name: str, value: str) -> bool:
+    """An event handler, also one that follows a slash or a stray sign (`onload!#$=`)."""
+    found = re.match(r"on[a-z]{3,30}", name)
+    if found is None or found[0] in NO_EVENT:
+        return False
+    return bool(value) and (len(found[0]) == len(name) or not name[found.end()].isalnum())
+
+
+def _template_value(tag: Tag) -> bool:
+    """`onClick={…}` is how JSX is written; a page would run it as a block, but hardly anybody means that."""
+    values = [value for name, value in tag.attributes if _handler(name, value)]
+    return all(value.startswith("{") and not acts(value) for value in values)
+
+
+def _active(element: str, name: str, value: str) -> bool:
+    """An attribute that runs: a script URL where URLs go, a style with code, a whole document."""
+    if len(value) < 4:
+        return False
+    plain = compact(value)
+    if name == "style":
+        return bool(_STYLE.search(plain.replace("\\", "")) or _STYLE.search(plain))
+    if name == "srcdoc" or plain.startswith("&{"):
+        return "<" in plain or "{" in plain
+    scheme = SCHEME.search(plain)
+    if scheme is None:
+        return plain.startswith("data:image/svg") and element in _URL_ELEMENTS
+    before = plain[: scheme.start()]
+    return not before or before[-1] in "=;\"'`>(" or not before.strip("\"'`(")
+
+
+def _foreign(name: str, tag: Tag) -> bool | None:
+    wanted = _LOADS.get(name)
+    if wanted is None:
+        return (
+            False
+            if name[:1] != "/" and not {"datasrc", "dataformatas"}.isdisjoint(dict(tag.attributes))
+            else None
+        )
+    values = [value for key, value in tag.attributes if key in wanted]
+    if not values or (name == "iframe" and _embedded(dict(tag.attributes))):
+        return None
+    if name == "meta":
+        return True if values[0] in ("refresh", "set-cookie", "link") else None
+    if name == "link" and ("//" not in values[0] or "stylesheet" not in dict(tag.attributes).get("rel", "")):
+        return None
+    return False
+
+
+def _embedded(attributes: dict[str, str]) -> bool:
+    """A video or a map as sites hand them out: encrypted, and with a size."""
+    return attributes.get("src", "").startswith("https://") and {"width", "height"} <= attributes.keys()
