@@ -16,7 +16,7 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-from metlo_otel.blocking.addresses import Proxies
+from metlo_otel.core.addresses import Proxies
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Limit, LocalStore, Store
 from metlo_otel.blocking.redis_store import RedisStore

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection
-from metlo_otel.blocking.addresses import Proxies
+from metlo_otel.core.addresses import Proxies
 from metlo_otel.blocking.control import Control
 from metlo_otel.blocking.view import Client
 from metlo_otel.core import tracing

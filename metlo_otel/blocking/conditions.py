@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from metlo_otel.blocking.addresses import normalise, parse_network
+from metlo_otel.core.addresses import normalise, parse_network
 from metlo_otel.blocking.rules import ALL, NEGATION, Condition, Group, Rule
 from metlo_otel.blocking.view import View
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from metlo_otel.blocking.addresses import in_ranges, parse_network
+from metlo_otel.core.addresses import in_ranges, parse_network
 from metlo_otel.blocking.local_rules import RulesFile, rules_from_list
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Store

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from metlo_otel.blocking.addresses import Range, in_ranges
+from metlo_otel.core.addresses import Range, in_ranges
 from metlo_otel.blocking.index import Index
 from metlo_otel.blocking.rate_limits import Limit, Store
 from metlo_otel.blocking.rules import BLOCK, RATE_LIMIT, TAG, Rule

@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
-from metlo_otel.core.addresses import client_address
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Message, Pairs, Record
@@ -28,7 +27,7 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
     The route may be a function of the framework's: it runs under `guard`.
     """
     request = exchange.request
-    source, forwarded = client_address(request, settings.trusted_proxies)
+    source, forwarded = settings.trusted_proxies.source(request)
     route = guard.run(exchange.route) if callable(exchange.route) else exchange.route
     context = exchange.span or exchange.parent
     return Record(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from metlo_otel.blocking.addresses import parse_network
+from metlo_otel.core.addresses import parse_network
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import LocalStore
 from metlo_otel.blocking.users import BlockedUsers
