@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,7 +11,6 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
@@ -19,7 +19,6 @@ from metlo_otel.core.processed import Processed, Session
 from metlo_otel.core.record import Message, Record
 from metlo_otel.export.content import text_of
 
-_IDS = RandomIdGenerator()
 _NO_RESOURCE = Resource({})
 _SCOPE = InstrumentationScope("metlo_otel")
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -74,8 +73,12 @@ def span_of(record: Record) -> ReadableSpan:
 
 
 def _with_ids(record: Record) -> Record:
-    trace_id = record.trace_id or _IDS.generate_trace_id()
-    return replace(record, trace_id=trace_id, span_id=record.span_id or _IDS.generate_span_id())
+    """Fresh ids, unlike the SDK's not from `random`, which is the app's to seed: then they would repeat."""
+    return replace(record, trace_id=record.trace_id or _fresh(16), span_id=record.span_id or _fresh(8))
+
+
+def _fresh(length: int) -> int:
+    return int.from_bytes(os.urandom(length), "big") or 1
 
 
 def attributes_of(record: Record) -> dict[str, Any]:
