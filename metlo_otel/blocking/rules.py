@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metlo_otel.core.addresses import parse_network
 from metlo_otel.blocking.checks import RuleError, one_of, shown, text, whole_number
+from metlo_otel.core.addresses import parse_network
 
 Warn = Callable[[str], None]
 
@@ -102,7 +102,7 @@ def parse_rules(items: Iterable[Any], warn: Warn, source: str = "wafConfig") -> 
             if rule.id in found:
                 raise RuleError("uuid", "is used by an earlier rule")
             found[rule.id] = rule
-        except RuleError as problem:  # noqa: PERF203 - each rule fails alone
+        except RuleError as problem:
             warn(f"{source}[{index}]{_called(item)}: the rule is skipped: {problem}")
     return tuple(found.values())
 
