@@ -34,5 +34,5 @@ clean:
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) -c tests/constraints.txt -r tests/requirements.txt -e '.[demo]'
+	.venv/bin/python $(PIP) -c tests/constraints.txt -r tests/requirements.txt -e '.[all,demo]'
 	touch $@

@@ -45,9 +45,7 @@ SUSPICIOUS = (
 
 def main() -> None:
     """Print the rates (with data) and the times."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--misses", action="store_true", help="print what was missed or mistaken")
     options = parser.parse_args()

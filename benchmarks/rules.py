@@ -165,9 +165,7 @@ def redis(folder: Path) -> Iterator[str]:
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         try:
             lines = iter(process.stdout.readline, "") if process.stdout else iter(())
-            assert any("ready to accept connections" in line.lower() for line in lines), (
-                "redis-server did not start"
-            )
+            assert any("ready to accept connections" in line.lower() for line in lines), "redis-server did not start"
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.kill()

@@ -92,6 +92,32 @@ class Agent:
         self.judge.observe(exchange)
         self._pipeline.put(exchange)
 
+<<<<<<< HEAD
+=======
+    def rejection(self, exchange: Exchange) -> Rejection:
+        """The default answer to a rejected request."""
+        return rejection(exchange.verdict, ",".join(exchange.request.header("accept")))
+
+    def custom_rejection(self, request: Any) -> Any:
+        """What REJECT_RESPONSE makes of the framework's own `request`; None where there is none, or where it fails."""
+        make = self.settings.reject_response
+        return None if make is None else self.guard.run(make, request)
+
+    def wrong_rejection(self, answer: Any, wanted: str) -> None:
+        """Say that REJECT_RESPONSE gave something that cannot be sent; the default answer is sent instead."""
+        kind = type(answer).__name__
+        text = f"REJECT_RESPONSE gave {kind}, but {wanted} is expected; the default answer was sent"
+        self._log.say(logging.ERROR, f"reject_response:{kind}", text)
+
+    def block_user(self, user: str, seconds: float) -> None:
+        """Reject every request of `user` for `seconds`. Raises ValueError for what is no user or no time."""
+        self._control.block_user(str(user), seconds)
+
+    def unblock_user(self, user: str) -> bool:
+        """Let `user` pass again; whether they were blocked."""
+        return self._control.unblock_user(str(user))
+
+>>>>>>> main
     def join(self, exchange: Exchange) -> None:
         """Take the ids of the app's server span."""
         tracing.join(exchange, self._mark)

@@ -8,9 +8,10 @@ import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 API_KEY = "test-key"
+Collector = TypeVar("Collector", bound="MemoryCollector")
 
 
 class MemoryCollector:
@@ -58,7 +59,7 @@ class MemoryCollector:
             self.traces.clear()
             self.requests.clear()
 
-    def __enter__(self) -> MemoryCollector:
+    def __enter__(self: Collector) -> Collector:
         self._thread.start()
         return self
 

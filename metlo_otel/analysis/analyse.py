@@ -8,8 +8,9 @@ from typing import Any
 
 from metlo_otel.analysis.data_classes import Classifier
 from metlo_otel.analysis.endpoints import Endpoints
-from metlo_otel.analysis.fields import Fields, clean, data_types, read_fields
+from metlo_otel.analysis.fields import Fields, data_types, read_fields, read_request
 from metlo_otel.analysis.graphql import GraphQL
+from metlo_otel.analysis.nodes import clean
 from metlo_otel.analysis.openapi import ResponseValidator
 from metlo_otel.analysis.sessions import Sessions, session_meta
 from metlo_otel.core.agent_config import AgentConfig, Authentication, Endpoint, Warn
@@ -99,9 +100,9 @@ class Analyser:
         )
 
     def count(self, record: Record) -> Processed:
-        """The short analysis of a record that is only counted: attacks and GraphQL paths."""
+        """The short analysis of a record that is only counted: attacks and GraphQL paths. The answer is not read."""
         endpoint = self.endpoint(record)
-        fields, paths = self._with_graphql(record, read_fields(record), endpoint)
+        fields, paths = self._with_graphql(record, read_request(record), endpoint)
         return Processed(
             fields,
             clean(record.request.content_type),

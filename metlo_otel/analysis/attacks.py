@@ -43,9 +43,7 @@ _BY_MARKS: tuple[tuple[frozenset[str], Callable[[str, str], Iterator[Finding]]],
 )
 _ENCODING = frozenset("%&\\+")
 _SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _ in _BY_MARKS))
-_SQL_PHRASE = re.compile(
-    r"\b(?:order\s+by|group\s+by|union\s+(?:all\s+)?select|waitfor\s|procedure\s|exec\s)"
-)
+_SQL_PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|union\s+(?:all\s+)?select|waitfor\s|procedure\s|exec\s)")
 _ODD_PATH = (
     "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
     "compress.",
@@ -54,9 +52,7 @@ _ODD_PATH = (
 
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
 _FILE = re.compile(r"\.(?:xml|ini|asa)$")
-_ADDRESSES = frozenset(
-    {"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"}
-)
+_ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
 
 
 def inspect(value: str, head: int = HEAD, tail: int = TAIL) -> tuple[Finding, ...]:
@@ -110,9 +106,7 @@ def _path(value: str) -> tuple[Finding, ...]:
 def _header(name: str, value: str) -> tuple[Finding, ...]:
     """Headers are written by programs, in grammars full of signs: only what is certain counts."""
     values = value.split(";") if name == "cookie" else [value]
-    found = [
-        finding for part in values[:64] for finding in inspect(part.strip()) if finding.confidence == "high"
-    ]
+    found = [finding for part in values[:64] for finding in inspect(part.strip()) if finding.confidence == "high"]
     if name in _ADDRESSES or name.startswith("x-forwarded"):
         found = [finding for finding in found if finding.category != "SSRF"]
     return _strongest(found)
@@ -170,7 +164,5 @@ def _strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         if known is None or (known.confidence == "low" and finding.confidence == "high"):
             best[finding.category] = finding
     return (
-        tuple(sorted(best.values(), key=lambda finding: finding.confidence))
-        if len(best) > 1
-        else tuple(best.values())
+        tuple(sorted(best.values(), key=lambda finding: finding.confidence)) if len(best) > 1 else tuple(best.values())
     )

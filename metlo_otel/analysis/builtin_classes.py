@@ -48,9 +48,7 @@ BUILTIN_CLASSES: tuple[DataClass, ...] = (
     DataClass(
         "Phone Number",
         "medium",
-        _alone(
-            r"(?:\+?\d{1,3}[\s.-]?)?\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}|\+\d{8,15}|\+\d{1,3}(?:[ .-]\d{2,4}){2,5}"
-        ),
+        _alone(r"(?:\+?\d{1,3}[\s.-]?)?\(?\d{3}\)?[\s.-]\d{3}[\s.-]\d{4}|\+\d{8,15}|\+\d{1,3}(?:[ .-]\d{2,4}){2,5}"),
     ),
     DataClass("IP Address", "low", f"(?i){_alone(_IP4)}|(?:^|\\s)(?:{_IP6})(?:\\s|$)"),
     DataClass("Geographic Coordinates", "medium", _alone(rf"{_DEGREES_LAT}\s*,\s*{_DEGREES_LON}")),

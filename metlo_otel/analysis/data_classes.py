@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from metlo_otel.analysis import checksums
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
-from metlo_otel.analysis.fields import Field
 from metlo_otel.analysis.matching import Matcher, build_matcher
+from metlo_otel.analysis.nodes import Field
 from metlo_otel.analysis.patterns import Node, PatternError, parse_pattern
 from metlo_otel.core.agent_config import DataClass, Warn
 

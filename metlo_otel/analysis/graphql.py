@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
-from metlo_otel.analysis.fields import MAX_DEPTH, MAX_ITEMS, MAX_NODES, Field, Fields, walk
+from metlo_otel.analysis.fields import Fields
 from metlo_otel.analysis.graphql_query import Answer, Operation, Variable, parse_query
+from metlo_otel.analysis.nodes import MAX_DEPTH, MAX_ITEMS, MAX_NODES, Field, untyped, walk
 from metlo_otel.core.record import Record
 
 _CACHED = 256
@@ -43,7 +44,7 @@ class GraphQL:
         section, calls, rest = _calls(record, fields)
         if not calls:
             return GraphQLFields(
-                replace(fields, request=replace(fields.request, fields=_untyped(fields.request.fields)))
+                replace(fields, request=replace(fields.request, fields=untyped(fields.request.fields)))
             )
         asked: list[Field] = list(rest)
         paths: list[str] = []
@@ -52,6 +53,7 @@ class GraphQL:
             operations = self._operations(call)
             paths += [f"{section}.{each.kind}.{name}" for each in operations for name in each.fields]
             asked += _asked(section, call, operations)
+            asked += [(path, None, None) for path in paths if ".__" in path]  # introspection has no value to show it
             chosen.append(operations[0] if operations else None)
         answered = _answered(fields.response.document, chosen) or fields.response.fields
         response = replace(fields.response, fields=tuple(answered))
@@ -133,7 +135,7 @@ def _asked(section: str, call: dict[str, Any], operations: list[Operation]) -> l
     beside = {name: value for name, value in call.items() if name not in _OWN}
     found = walk(section, beside) if beside else []
     if not operations:
-        return found + list(_untyped(walk(section, {name: call[name] for name in call if name in _OWN})))
+        return found + list(untyped(walk(section, {name: call[name] for name in call if name in _OWN})))
     variables = call.get("variables")
     given = variables if isinstance(variables, dict) else {}
     used: set[str] = set()
@@ -148,7 +150,7 @@ def _asked(section: str, call: dict[str, Any], operations: list[Operation]) -> l
         "extensions": call.get("extensions"),
         "variables": unused,
     }
-    return found + list(_untyped(walk(section, {name: value for name, value in told.items() if value})))
+    return found + list(untyped(walk(section, {name: value for name, value in told.items() if value})))
 
 
 _MISSING = object()
@@ -205,7 +207,3 @@ def _named(key: str, value: Any, below: dict[str, Answer], found: list[Field], d
             _named(f"{key}.[]", item, below, found, depth + 1)
     else:
         found += walk(key, value)
-
-
-def _untyped(fields: Iterable[Field]) -> tuple[Field, ...]:
-    return tuple((key, value, None) for key, value, _ in fields)

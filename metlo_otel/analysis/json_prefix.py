@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from metlo_otel.analysis.json_cut import without_half_escape
+
 _MAX_TEXT = 262_144
 _MAX_TOKENS = 20_000
 _MAX_OPEN = 500  # containers inside each other
@@ -22,6 +24,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _WORDS = {"true": True, "false": False, "null": None, "NaN": 0.0, "Infinity": 0.0, "-Infinity": 0.0}
+_NUMBER_CUT = re.compile(r"[0-9](?:\.|[eE][+-]?)\Z")
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -142,15 +145,11 @@ class _Reader:
         wanted = self.expected in ("value", "first value")
         if rest[0] == '"' and (wanted or self.expected in ("key", "first key")):
             if wanted:
-                self._put(self._text(_without_half_escape(rest[1:])))
+                self._put(self._text(without_half_escape(rest[1:])))
             return self._result(cut=True)
-        word_cut = rest == "-" or any(word.startswith(rest) for word in _WORDS)
-        return self._result(cut=wanted and word_cut, broken=not (wanted and word_cut))
+        cut = wanted and (rest == "-" or any(word.startswith(rest) for word in _WORDS))
+        cut = cut or (self.expected == "after" and _NUMBER_CUT.match(self.text, self.position - 1) is not None)
+        return self._result(cut=cut, broken=not cut)
 
     def _result(self, cut: bool = False, broken: bool = False) -> Prefix:
         return Prefix(self.root, self.found, cut, broken or self.broken)
-
-
-def _without_half_escape(raw: str) -> str:
-    """A string's beginning without an escape that the cut has halved."""
-    return re.sub(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$", r"\1", raw[-8:]).join([raw[:-8], ""])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isqrt
 from typing import Any, Protocol
 
 from metlo_otel.analysis.automaton import Automaton
-from metlo_otel.analysis.patterns import Node, to_re2
+from metlo_otel.analysis.patterns import LAST, Chain, Chars, Edge, Either, Node, Range
 
 _MEMORY = 64 << 20  # bytes that RE2 may use for one set's states
 
@@ -91,6 +91,42 @@ class Re2Matcher:
                     if found:
                         hits.append((index, sorted(found)))
         return hits
+
+
+def to_re2(node: Node, lines: bool = False) -> str:
+    """The pattern in RE2's syntax; with `lines`, the text's edges are also those of a line (for joined values)."""
+    if isinstance(node, Chars):
+        return "[" + "".join(_re2_range(*span) for span in _without_surrogates(node.ranges)) + "]"
+    if isinstance(node, Edge):
+        return _RE2_LINES.get(node.kind, _RE2_EDGES[node.kind]) if lines else _RE2_EDGES[node.kind]
+    if isinstance(node, Chain):
+        return "".join(f"(?:{to_re2(part, lines)})" for part in node.parts)
+    if isinstance(node, Either):
+        return "|".join(f"(?:{to_re2(way, lines)})" for way in node.ways)
+    most = "" if node.most is None else str(node.most)
+    return f"(?:{to_re2(node.part, lines)}){{{node.least},{most}}}"
+
+
+_RE2_EDGES = {
+    "text_start": r"\A",
+    "text_end": r"\z",
+    "line_start": "(?m:^)",
+    "line_end": "(?m:$)",
+    "boundary": r"\b",
+}
+_RE2_LINES = {"text_start": "(?m:^)", "text_end": "(?m:$)"}
+
+
+def _re2_range(low: int, high: int) -> str:
+    return f"\\x{{{low:x}}}" if low == high else f"\\x{{{low:x}}}-\\x{{{high:x}}}"
+
+
+def _without_surrogates(ranges: Iterable[Range]) -> list[Range]:
+    found = []
+    for low, high in ranges:
+        found += [(low, min(high, 0xD7FF)), (max(low, 0xE000), high)]
+    kept = [span for span in found if span[0] <= span[1]]
+    return kept or [(LAST, LAST)]  # a class of nothing: the last code point is no character
 
 
 def _re2_set(re2: Any, patterns: Sequence[str]) -> Callable[[str], list[int] | None]:

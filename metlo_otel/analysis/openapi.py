@@ -13,6 +13,9 @@ from metlo_otel.core.agent_config import Warn
 from metlo_otel.core.record import Record
 
 MAX_ERRORS = 20
+MAX_LISTED = 4096
+"""Bytes of a body up to which all differences are listed; of a larger one only the first is."""
+
 _BACKTRACKING = 20_000
 _MAX_RULE = 80  # characters of a schema's own words in a message
 
@@ -70,8 +73,8 @@ class ResponseValidator:
         if not body.parsed or body.cut or not isinstance(content[media], Mapping):
             return
         validator = self._validator((*place, media), content[media].get("schema"), description)
-        if validator is not None:
-            _collect(validator.iter_errors(body.document), errors)
+        if validator is not None and not validator.is_valid(body.document):
+            _collect(_problems(validator, body.document, body.size), errors)
 
     def _description(self, name: str) -> Description | None:
         if name not in self._read:
@@ -145,6 +148,18 @@ def _headers(response: Mapping[str, Any], record: Record) -> ValidationErrors:
         if isinstance(header, Mapping) and header.get("required") is True and not record.response.header(name)
     ]
     return {f"resHeaders.{name}": ["required: missing"] for name in missing[:MAX_ERRORS]}
+
+
+def _problems(validator: Any, document: Any, size: int) -> Iterable[Any]:
+    """All that differs in a small answer; of a large one the first: the engine works out all of them in one step."""
+    if size <= MAX_LISTED:
+        problems: Iterable[Any] = validator.iter_errors(document)
+        return problems
+    try:
+        validator.validate(document)
+    except ValueError as problem:
+        return [problem]
+    return []
 
 
 def _collect(problems: Iterable[Any], errors: ValidationErrors) -> None:

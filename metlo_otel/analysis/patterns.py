@@ -18,7 +18,9 @@ MAX_REPEAT = 1000
 MAX_SIZE = 4000
 """How many single-character steps a pattern may have when its repetitions are written out."""
 
-_LAST = 0x10FFFF
+LAST = 0x10FFFF
+"""The last code point."""
+
 _MAX_DEPTH = 60
 _DIGIT: tuple[Range, ...] = ((0x30, 0x39),)
 _SPACE: tuple[Range, ...] = ((0x09, 0x0D), (0x20, 0x20))
@@ -89,42 +91,6 @@ def parse_pattern(pattern: str) -> Node:
     return node
 
 
-def to_re2(node: Node, lines: bool = False) -> str:
-    """The pattern in RE2's syntax; with `lines`, the text's edges are also those of a line (for joined values)."""
-    if isinstance(node, Chars):
-        return "[" + "".join(_re2_range(*span) for span in _without_surrogates(node.ranges)) + "]"
-    if isinstance(node, Edge):
-        return _RE2_LINES.get(node.kind, _RE2_EDGES[node.kind]) if lines else _RE2_EDGES[node.kind]
-    if isinstance(node, Chain):
-        return "".join(f"(?:{to_re2(part, lines)})" for part in node.parts)
-    if isinstance(node, Either):
-        return "|".join(f"(?:{to_re2(way, lines)})" for way in node.ways)
-    most = "" if node.most is None else str(node.most)
-    return f"(?:{to_re2(node.part, lines)}){{{node.least},{most}}}"
-
-
-_RE2_EDGES = {
-    "text_start": r"\A",
-    "text_end": r"\z",
-    "line_start": "(?m:^)",
-    "line_end": "(?m:$)",
-    "boundary": r"\b",
-}
-_RE2_LINES = {"text_start": "(?m:^)", "text_end": "(?m:$)"}
-
-
-def _re2_range(low: int, high: int) -> str:
-    return f"\\x{{{low:x}}}" if low == high else f"\\x{{{low:x}}}-\\x{{{high:x}}}"
-
-
-def _without_surrogates(ranges: Iterable[Range]) -> list[Range]:
-    found = []
-    for low, high in ranges:
-        found += [(low, min(high, 0xD7FF)), (max(low, 0xE000), high)]
-    kept = [span for span in found if span[0] <= span[1]]
-    return kept or [(_LAST, _LAST)]  # a class of nothing: the last code point is no character
-
-
 def _size(node: Node) -> int:
     if isinstance(node, Chain):
         return 1 + sum(map(_size, node.parts))
@@ -186,7 +152,7 @@ def _edge(name: str, flags: int) -> str:
 
 
 def _any(_value: Any, flags: int) -> tuple[Range, ...]:
-    return ((0, _LAST),) if flags & re.DOTALL else ((0, 9), (11, _LAST))
+    return ((0, LAST),) if flags & re.DOTALL else ((0, 9), (11, LAST))
 
 
 def _literal(value: Any, flags: int) -> tuple[Range, ...]:
@@ -256,6 +222,6 @@ def _complement(ranges: tuple[Range, ...]) -> tuple[Range, ...]:
         if start < low:
             found.append((start, low - 1))
         start = high + 1
-    if start <= _LAST:
-        found.append((start, _LAST))
+    if start <= LAST:
+        found.append((start, LAST))
     return tuple(found)

@@ -10,8 +10,13 @@ from typing import Any
 
 import orjson
 
+<<<<<<< HEAD
 from metlo_otel.analysis.fields import clean
 from metlo_otel.core.agent_config import AgentConfig, Authentication
+=======
+from metlo_otel.analysis.nodes import clean
+from metlo_otel.core.agent_config import Authentication
+>>>>>>> main
 from metlo_otel.core.record import Record
 from metlo_otel.core.request import Request
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+<<<<<<< HEAD
 import threading
+=======
+import time
+>>>>>>> main
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,9 +15,15 @@ from metlo_otel.blocking.local_rules import RulesFile, rules_from_list
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Store
 from metlo_otel.blocking.rules import RATE_LIMIT, Rule, merge_rules, parse_rules
+<<<<<<< HEAD
 from metlo_otel.blocking.storage import is_shared_already, open_store, open_users
 from metlo_otel.blocking.users import BlockedUsers, UserBlocks
 from metlo_otel.core.addresses import in_ranges
+=======
+from metlo_otel.blocking.shared_store import shared_file
+from metlo_otel.blocking.storage import SHARED, open_store, open_users
+from metlo_otel.blocking.users import BlockedUsers, UserBlocks
+>>>>>>> main
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.settings import Settings
 
@@ -64,6 +74,7 @@ class Control:
 
     def configure(self, config: AgentConfig) -> None:
         """Put the backend's rules in force, before the local ones."""
+<<<<<<< HEAD
         with self._changing:
             self._remote = parse_rules(config.waf, self._warn)
             self.policy = self._compile()
@@ -94,3 +105,49 @@ class Control:
             self._open()
         monitor = self._settings.mode == "monitor"
         return Policy(rules, self._store, monitor=monitor, allowed=self._settings.allowed_ips, users=self._users)
+=======
+        self._remote = parse_rules(config.waf, self._warn)
+        self.policy = self._compile()
+
+    def block_user(self, user: str, seconds: float) -> None:
+        """Reject every request of `user` for `seconds`, in all workers that share a store. Raises ValueError."""
+        self._open()
+        self._users.block(user, seconds, time.time())
+        self.policy = self._compile()
+
+    def unblock_user(self, user: str) -> bool:
+        """Let `user` pass again; whether they were blocked."""
+        return self._users.unblock(user)
+
+    def reload(self) -> None:
+        """Put the rules file in force again if it has changed, and users that other workers have blocked."""
+        changed = self._file is not None and self._file.load_if_changed()
+        if changed and self._file is not None:
+            self._local = self._file.rules
+        if changed or self._others_count():
+            self.policy = self._compile()
+
+    def _others_count(self) -> bool:
+        """Whether another worker has opened the shared store, and this one has it open too now."""
+        settings = self._settings
+        if self._store is not None or settings.rate_limit_storage != SHARED:
+            return False
+        if not shared_file(settings.metlo_host, settings.api_key).exists():
+            return False
+        self._open()
+        return True
+
+    def _open(self) -> None:
+        """Open the store for rate limits and blocked users, at the first need of either."""
+        if self._store is None:
+            settings = self._settings
+            self._store = open_store(settings.rate_limit_storage, settings.metlo_host, settings.api_key, self._warn)
+            self._users = open_users(self._store)
+
+    def _compile(self) -> Policy:
+        rules = merge_rules(self._remote, self._local, self._warn)
+        if any(rule.kind == RATE_LIMIT for rule in rules):
+            self._open()
+        monitor = self._settings.mode == "monitor"
+        return Policy(rules, self._store, monitor=monitor, allowed=self._allowed, users=self._users)
+>>>>>>> main

@@ -127,9 +127,7 @@ def _limit(item: Mapping[str, Any]) -> RateLimit:
     value = item["limit"]
     match = _LIMIT.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise RuleError(
-            "limit", f"is a number of requests in a time, like '5 per minute', not {shown(value)}"
-        )
+        raise RuleError("limit", f"is a number of requests in a time, like '5 per minute', not {shown(value)}")
     threshold = whole_number(int(match[1][:18]), "limit", 1, "its number of requests ")
     interval = seconds(match[2], "limit")
     if interval > LONGEST_INTERVAL:

@@ -101,9 +101,7 @@ def _group(field: str, key: str | None, operator: str, values: list[Any], where:
     return Group(ALL if "not" in operator else ONE, tuple(group[0] for group in groups))
 
 
-def _conditions(
-    field: str, key: str | None, operator: str, value: Any, where: str, plain: bool
-) -> list[Condition]:
+def _conditions(field: str, key: str | None, operator: str, value: Any, where: str, plain: bool) -> list[Condition]:
     if field == "status_code":
         return _status(operator, value, where)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -128,9 +126,7 @@ def _path(wire: str, value: str, where: str, plain: bool) -> tuple[str, str]:
         return wire, value
     inner = value.strip("*")
     if "*" in inner:
-        raise RuleError(
-            where, f"has a * in the middle, which is only understood at either end: {shown(value)}"
-        )
+        raise RuleError(where, f"has a * in the middle, which is only understood at either end: {shown(value)}")
     if not value.startswith(("/", "*")):
         raise RuleError(where, f"begins with / or *, like {shown('/' + value)}, not {shown(value)}")
     if value.startswith("*") and (value.endswith("*") or not inner):

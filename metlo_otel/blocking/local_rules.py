@@ -147,6 +147,4 @@ def _parse(item: Any, place: int) -> tuple[Rule | None, list[RuleError]]:
 def _taken(rule: Rule, item: Mapping[str, Any], line: int) -> RuleError:
     field = next((name for name in ("uuid", "id", "name") if name in item), "")
     place = f"on line {line}" if line else "before it"
-    return RuleError(
-        field, f"is {shown(item.get(field) or rule.id)} as that of the rule {place}; each has its own"
-    )
+    return RuleError(field, f"is {shown(item.get(field) or rule.id)} as that of the rule {place}; each has its own")

@@ -163,9 +163,7 @@ class Policy:
         if not left or self._is_allowed(client):
             return None
         name = "user blocked by the application"
-        return Verdict(
-            blocked=not self._monitor, rule=BLOCKED_USER, would_block=self._monitor, rule_name=name
-        )
+        return Verdict(blocked=not self._monitor, rule=BLOCKED_USER, would_block=self._monitor, rule_name=name)
 
     def _is_allowed(self, client: Client) -> bool:
         return bool(self._allowed) and in_ranges(client.ip or "", self._allowed)

@@ -42,9 +42,7 @@ INTERVALS = {
     "hour_1": 3600,
 }
 UNITS = (("hour", 3600), ("minute", 60), ("second", 1))
-LONGEST_VALUE = (
-    65_536  # characters: longer than any header a server takes, and what a body's kept part is about
-)
+LONGEST_VALUE = 65_536  # characters: longer than any header a server takes, and what a body's kept part is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +151,7 @@ def parse_condition(item: Any, where: str, with_status: bool) -> Condition:
         value = text_value(field, operator, item.get("value"), f"{where}.value")
         return Condition(field, operator, value, key)
     if not with_status:
-        raise RuleError(
-            f"{where}.field", "status_code is known after the response, only rate limits ask for it"
-        )
+        raise RuleError(f"{where}.field", "status_code is known after the response, only rate limits ask for it")
     operator = one_of(item.get("operator"), STATUS_OPERATORS, f"{where}.operator")
     return Condition(field, operator, _status(item.get("value"), f"{where}.value"))
 
@@ -220,13 +216,9 @@ def _rate_limit(item: Any) -> RateLimit:
     interval = one_of(item.get("interval"), INTERVALS, f"{where}.interval")
     duration = item.get("duration")
     if not isinstance(duration, Mapping):
-        raise RuleError(
-            f"{where}.duration", f"is an object with hour, minute and second, not {shown(duration)}"
-        )
+        raise RuleError(f"{where}.duration", f"is an object with hour, minute and second, not {shown(duration)}")
     units = (("hour", 3600), ("minute", 60), ("second", 1))
-    seconds = [
-        whole_number(duration.get(name) or 0, f"{where}.duration.{name}", 0) * size for name, size in units
-    ]
+    seconds = [whole_number(duration.get(name) or 0, f"{where}.duration.{name}", 0) * size for name, size in units]
     threshold = whole_number(item.get("threshold"), f"{where}.threshold", 1)
     return RateLimit(threshold, INTERVALS[interval], sum(seconds))
 

@@ -1,8 +1,8 @@
 """Counters that all processes of one machine share through a memory-mapped file.
 
-Measured beside SQLite (27 µs a hit with a write-ahead log and no syncs, 158 µs without), a mapped file with a
-lock costs about 8 µs. The lock is flock: the kernel lets go of it when a process dies, and a time limit keeps
-a stopped one from holding up the others.
+SQLite was measured beside it: 27 µs a request with a write-ahead log and 158 µs with a rollback journal, both
+without syncs, where a mapped file with a lock takes about 5 µs. The lock is flock: the kernel lets go of it
+when a process dies, and a time limit keeps a stopped one from holding up the others.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def shared_path(host: str, key: str) -> Path:
 
     Raises OSError where somebody else made the directory.
     """
+<<<<<<< HEAD
     path = shared_name(host, key)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     found = path.parent.lstat()
@@ -57,6 +58,24 @@ def shared_path(host: str, key: str) -> Path:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
         raise PermissionError(f"{path.parent} must be a directory of this user alone (mode 0700)")
     return path
+=======
+    found = shared_file(host, key)
+    found.parent.mkdir(mode=0o700, exist_ok=True)
+    folder = found.parent.lstat()
+    if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != _owner() or folder.st_mode & 0o077:
+        raise PermissionError(f"{found.parent} must be a directory of this user alone (mode 0700)")
+    return found
+
+
+def shared_file(host: str, key: str) -> Path:
+    """The path alone, whether there is something or not."""
+    name = hashlib.blake2b(f"{host}\0{key}".encode(), digest_size=12).hexdigest()
+    return Path(tempfile.gettempdir()) / f"metlo-otel-{_owner()}" / f"limits-{name}"
+
+
+def _owner() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0
+>>>>>>> main
 
 
 class SharedStore:

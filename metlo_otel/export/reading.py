@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
+<<<<<<< HEAD
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
+=======
+from metlo_otel.core.addresses import client_address
+>>>>>>> main
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Message, Pairs, Record
@@ -16,7 +20,6 @@ from metlo_otel.core.settings import Settings
 from metlo_otel.export.content import decoded
 from metlo_otel.export.routes import template
 
-_IDS = RandomIdGenerator()
 _MANY_PAIRS = 1000
 _BODILESS = (204, 304)
 
@@ -46,8 +49,8 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         user=exchange.user if exchange.user is None else str(exchange.user),
         protocol=request.protocol,
         exchange_id=exchange.id,
-        trace_id=context.trace_id if context else _IDS.generate_trace_id(),
-        span_id=exchange.span.span_id if exchange.span else _IDS.generate_span_id(),
+        trace_id=context.trace_id if context else 0,
+        span_id=exchange.span.span_id if exchange.span else 0,
         parent_id=exchange.parent.span_id if exchange.parent else 0,
         started=exchange.started,
         ended=exchange.ended,

@@ -10,7 +10,7 @@ import orjson
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from metlo_otel.core.agent_config import AgentConfig
-from metlo_otel.core.processed import Processed, Session
+from metlo_otel.core.processed import Places, Processed, Session
 from metlo_otel.core.record import Pairs, Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.content import text_of
@@ -173,9 +173,9 @@ def _pairs(pairs: Pairs) -> list[dict[str, str]]:
 def _processed(record: Record, processed: Processed, captured: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "block": record.verdict.blocked,
-        "dataTypes": processed.data_types,
-        "sensitiveDataDetected": processed.sensitive,
-        "attackDetections": processed.attacks,
+        "dataTypes": _places(processed.data_types),
+        "sensitiveDataDetected": _places(processed.sensitive),
+        "attackDetections": _places(processed.attacks),
         "graphqlPaths": processed.graphql_paths,
         "validationErrors": processed.validation_errors,
         "requestTags": record.verdict.tags,
@@ -189,6 +189,17 @@ def _processed(record: Record, processed: Processed, captured: bool) -> dict[str
     data["requestContentType"] = record.request.content_type
     data["responseContentType"] = record.response.content_type
     return data
+
+
+def _places(found: Places) -> dict[str, list[str]]:
+    """Findings by keys that the backend takes: a name that is empty leaves its section, line breaks become spaces."""
+    if all(key.isprintable() and not key.endswith(".") for key in found):
+        return {key: list(names) for key, names in found.items()}
+    places: dict[str, list[str]] = {}
+    for key, names in found.items():
+        place = places.setdefault(" ".join(key.splitlines()).rstrip(".") or key, [])
+        place.extend(name for name in names if name not in place)
+    return places
 
 
 def _plain(value: Any) -> Any:

@@ -69,9 +69,7 @@ def test_ordinary_values_pass(value: str) -> None:
 def test_percent_encoding_does_not_hide(category: str) -> None:
     """What is found in clear is found percent-encoded twice, but for what was encoded already."""
     plain = [payload for payload in ATTACKS[category] if "%" not in payload]
-    lost = [
-        payload for payload in plain if category not in categories(quote(quote(payload, safe=""), safe=""))
-    ]
+    lost = [payload for payload in plain if category not in categories(quote(quote(payload, safe=""), safe=""))]
     assert len(lost) <= len(plain) * 0.03, lost
 
 
@@ -83,9 +81,7 @@ def test_base64_does_not_hide() -> None:
 
 def test_a_finding_says_what_made_it() -> None:
     """Category, confidence and the fragment of the value, in the value's own case."""
-    assert inspect("x <IMG SRC=x OnError=alert(1)> y") == (
-        Finding("XSS", "high", "<IMG SRC=x OnError=alert(1)"),
-    )
+    assert inspect("x <IMG SRC=x OnError=alert(1)> y") == (Finding("XSS", "high", "<IMG SRC=x OnError=alert(1)"),)
 
 
 def test_each_category_once_and_the_certain_first() -> None:
@@ -159,9 +155,7 @@ def test_attacks_in_headers(name: str, value: str, category: str) -> None:
     assert category in {finding.category for finding in detect([(key, value)])[key]}
 
 
-@pytest.mark.parametrize(
-    "path", ["/a/../b", "/static/..%2f..%2fetc/passwd", "/..;/manager", "/a/%2e%2e/b", "/a/..\\b"]
-)
+@pytest.mark.parametrize("path", ["/a/../b", "/static/..%2f..%2fetc/passwd", "/..;/manager", "/a/%2e%2e/b", "/a/..\\b"])
 def test_traversal_of_the_path(path: str) -> None:
     """Clients resolve `..` themselves; one that stands in a path was put there."""
     assert "DIRECTORY_TRAVERSAL" in {finding.category for finding in detect([("reqPath", path)])["reqPath"]}
@@ -260,7 +254,5 @@ def test_rates() -> None:
             found[kind] += wanted[kind][0] in seen if kind in wanted else bool(seen)
     assert found["norm"] <= total["norm"] * 0.0005
     assert {
-        kind: found[kind] / total[kind]
-        for kind, (_, rate) in wanted.items()
-        if found[kind] / total[kind] < rate
+        kind: found[kind] / total[kind] for kind, (_, rate) in wanted.items() if found[kind] / total[kind] < rate
     } == {}

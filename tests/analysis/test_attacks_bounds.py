@@ -37,11 +37,7 @@ def test_anything_can_be_inspected(value: str) -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["reqPath", "reqQuery.a", "reqBody", "reqHeaders.Cookie"]) | anything, anything
-        )
-    )
+    st.lists(st.tuples(st.sampled_from(["reqPath", "reqQuery.a", "reqBody", "reqHeaders.Cookie"]) | anything, anything))
 )
 def test_any_fields_can_be_detected(fields: list[tuple[str, str]]) -> None:
     """No field raises, and findings stand under keys that were given."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metlo_otel.analysis import checksums
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
 from metlo_otel.analysis.data_classes import Classifier
-from metlo_otel.analysis.fields import Scalar
+from metlo_otel.analysis.nodes import Scalar
 from metlo_otel.core.agent_config import DataClass
 from tests.analysis.records import refuse
 from tests.shared import SHARED, needs_shared

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metlo_otel.analysis.fields import MAX_NODES, Field, Fields, data_types, read_body, read_fields
+from metlo_otel.analysis.body_fields import read_body
+from metlo_otel.analysis.fields import Fields, data_types, read_fields
+from metlo_otel.analysis.json_cut import Missing, close_cut
 from metlo_otel.analysis.json_prefix import parse_prefix
 from metlo_otel.analysis.multipart import Part, read_parts
+from metlo_otel.analysis.nodes import MAX_NODES, Field, walk
 from metlo_otel.core.record import Message
 from tests.analysis.records import json_record, message, record
 
@@ -57,6 +60,25 @@ def test_any_cut_of_json_gives_the_fields_before_it(document: Any, cut: int, asc
     assert all((key, kind) in known for key, _, kind in seen[:-1])
 
 
+@given(DOCUMENTS, st.integers(0, 400), st.booleans())
+def test_closing_a_cut_reads_what_the_slow_reader_reads(document: Any, cut: int, ascii_only: bool) -> None:
+    """Where a cut text can be closed, its fields are those that reading it piece by piece gives, but for the last."""
+    text = json.dumps(document, ensure_ascii=ascii_only)[:cut]
+    closed, prefix = close_cut(text), parse_prefix(text)
+    if closed is not Missing:
+        assert prefix.found
+        assert not prefix.broken
+        fast, slow = walk("reqBody", closed), walk("reqBody", prefix.value)
+        assert len(slow) - 1 <= len(fast) <= len(slow)
+        assert fast[:-1] == slow[: max(0, len(fast) - 1)]
+
+
+@given(st.text(st.sampled_from('{}[]",:\\u0d8 1.e-truefalsn'), max_size=30))
+def test_closing_never_takes_what_is_broken(text: str) -> None:
+    """What closing a text makes of it, the piece by piece reader does not call broken."""
+    assert close_cut(text) is Missing or not parse_prefix(text).broken
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -69,6 +91,8 @@ def test_any_cut_of_json_gives_the_fields_before_it(document: Any, cut: int, asc
         ('{"a": 1, "half a ke', {"reqBody.a": ["number"]}),
         ('{"a": 12', {"reqBody.a": ["number"]}),
         ('[[1, 2], [{"x": null}', {"reqBody.[].[]": ["number"], "reqBody.[].[].x": ["null"]}),
+        ('{"a": 12.', {"reqBody.a": ["number"]}),
+        ('[{"a": 1.5e+', {"reqBody.[].a": ["number"]}),
         ('{"a":', {}),
         ("", {}),
     ],
@@ -114,15 +138,48 @@ def test_odd_json_that_apps_read(text: str, key: str, value: Any, kind: str) -> 
     assert fields_of(text, "application/json") == ((key, value, kind),)
 
 
+def types_and_values(document: Any) -> list[Field]:
+    return [each for each in fields_of(json.dumps(document), "application/json") if each[2] is not None]
+
+
 def test_limits_of_json() -> None:
     """10 items an array, 500 nodes, 50 levels, keys bounded: whatever the document is."""
-    assert len(fields_of(json.dumps(list(range(100))), "application/json")) == 10
+    assert len(types_and_values(list(range(100)))) == 10
     assert len(fields_of(json.dumps({str(number): number for number in range(2000)}), "application/json")) == MAX_NODES
     deep: Any = "bottom"
     for _ in range(60):
         deep = {"d": deep}
     assert fields_of(json.dumps(deep), "application/json") == ()
     assert len(fields_of(json.dumps({"k" * 5000: 1}), "application/json")[0][0]) <= 1024
+
+
+def test_nothing_hides_behind_the_first_items() -> None:
+    """Items of a request's arrays beyond the tenth have no types of their own, and are looked at all the same."""
+    items = [1] * 10 + ["late", {"deep": ["x"] * 10 + ["<script>"]}]
+    found = fields_of(json.dumps({"a": items, "z": True}), "application/json")
+    assert types_of(json.dumps({"a": items, "z": True}), "application/json") == {
+        "reqBody.a.[]": ["number"],
+        "reqBody.z": ["boolean"],
+    }
+    assert ("reqBody.a.[]", "late", None) in found
+    nested = json.dumps({"a": [{"b": ["x"] * 10 + ["<script>"]}]})
+    assert ("reqBody.a.[].b.[]", "<script>", None) in fields_of(nested, "application/json")
+    assert (
+        read_body("resBody", message(json.dumps(items), "application/json")).fields
+        == (("resBody.[]", 1, "number"),) * 10
+    )
+
+
+def test_texts_of_what_was_sent() -> None:
+    """For attack detection every key comes with its value as text, whatever its type."""
+    fields = read_fields(json_record({"a": "x", "b": {"$ne": None}, "c": True, "d": 1.5}, query=(("q", "1"),)))
+    assert [pair for pair in fields.sent_texts() if "Headers" not in pair[0]] == [
+        ("reqQuery.q", "1"),
+        ("reqBody.a", "x"),
+        ("reqBody.b.$ne", ""),
+        ("reqBody.c", "true"),
+        ("reqBody.d", "1.5"),
+    ]
 
 
 BOMBS = {

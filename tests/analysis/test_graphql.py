@@ -131,7 +131,9 @@ def test_query_text_as_body() -> None:
 
 def test_introspection() -> None:
     """Introspection shows as its own top field."""
-    assert ask("{ __schema { types { name } } }").paths == ("reqBody.query.__schema",)
+    found = ask("{ __schema { types { name } } }")
+    assert found.paths == ("reqBody.query.__schema",)
+    assert ("reqBody.query.__schema", "") in found.fields.sent_texts()
 
 
 def test_what_a_query_does_not_use_is_still_looked_at() -> None:

@@ -107,6 +107,13 @@ def test_messages_are_bounded() -> None:
     assert sum(map(len, found.values())) <= MAX_ERRORS
 
 
+def test_large_answers() -> None:
+    """Of a large answer that differs, the first difference is told; one that fits is told to fit."""
+    large = {"id": 1, "tags": ["ab"] * 2000}
+    assert validate(large) == {}
+    assert sum(map(len, validate({**large, "tags": ["abc", 7] * 2000, "more": 1}).values())) == 1
+
+
 def test_openapi_31() -> None:
     """3.1's schemas are JSON Schema 2020-12: lists of types, const, references with company."""
     user = {

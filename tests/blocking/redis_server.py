@@ -38,9 +38,7 @@ def redis_server(folder: Path, port: int) -> Iterator[str]:
         try:
             assert process.stdout is not None
             lines = iter(process.stdout.readline, "")
-            assert any("ready to accept connections" in line.lower() for line in lines), (
-                "redis-server did not start"
-            )
+            assert any("ready to accept connections" in line.lower() for line in lines), "redis-server did not start"
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             process.kill()

@@ -37,21 +37,15 @@ def conditions(draw: st.DrawFn) -> dict[str, Any]:
     operator = draw(st.sampled_from(TEXT_OPERATORS))
     if field == "ip_address":
         equal = operator.endswith("_eq") or operator == "eq"
-        return condition(
-            field, operator, draw(IPS | RANGES) if equal else draw(st.sampled_from(["10.", "2001", "1"]))
-        )
+        return condition(field, operator, draw(IPS | RANGES) if equal else draw(st.sampled_from(["10.", "2001", "1"])))
     return condition(field, operator, draw(VALUES[field]), draw(KEYS))
 
 
 GROUPS = st.lists(
-    st.fixed_dictionaries(
-        {"rule": st.sampled_from(["all", "one"]), "conditions": st.lists(conditions(), max_size=3)}
-    ),
+    st.fixed_dictionaries({"rule": st.sampled_from(["all", "one"]), "conditions": st.lists(conditions(), max_size=3)}),
     max_size=2,
 )
-ACTIONS = st.fixed_dictionaries(
-    {"blockEndTime": st.none() | st.sampled_from([NOW * 1000 - 1, NOW * 1000 + 1])}
-)
+ACTIONS = st.fixed_dictionaries({"blockEndTime": st.none() | st.sampled_from([NOW * 1000 - 1, NOW * 1000 + 1])})
 RULES = st.lists(
     st.fixed_dictionaries(
         {"ruleType": st.sampled_from(["block", "tag"]), "conditionGroups": GROUPS, "action": ACTIONS}
@@ -89,9 +83,7 @@ def test_as_the_naive_evaluator(
 
 @settings(max_examples=400, deadline=None)
 @given(RULES, exchanges(), TEXTS)
-def test_a_body_is_asked_for_whenever_it_could_decide(
-    items: list[dict[str, Any]], made: Exchange, user: str
-) -> None:
+def test_a_body_is_asked_for_whenever_it_could_decide(items: list[dict[str, Any]], made: Exchange, user: str) -> None:
     """Where the answer differs with and without the body, needs_body said so before the body was read."""
     rules = parsed(*({**item, "uuid": f"{n}", "tagName": f"t{n % 3}"} for n, item in enumerate(items)))
     policy = Policy(rules)

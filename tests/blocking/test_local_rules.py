@@ -229,8 +229,7 @@ MISTAKES = [
     ("block: true\nbody: " + "x" * 70000, 2, "body", "has 70000 characters, more than 65536"),
     ("uuid: u\nruleType: blok", 2, "ruleType", "did you mean 'block'?"),
     (
-        "uuid: u\nruleType: block\n"
-        "conditionGroups:\n- rule: all\n  conditions:\n  - field: path\n    operator: eqq",
+        "uuid: u\nruleType: block\nconditionGroups:\n- rule: all\n  conditions:\n  - field: path\n    operator: eqq",
         7,
         "conditionGroups[0].conditions[0].operator",
         "did you mean 'eq'?",

@@ -40,9 +40,7 @@ def test_operators(kind: str, field: str, operator: str) -> None:
     key = {"request_header": "X-A", "request_parameter": "p"}.get(field)
     for value, held in ((yes, True), (no, False)):
         assert blocks(wire(every(condition(field, operator, value, key))), made, user=text) is held
-        assert (
-            blocks(wire(every(condition(field, "nt_" + operator, value, key))), made, user=text) is not held
-        )
+        assert blocks(wire(every(condition(field, "nt_" + operator, value, key))), made, user=text) is not held
 
 
 @pytest.mark.parametrize("operator", HOLDS)

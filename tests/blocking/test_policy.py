@@ -200,9 +200,7 @@ def test_a_policy_asks_for_each_fact_once() -> None:
     who = Client(lambda: fact("192.0.2.1"), lambda: fact("user"), lambda: fact("session"))
     fields = ("ip_address", "user", "unique_session_key")
     rules = [
-        wire(every(condition(field, "eq", f"10.0.0.{n}")), uuid=f"{field}{n}")
-        for field in fields
-        for n in range(9)
+        wire(every(condition(field, "eq", f"10.0.0.{n}")), uuid=f"{field}{n}") for field in fields for n in range(9)
     ]
     assert not Policy(parsed(*rules)).decide(exchange(), who, NOW).blocked
     assert sorted(asked) == ["192.0.2.1", "session", "user"]

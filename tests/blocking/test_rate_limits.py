@@ -37,9 +37,7 @@ LOGIN = every(condition("path", "eq", "/login"))
 
 @pytest.fixture(params=["local", "shared"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    made: Store = (
-        LocalStore() if request.param == "local" else SharedStore(tmp_path / "counts", refused, slots=64)
-    )
+    made: Store = LocalStore() if request.param == "local" else SharedStore(tmp_path / "counts", refused, slots=64)
     yield made
     made.close()
 
@@ -135,9 +133,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 5)), max_size=60)
 @pytest.mark.parametrize("duration", [0, 15])
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(threshold=st.integers(1, 6), steps=STEPS)
-def test_as_a_list_of_times(
-    tmp_path: Path, duration: int, threshold: int, steps: list[tuple[int, int]]
-) -> None:
+def test_as_a_list_of_times(tmp_path: Path, duration: int, threshold: int, steps: list[tuple[int, int]]) -> None:
     """Both stores answer as the plain definition over all times that passed."""
     numbers = limit(threshold, 60, duration)
     shared = SharedStore(tmp_path / "counts", refused, slots=8)
@@ -160,9 +156,7 @@ def test_as_a_list_of_times(
     threshold=st.integers(CELLS + 1, 90),
     steps=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40)), max_size=50),
 )
-def test_a_large_threshold_is_never_exceeded(
-    tmp_path: Path, threshold: int, steps: list[tuple[int, int]]
-) -> None:
+def test_a_large_threshold_is_never_exceeded(tmp_path: Path, threshold: int, steps: list[tuple[int, int]]) -> None:
     """With shared cells no interval lets more than the threshold pass, both stores agree, and no count is
     lost.
     """

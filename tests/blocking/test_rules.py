@@ -180,9 +180,7 @@ json_values = st.recursive(
 @st.composite
 def damaged_rules(draw: st.DrawFn) -> Any:
     """A right rule with one of its parts replaced by anything."""
-    rule = json.loads(
-        json.dumps(wire_limit(3, every(condition("path", "eq", "/x"), condition("user", "eq", "b"))))
-    )
+    rule = json.loads(json.dumps(wire_limit(3, every(condition("path", "eq", "/x"), condition("user", "eq", "b")))))
     place: Any = rule
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))

@@ -21,9 +21,7 @@ from tests.blocking.exchanges import NOW, client, exchange, refused
 LIMIT = Limit("rule", 100, 60, 600)
 
 
-def count(
-    path: Path, start: multiprocessing.synchronize.Barrier, results: multiprocessing.SimpleQueue[int]
-) -> None:
+def count(path: Path, start: multiprocessing.synchronize.Barrier, results: multiprocessing.SimpleQueue[int]) -> None:
     """One worker: as many requests as it can, and how many passed."""
     store = SharedStore(path, refused)
     start.wait(30)

@@ -58,7 +58,9 @@ class Connection:
             return  # what is sent to nobody is dropped
         if message["type"] == "http.response.start":
             self.answer.status = message["status"]
-            self.answer.headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"])
+            self.answer.headers = tuple(
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]
+            )
             self._leave_after(0)
             return
         assert message["type"] == "http.response.body", message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ def test_exception(shop: Shop) -> None:
     assert answer.status == 500
     assert answer.raised == (RAISED if shop.way.propagates else None)
     if shop.way.propagates:  # what the client gets is made outside of us
-        outside = {"response_headers": [], "response_body": "", "responseBodySize": 0}
+        outside: dict[str, Any] = {"response_headers": [], "response_body": "", "responseBodySize": 0}
         assert essence(trace) == told(shop.way, call, answer, route="/boom", **outside)
     else:
         assert essence(trace) == told(shop.way, call, answer, route="/boom")

@@ -111,5 +111,13 @@ def test_essence_holds_no_more_than_told(shop: Shop) -> None:
     call = get("/users/7", ("X-Tag", "a"))
     answer, trace = shop.exchange(call)
     assert essence(trace) == told(shop.way, call, answer, route="/users/{id}")
-    assert set(trace) == {"processedTraceData", "redacted", "sessionMeta", "analysisType", "request", "response", "meta"}
+    assert set(trace) == {
+        "processedTraceData",
+        "redacted",
+        "sessionMeta",
+        "analysisType",
+        "request",
+        "response",
+        "meta",
+    }
     assert ("X-Tag" if not shop.way.is_async else "x-tag", "a") in given_headers(shop.way, call)

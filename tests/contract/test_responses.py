@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.contract.apps import script
@@ -52,9 +54,7 @@ def test_head(shop: Shop) -> None:
 def test_gzipped_response(shop: Shop) -> None:
     """A compressed body is told as what it says, and stays compressed for the client."""
     document = script.DOCUMENT.decode()
-    answer = shop.tells(
-        get("/gzip"), route="/gzip", response_body=document
-    )
+    answer = shop.tells(get("/gzip"), route="/gzip", response_body=document)
     assert answer.body == script.GZIPPED
 
 
@@ -66,9 +66,7 @@ def test_binary_response(shop: Shop) -> None:
 
 def test_response_beyond_max_body(shop: Shop) -> None:
     """The first MAX_BODY bytes are told, with the true size and a mark that there was more."""
-    answer = shop.tells(
-        get("/large/9000"), route="/large/{size}", response_body="x" * 5120, responseBodyTruncated=True
-    )
+    answer = shop.tells(get("/large/9000"), route="/large/{size}", response_body="x" * 5120, responseBodyTruncated=True)
     assert answer.body == b"x" * 9000
 
 
@@ -98,5 +96,5 @@ def test_file_that_the_server_sends(shop: Shop) -> None:
         assert essence(trace) == told(shop.way, call, answer, route="/file")
         return
     assert answer.sendfile
-    unseen = {"response_body": "", "responseBodyTruncated": True}
+    unseen: dict[str, Any] = {"response_body": "", "responseBodyTruncated": True}
     assert essence(trace) == told(shop.way, call, answer, route="/file", **unseen)

@@ -92,7 +92,7 @@ def starlette_shop(make: Callable[[], Any], middleware: type[ASGIMiddleware], op
 
 
 def django_shop(handler: Callable[[], Any], views: str, options: Options | None) -> Built:
-    """The handler reads MIDDLEWARE when it is made, the routes with each request: `served` holds the routes in force."""
+    """The handler reads MIDDLEWARE when it is made, the routes with each request: `served` holds those in force."""
     ours = ["metlo_otel.django.MetloDjango"] if options is not None else []
     middleware = [*ours, "tests.contract.apps.django_site.CustomerMiddleware"]
     with override_settings(MIDDLEWARE=middleware, METLO_CONFIG=options or {}):

@@ -83,10 +83,7 @@ def test_repeated_headers_are_one_list() -> None:
 def test_networks_of_the_settings() -> None:
     """Networks that were parsed already are taken as their texts are."""
     assert parse_networks([ip_network("10.0.0.0/8")]) == parse_networks(["10.0.0.0/8"])
-    assert (
-        found(Proxies.parse([ip_network("10.0.0.0/8")]), "10.0.0.1", ("X-Forwarded-For", "192.0.2.9"))
-        == "192.0.2.9"
-    )
+    assert found(Proxies.parse([ip_network("10.0.0.0/8")]), "10.0.0.1", ("X-Forwarded-For", "192.0.2.9")) == "192.0.2.9"
 
 
 def test_nobody_is_trusted_by_default() -> None:

@@ -36,9 +36,7 @@ def dangerous(tag: Tag, lower: str) -> bool | None:
     name = tag.name.rpartition(":")[2] or tag.name
     if name in _ACTIVE or name.startswith(("script", "/script")):
         return bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :])
-    if name.startswith(("!--#", "?import", "?xml:")) or (
-        name[0] in "!?%" and "script" in lower and "<scr" in lower
-    ):
+    if name.startswith(("!--#", "?import", "?xml:")) or (name[0] in "!?%" and "script" in lower and "<scr" in lower):
         return True
     if name == "style" and ("type", "text/javascript") in tag.attributes:
         return True
@@ -86,11 +84,7 @@ def _active(element: str, name: str, value: str) -> bool:
 def _foreign(name: str, tag: Tag) -> bool | None:
     wanted = _LOADS.get(name)
     if wanted is None:
-        return (
-            False
-            if name[:1] != "/" and not {"datasrc", "dataformatas"}.isdisjoint(dict(tag.attributes))
-            else None
-        )
+        return False if name[:1] != "/" and not {"datasrc", "dataformatas"}.isdisjoint(dict(tag.attributes)) else None
     values = [value for key, value in tag.attributes if key in wanted]
     if not values or (name == "iframe" and _embedded(dict(tag.attributes))):
         return None

@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_TAG = re.compile(
-    r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b"
-)
+_TAG = re.compile(r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b")
 _ATTRIBUTE = re.compile(
     r"[\s/\"'+\x00,;]*([^\s=>\"'/<+\x00][^\s=>/\x00]{0,80})"
     r"(?:[\s\x00]{0,20}=[\s\x00+]{0,20}(?:\"([^\"]*)(?:\"|$)|'([^']*)(?:'|$)|`([^`]*)(?:`|$)|([^\s>]*)))?"

@@ -45,9 +45,7 @@ _LOGIC = re.compile(
     r"|\bdb\.(?:\w{1,30}\.(?:find|insert|drop|remove|update|stats)|getcollection|injection|version"
     r"|gethostname)|object\.keys\(this\)"
 )
-_DELAY = re.compile(
-    r"(?:\bnew\s+date\(\)|\bsleep\(\d{2,6}\)).{0,120}(?:while|return|\|\|)|do\s?\{.{0,80}\}while"
-)
+_DELAY = re.compile(r"(?:\bnew\s+date\(\)|\bsleep\(\d{2,6}\)).{0,120}(?:while|return|\|\|)|do\s?\{.{0,80}\}while")
 
 
 def find_in_name(name: str, lower: str) -> Iterator[Finding]:

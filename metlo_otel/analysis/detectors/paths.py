@@ -69,12 +69,7 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     if climbs >= 2 or (climbs and target) or (target and _SECRET.search(plain)):
         yield high("DIRECTORY_TRAVERSAL", text)
     elif (
-        target
-        or climbs
-        or _WRAPPER.match(plain)
-        or _DOTS.search(plain)
-        or _SQUASHED.search(plain)
-        or _template(plain)
+        target or climbs or _WRAPPER.match(plain) or _DOTS.search(plain) or _SQUASHED.search(plain) or _template(plain)
     ):
         yield low("DIRECTORY_TRAVERSAL", text)
     if target and climbs:

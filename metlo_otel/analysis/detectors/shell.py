@@ -13,9 +13,7 @@ MARKS = frozenset(";|&`$\n\r(<")
 _SEPARATOR = re.compile(r"\|\|?|&&?|;|[\r\n]+|`|\$\(|[<>]\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")
 _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
-_BLANKS = re.compile(
-    r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%"
-)
+_BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
 _NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
 _QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
 _BRACES = re.compile(r"\{([\w/.-]{1,30}),([^{}]{0,200})\}")
@@ -63,9 +61,9 @@ def _direct(plain: str) -> bool:
         return True
     if ("$_" in plain or "phpinfo" in plain) and _PHP.search(plain):
         return True
-    return any(
-        word in plain for word in ("system", "exec", "popen", "passthru", "subprocess", "spawn")
-    ) and _calls(plain)
+    return any(word in plain for word in ("system", "exec", "popen", "passthru", "subprocess", "spawn")) and _calls(
+        plain
+    )
 
 
 def _unfold(lower: str) -> str:

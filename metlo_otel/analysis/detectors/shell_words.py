@@ -1,6 +1,5 @@
 """Commands of Unix and Windows shells, by how easily they are taken for an ordinary word."""
 
-# ruff: noqa: SIM905 - long lists of words read better as text
 from __future__ import annotations
 
 import re
@@ -27,9 +26,7 @@ ENGLISH = frozenset(
     " rename expand format path title call tr uniq od nl dash rev".split()
 )
 # Those that an attacker tries first, because they answer.
-TELLING = frozenset(
-    "whoami ifconfig ipconfig uname netstat systeminfo tasklist hostname printenv phpinfo".split()
-)
+TELLING = frozenset("whoami ifconfig ipconfig uname netstat systeminfo tasklist hostname printenv phpinfo".split())
 # Those that do nothing by themselves.
 NEEDING = frozenset(
     "rm mv cp cat sort make mkdir rmdir ln cut chmod chown sed awk grep cc gcc ruby perl python shell".split()

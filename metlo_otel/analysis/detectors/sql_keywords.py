@@ -128,11 +128,7 @@ def procedure(reading: Reading, text: str, position: int) -> bool:
 def statement_word(reading: Reading, text: str, position: int) -> bool:
     if reading.last[0] == t.SEMICOLON:
         return True
-    if (
-        not reading.started
-        and text in ("exec", "waitfor", "declare")
-        and w.STATEMENT.match(reading.text, position)
-    ):
+    if not reading.started and text in ("exec", "waitfor", "declare") and w.STATEMENT.match(reading.text, position):
         return reading.certain()
     if text == "waitfor" and re.match(r"\s+(?:delay|time)\s*['\"@\d]", reading.text[position + 7 :]):
         return reading.certain()

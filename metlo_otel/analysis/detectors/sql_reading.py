@@ -1,7 +1,6 @@
 """One walk over the tokens of a value in one quoting context: what makes sense as SQL, and the evidence on
 the way."""
 
-# ruff: noqa: ARG002 - all handlers of tokens have one signature
 from __future__ import annotations
 
 import re
@@ -148,9 +147,7 @@ class Reading:
         if name in w.SLOW or name in w.LEAKING:
             self.score += 3 if strong else 1
         elif name in w.BUILDING:
-            self.score += (
-                2 if (self.escaped or (self.connected and not self.formula)) and self.score < 2 else 1
-            )
+            self.score += 2 if (self.escaped or (self.connected and not self.formula)) and self.score < 2 else 1
         elif self.escaped and self.connected:
             self.score += 1
         self.stack.append((-t.CLOSE if self.left < 0 else t.CLOSE, self.connected, name))
@@ -181,9 +178,7 @@ class Reading:
 
     def semicolon(self, text: str, position: int) -> bool:
         rest = self.text[position + 1 : position + 300].lstrip()
-        if not self.started and not rest.startswith(
-            ("exec", "declare", "drop", "waitfor", "shutdown", "insert")
-        ):
+        if not self.started and not rest.startswith(("exec", "declare", "drop", "waitfor", "shutdown", "insert")):
             return False
         self.stack.clear()
         self.left, self.need, self.connected, self.selecting = 0, True, False, False

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-NUMBER, STRING, OPEN_STRING, WORD, OPEN, CLOSE, COMMA, SEMICOLON, COMMENT, OPERATOR, VARIABLE, OTHER = range(
-    1, 13
-)
+NUMBER, STRING, OPEN_STRING, WORD, OPEN, CLOSE, COMMA, SEMICOLON, COMMENT, OPERATOR, VARIABLE, OTHER = range(1, 13)
 
 _TOKEN = re.compile(
     r"""\s*(?:

@@ -1,6 +1,5 @@
 """The words of SQL by the part they play when a value is read as the middle of a statement."""
 
-# ruff: noqa: SIM905 - long lists of words read better as text
 from __future__ import annotations
 
 import re

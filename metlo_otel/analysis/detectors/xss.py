@@ -104,12 +104,7 @@ def _as_url(lower: str) -> Where | None:
 def _as_attribute(lower: str) -> Where | None:
     """Inside a tag, quoted or not: the value brings a handler of its own."""
     end = lower.find(">")
-    if (
-        0 < end < 80
-        and lower[end - 1] not in "-="
-        and not {"<", "\n"} & set(lower[:end])
-        and _closed(lower[:end])
-    ):
+    if 0 < end < 80 and lower[end - 1] not in "-=" and not {"<", "\n"} & set(lower[:end]) and _closed(lower[:end]):
         return 0, end + 1, False
     if end > 0 and _BREAKS_OUT.match(lower):
         return 0, len(lower), False
@@ -135,19 +130,9 @@ def _as_script(lower: str) -> Where | None:
     if _WHOLE_CALL.fullmatch(lower):
         return 0, len(lower), False
     leaves = _LEAVES.match(lower)
-    if (
-        leaves
-        and leaves[0].count(" ") < 4
-        and _GOES_ON.match(lower, leaves.end())
-        and acts(lower[leaves.end() :])
-    ):
+    if leaves and leaves[0].count(" ") < 4 and _GOES_ON.match(lower, leaves.end()) and acts(lower[leaves.end() :]):
         return 0, len(lower), not _declares(lower)
-    if (
-        "document.cookie" in lower
-        or _CLOSES.match(lower)
-        or _TEMPLATE.match(lower)
-        or _SCRIPT_LINK.search(lower)
-    ):
+    if "document.cookie" in lower or _CLOSES.match(lower) or _TEMPLATE.match(lower) or _SCRIPT_LINK.search(lower):
         return 0, len(lower), False
     return (0, len(lower), False) if " " not in lower and _EVALUATES.search(lower) else None
 

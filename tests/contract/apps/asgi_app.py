@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,9 +12,9 @@ from tests.contract.apps import script
 from tests.contract.apps.script import SCRIPT
 from tests.contract.apps.wsgi_app import parse_upload
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 JSON = "application/json"
 
 
@@ -48,7 +48,7 @@ async def websocket(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            return
+            return None
         await send({"type": "websocket.send", "text": message["text"][::-1]})
         if message["text"] == "bye":
             return await send({"type": "websocket.close", "code": 1000})

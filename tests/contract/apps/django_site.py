@@ -15,11 +15,14 @@ def set_up() -> None:
     """Configure Django, once for the process."""
     if not settings.configured:
         settings.configure(
-            SECRET_KEY="tests", ALLOWED_HOSTS=["*"], USE_TZ=True, ROOT_URLCONF="tests.contract.apps.django_sync", MIDDLEWARE=[], LOGGING_CONFIG=None
+            SECRET_KEY="tests",
+            ALLOWED_HOSTS=["*"],
+            USE_TZ=True,
+            ROOT_URLCONF="tests.contract.apps.django_sync",
+            MIDDLEWARE=[],
+            LOGGING_CONFIG=None,
         )
         django.setup()
-
-
 
 
 class CustomerMiddleware:

@@ -24,7 +24,7 @@ def make() -> FastAPI:
     declared = {"/json", "/users/{id:int}", "/items/{name}/parts/{part}"}
     for path, view in starlette_app.ROUTES.items():
         if path not in declared:
-            app.add_route(path, view, methods=METHODS)  # type: ignore[arg-type]  # a Starlette view
+            app.add_route(path, view, methods=METHODS)
     app.add_api_websocket_route("/ws", starlette_app.websocket)
     return app
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import flask
 
@@ -154,7 +155,7 @@ def scripted() -> flask.Response:
     return flask.Response(pieces, SCRIPT.status, list(SCRIPT.headers))
 
 
-ROUTES = {
+ROUTES: dict[str, Callable[..., Any]] = {
     "/echo": echo,
     "/json": read_json,
     "/form": read_form,

@@ -137,7 +137,7 @@ def send_file(environ: Environ, start: Start) -> Iterable[bytes]:
     start("200 OK", [("Content-Type", JSON), ("Content-Length", str(len(script.DOCUMENT)))])
     file = script.FILE.open("rb")
     wrapper = environ.get("wsgi.file_wrapper")
-    return wrapper(file) if wrapper else blocks(file)  # type: ignore[no-any-return]  # the server's own wrapper
+    return wrapper(file) if wrapper else blocks(file)
 
 
 def blocks(file: Any) -> Iterator[bytes]:

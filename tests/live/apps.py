@@ -1,0 +1,45 @@
+"""The shops that real servers load; settings come from METLO_ variables in the environment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.responses import StreamingResponse
+
+from metlo_otel.fastapi import ASGIMiddleware
+from metlo_otel.flask import MetloFlask
+from tests.contract.apps import flask_app, starlette_app
+
+
+def flask_shop() -> Any:
+    """The shop in Flask, with a view that tells the process."""
+    app = flask_app.make()
+    app.add_url_rule("/pid", view_func=lambda: str(os.getpid()))
+    MetloFlask(app)
+    return app
+
+
+async def slowly() -> AsyncIterator[bytes]:
+    """An endless stream that lets others have their turn."""
+    while True:
+        yield b"tick\n"
+        await asyncio.sleep(0.001)
+
+
+def starlette_shop() -> Any:
+    """The shop in Starlette, with a view that tells the process."""
+    app = starlette_app.make()
+
+    async def pid(request: Any) -> Any:
+        return starlette_app.answer(str(os.getpid()).encode(), "text/plain")
+
+    async def ticks(request: Any) -> Any:
+        return StreamingResponse(slowly(), media_type="text/plain")
+
+    app.add_route("/pid", pid)
+    app.add_route("/ticks", ticks)
+    app.add_middleware(ASGIMiddleware)
+    return app

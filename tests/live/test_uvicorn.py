@@ -1,0 +1,63 @@
+"""The agent under uvicorn: one process and several, streams, websockets and the lifespan."""
+
+from __future__ import annotations
+
+import pytest
+from websockets.sync.client import connect
+
+from metlo_otel.testing import MemoryCollector
+from tests.contract import wire_rules
+from tests.live.server import PATIENCE, Server
+
+pytestmark = pytest.mark.live
+
+
+def uvicorn(collector: MemoryCollector, *options: str) -> Server:
+    """The shop in Starlette under uvicorn."""
+    app = "tests.live.apps:starlette_shop"
+    return Server(collector, "uvicorn", "--factory", "--port", "0", *options, app, ready=_ready(options))
+
+
+def _ready(options: tuple[str, ...]) -> str:
+    return "Application startup complete" if options else "Uvicorn running on"
+
+
+def test_requests_and_websocket(collector: MemoryCollector) -> None:
+    """Uploads and streams are told, a websocket's conversation passes and is not, SIGTERM sends what waits."""
+    with uvicorn(collector) as server:
+        upload = server.ask("POST", "/echo", iter([b"first ", b"second"]), Content_Type="text/plain")
+        events = server.get("/sse")
+        with connect(f"ws://127.0.0.1:{server.port}/ws", open_timeout=PATIENCE) as socket:
+            socket.send("hello")
+            assert socket.recv(PATIENCE) == "olleh"
+            socket.send("bye")
+            assert socket.recv(PATIENCE) == "eyb"
+        server.end()
+    assert upload[0] == 200
+    assert events == (200, b"data: one\n\ndata: two\n\nevent: end\ndata: three\n\n")
+    traces = {trace["request"]["url"]["path"]: trace for trace in collector.traces}
+    assert set(traces) == {"/echo", "/sse"}
+    assert traces["/echo"]["request"]["body"] == "first second"
+    assert traces["/sse"]["response"]["body"].encode() == events[1]
+    for trace in traces.values():
+        wire_rules.check(trace)
+
+
+def test_client_that_leaves(collector: MemoryCollector) -> None:
+    """A client that hangs up in the middle of a stream ends it, and what it got is told."""
+    with uvicorn(collector) as server:
+        assert b"tick" in server.leave_stream("/ticks", 3)
+        (trace,) = collector.wait(1)
+        assert server.get("/users/7")[0] == 200
+    assert (trace["request"]["url"]["path"], trace["response"]["status"]) == ("/ticks", 200)
+
+
+def test_every_worker_reports(collector: MemoryCollector) -> None:
+    """Both workers report what they served."""
+    with uvicorn(collector, "--workers=2") as server:
+        pids: list[bytes] = []
+        while len(set(pids)) < 2:
+            assert len(pids) < 500, "one worker served everything"
+            pids.append(server.get("/pid")[1])
+        traces = collector.wait(len(pids))
+    assert sorted(trace["response"]["body"] for trace in traces) == sorted(pid.decode() for pid in pids)
