@@ -130,9 +130,7 @@ def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Fi
         yield from paths.find(text, lower, hidden)
         yield from urls.find(text, lower)
     for own, detector in _BY_MARKS:
-        if not own.isdisjoint(marks):
-            yield from detector(text, lower)
-        elif detector is sql.find and " " in lower and _SQL_PHRASE.search(lower):
+        if not own.isdisjoint(marks) or (detector is sql.find and " " in lower and _SQL_PHRASE.search(lower)):
             yield from detector(text, lower)
 
 

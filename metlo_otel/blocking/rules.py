@@ -102,7 +102,7 @@ def parse_rules(items: Iterable[Any], warn: Warn, source: str = "wafConfig") -> 
             if rule.id in found:
                 raise RuleError("uuid", "is used by an earlier rule")
             found[rule.id] = rule
-        except RuleError as problem:  # noqa: PERF203 - each rule fails alone
+        except RuleError as problem:
             warn(f"{source}[{index}]{_called(item)}: the rule is skipped: {problem}")
     return tuple(found.values())
 

@@ -172,7 +172,7 @@ def _flock(fd: int) -> bool:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
-        except BlockingIOError:  # noqa: PERF203  # the way flock says no
+        except BlockingIOError:  # the way flock says no
             now = time.monotonic()
             deadline = deadline or now + PATIENCE
             if now >= deadline:

@@ -32,7 +32,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     """XXE, LDAP_INJECTION, CRLF, NULL_BYTES and GRAPHQL_INTROSPECTION findings."""
     if "<" in lower:
         yield from _xxe(text, lower)
-    if ")" in lower and "(" in lower or "*)" in lower:
+    if (")" in lower and "(" in lower) or "*)" in lower:
         yield from _ldap(text, lower)
     if "\n" in lower or "\r" in lower:
         yield from _header_lines(text, lower)
@@ -87,7 +87,7 @@ def _believable(name: str, value: str) -> bool:
     """Whether a line that might be a letter's (`Location: Paris`) has a header's value."""
     value = value.strip()
     if name in ("location", "host", "link", "referer"):
-        return "/" in value or "." in value and " " not in value
+        return "/" in value or ("." in value and " " not in value)
     if name in ("bcc", "cc", "to", "from"):
         return "@" in value
     return name == "subject" or "=" in value or "/" in value

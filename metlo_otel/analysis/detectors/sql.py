@@ -208,7 +208,7 @@ class _Reading:
     def comma(self, text: str, position: int) -> bool:
         if self.need:
             return False
-        if self.selecting or self.last[0] == t.WORD and self.union and self.score < 3:
+        if self.selecting or (self.last[0] == t.WORD and self.union and self.score < 3):
             self._selected()
         self.selecting, self.left, self.need, self.alias = False, 0, True, False
         return True
@@ -340,7 +340,7 @@ class _Reading:
     def ordered(self, text: str, position: int) -> bool:
         """ORDER BY and GROUP BY: a column's number is what somebody gives who counts columns."""
         found = re.match(r"\s+by\s+(\d+|null\b|\()?", self.text[position + 5 :])
-        if found is None or self.need and self.started:
+        if found is None or (self.need and self.started):
             return self._operand(t.WORD)
         if found[1] and not self.statement:
             self.score += 1 if self.bare and not self.escaped and self.last[0] != t.NUMBER else 3

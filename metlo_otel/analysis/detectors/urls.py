@@ -37,7 +37,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
             yield low("SSRF", text)
         return
     scheme, host = match[1].rpartition(":")[2], match[2]
-    if scheme == "jar" or scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file")):
+    if scheme == "jar" or (scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file"))):
         if " " not in lower.strip():
             yield high("SSRF", text) if "://" in lower or scheme == "file" else low("SSRF", text)
     elif scheme in _WEB_SCHEMES:
