@@ -112,7 +112,26 @@
     }
   };
 
+  // Of the form of a rule only what belongs to its kind is shown.
+  const rules = () => {
+    const kind = document.querySelector("select[name=kind]");
+    if (kind === null || document.querySelector("[data-for]") === null) return;
+    const show = () => {
+      for (const set of document.querySelectorAll("[data-for]")) set.hidden = set.dataset.for !== kind.value;
+      for (const part of document.querySelectorAll("select[name=field]")) {
+        const key = part.closest(".row").querySelector("input[name=key]");
+        key.disabled = !part.value.startsWith("request_") || part.value === "request_body";
+      }
+    };
+    document.addEventListener("change", show);
+    kind.form.addEventListener("submit", () => {
+      for (const key of document.querySelectorAll("input[name=key]")) key.disabled = false; // rows stay in step
+    });
+    show();
+  };
+
   localTimes(document);
+  rules();
   theme();
   keys();
   uploads();
