@@ -19,7 +19,17 @@ from metlo_otel.collector.dashboard.desk import Desk
 from metlo_otel.collector.dashboard.entry import Entry
 from metlo_otel.collector.dashboard.gate import Gate
 from metlo_otel.collector.dashboard.guard import Guard
-from metlo_otel.collector.dashboard.pages import traces
+from metlo_otel.collector.dashboard.pages import (
+    actors,
+    alerts,
+    attacks,
+    audit,
+    endpoints,
+    overview,
+    rules,
+    settings,
+    traces,
+)
 from metlo_otel.collector.dashboard.rendering import Pages, Statics
 from metlo_otel.collector.database import is_unavailable
 from metlo_otel.collector.store import Store
@@ -27,7 +37,7 @@ from metlo_otel.collector.store import Store
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
-_PAGES = (traces,)
+_PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, settings, audit)
 
 
 def dashboard_routes(store: Store, access: Access) -> list[BaseRoute]:

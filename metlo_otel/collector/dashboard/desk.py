@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -19,6 +19,7 @@ from metlo_otel.collector.audit import note
 from metlo_otel.collector.dashboard.access import Access
 from metlo_otel.collector.dashboard.gate import has_session, session_of
 from metlo_otel.collector.dashboard.rendering import Pages
+from metlo_otel.collector.schema import ALERTS
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.writer import BusyError
 
@@ -105,7 +106,7 @@ class Desk:
             "navigation": NAVIGATION,
             "current": _current(request.url.path),
             "notes": notes,
-            "open_alerts": 0,
+            "open_alerts": await self.read(_count_open_alerts),
         }
         return self.pages.render(template, {**frame, **values}, status)
 
@@ -127,6 +128,10 @@ def theme_of(request: Request) -> str:
 def seen(url: str) -> Response:
     """After a change: to a page that shows it (POST, redirect, GET)."""
     return RedirectResponse(url, 303)
+
+
+def _count_open_alerts(connection: Connection) -> int:
+    return connection.execute(select(func.count()).where(ALERTS.c.status == "open")).scalar_one()
 
 
 def _current(path: str) -> str:
