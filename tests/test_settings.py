@@ -1,0 +1,76 @@
+"""Settings: every way to give them, every mistake reported at once, no secret shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from metlo_otel.core.settings import Settings, SettingsError, read_settings
+
+GIVEN = {"API_KEY": "k", "METLO_HOST": "https://app.metlo.com"}
+
+
+def _read(*layers: dict[str, Any], **environ: str) -> Settings:
+    return read_settings(*layers, environ=environ)
+
+
+def test_code_wins_over_the_environment_and_that_over_the_default() -> None:
+    """Upper and lower case, with and without METLO_, are the same setting; code > environment > default."""
+    read = _read({"api_key": "code", "host": "http://h"}, METLO_KEY="environment", METLO_MAX_BODY="7")
+    assert (read.api_key, read.max_body, read.collector_port) == ("code", 7, None)
+    assert _read({"METLO_API_KEY": "a", "METLO_HOST": "http://h"}).api_key == "a"
+
+
+@pytest.mark.parametrize(
+    ("host", "ports", "collector", "backend"),
+    [
+        ("https://app.metlo.com", {}, "https://app.metlo.com:8081", "https://app.metlo.com"),
+        ("http://h", {}, "http://h:8081", "http://h:8000"),
+        ("http://h:9/", {}, "http://h:9", "http://h:9"),
+        ("http://h:9", {"COLLECTOR_PORT": "1", "BACKEND_PORT": 2}, "http://h:1", "http://h:2"),
+        ("http://[::1]", {}, "http://[::1]:8081", "http://[::1]:8000"),
+    ],
+)
+def test_ports(host: str, ports: dict[str, Any], collector: str, backend: str) -> None:
+    """A port in METLO_HOST serves for both, unless the ports are set; else 8081, and none or 8000."""
+    read = _read({"API_KEY": "k", "METLO_HOST": host, **ports})
+    assert (read.collector_url, read.backend_url) == (collector, backend)
+
+
+def test_every_problem_is_reported_at_once_and_no_secret_is_shown() -> None:
+    """One error names each variable as it was typed, its value, and what was expected."""
+    wrong = {"API_KEY": "s3cr3t\n\x01", "COLECTOR_PORT": 1, "MAX_BODY": -1, "log_level": "loud"}
+    with pytest.raises(SettingsError) as caught:
+        _read(wrong, METLO_DISABLED="maybe")
+    text = str(caught.value)
+    assert "s3cr3t" not in text
+    for part in ("COLECTOR_PORT", "did you mean COLLECTOR_PORT", "MAX_BODY: is -1", "log_level", "METLO_DISABLED"):
+        assert part in text
+    assert {problem.name for problem in caught.value.problems} >= {"METLO_DISABLED", "API_KEY", "MAX_BODY"}
+
+
+@pytest.mark.parametrize("word", ["true", "1", "YES", "on", True])
+def test_disabled_needs_nothing_else(word: Any) -> None:
+    """DISABLED by any of its names and words: neither key nor host need be set."""
+    assert _read({"disable": word}).disabled
+    assert _read(METLO_DISABLED=str(word)).disabled
+
+
+@pytest.mark.parametrize(("given", "level"), [("TRACE", 5), ("warn", 30), (10, 10), ("40", 40)])
+def test_log_level(given: Any, level: int) -> None:
+    """By name in any case, or by number."""
+    assert _read({**GIVEN, "LOG_LEVEL": given}).log_level == level
+
+
+def test_the_same_setting_twice_is_an_error() -> None:
+    """Two spellings of one setting contradict each other silently: that is said."""
+    with pytest.raises(SettingsError, match="says the same as"):
+        _read({**GIVEN, "api_key": "other"})
+
+
+def test_secrets_are_not_in_the_repr() -> None:
+    """Settings may end up in a log: the keys do not."""
+    shown = repr(_read({**GIVEN, "API_KEY": "s3cr3t", "ENCRYPTION_KEY": "s4cr4t"}))
+    assert "s3cr3t" not in shown
+    assert "s4cr4t" not in shown
