@@ -32,6 +32,8 @@ def test_exception_in_a_stream(shop: Shop) -> None:
     """A stream that breaks is told with the status it began with and what came of it."""
     call = get("/late-boom")
     answer, trace = shop.exchange(call)
-    assert (answer.status, answer.body, answer.raised) == (200, b"so far so good\n", RAISED)
+    grouped = "ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)"  # Starlette before 0.37, by itself
+    assert (answer.status, answer.body) == (200, b"so far so good\n")
+    assert answer.raised in (RAISED, grouped)
     assert essence(trace) == told(shop.way, call, answer, route="/late-boom")
     gc.collect()

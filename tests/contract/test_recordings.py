@@ -7,6 +7,7 @@ import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,8 @@ def check_answer(answer: Answer, recorded: dict[str, Any], name: str) -> None:
     if "streaming" in name:  # fault 3: streams were buffered, and so had a length
         assert headers.pop("content-length", length) == length
     found = {key.lower(): in_order(key, value) for key, value in answer.headers}
+    if version("werkzeug") < "3":  # it tells of ranges only where one was asked for
+        headers.pop("accept-ranges", None)
     assert {key: found.get(key) for key in headers} == {key: in_order(key, value) for key, value in headers.items()}
 
 
