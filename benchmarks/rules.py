@@ -16,13 +16,13 @@ from pathlib import Path
 from shutil import which
 from typing import Any
 
-from metlo_otel.blocking.addresses import Proxies
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Limit, LocalStore, Store
 from metlo_otel.blocking.redis_store import RedisStore
 from metlo_otel.blocking.rules import parse_rules
 from metlo_otel.blocking.shared_store import SharedStore
 from metlo_otel.blocking.view import Client
+from metlo_otel.core.addresses import Proxies
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.request import EnvironRequest, Request, ScopeRequest
 

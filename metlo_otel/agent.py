@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection
-from metlo_otel.blocking.addresses import Proxies
-from metlo_otel.blocking.control import Control
-from metlo_otel.blocking.view import Client
 from metlo_otel.core import tracing
+from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.counters import Stats
-from metlo_otel.core.exchange import Exchange, Verdict
+from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
-from metlo_otel.core.rejection import Rejection, rejection
 from metlo_otel.core.request import Request
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.export.encryption import Sealing
-from metlo_otel.export.reading import read_exchange
 from metlo_otel.export.tracing import Seams
 from metlo_otel.exporter import open_pipeline
+from metlo_otel.judge import Judge
 
 _AGENTS: weakref.WeakSet[Agent] = weakref.WeakSet()  # all of this process, for block_user()
 STREAM_LIMIT = 60.0  # seconds after which a stream that goes on is reported as it stands
@@ -48,12 +43,12 @@ def block_user(user: str, seconds: float) -> None:
     Users are those of GET_USER. Raises ValueError for what is no user or no time.
     """
     for agent in list(_AGENTS):
-        agent.block_user(user, seconds)
+        agent.judge.block_user(user, seconds)
 
 
 def unblock_user(user: str) -> bool:
     """Let `user` pass again; whether they were blocked."""
-    unblocked = [agent.unblock_user(user) for agent in list(_AGENTS)]
+    unblocked = [agent.judge.unblock_user(user) for agent in list(_AGENTS)]
     return any(unblocked)
 
 
@@ -66,25 +61,23 @@ class Agent:
         self.logger = make_logger(settings.log_level)
         log = RateLimitedLog(self.logger)
         self.guard = Guard(log)
-        self._log = log
         self._mark = settings.span_attributes != "none"
         self._excluded = settings.excluded_urls
 
         def warn(text: str) -> None:
             log.say(logging.WARNING, text, text)
 
-        self._control = Control(settings, warn)
-        self._addresses = Proxies.parse(map(str, settings.trusted_proxies))
         self._streams: deque[tuple[float, weakref.ref[Exchange]]] = deque(maxlen=_MOST_STREAMS)
-        self._inspection = Inspection(settings, warn)
-        seams = Seams(self._inspection.analyse, self._inspection.session, Sealing(warn))
-        self._detects = any(mode == "block" for _, mode in settings.detection)
-        self._pipeline = open_pipeline(settings, log, seams, on_change=self._control.configure, tick=self._tick)
+        inspection = Inspection(settings, warn)
+        self.callbacks = Callbacks(settings, self.guard, log)
+        self.judge = Judge(settings, inspection, self.callbacks, self.guard, warn)
+        seams = Seams(inspection.analyse, inspection.session, Sealing(warn))
+        self._pipeline = open_pipeline(settings, log, seams, on_change=self.judge.configure, tick=self._tick)
 
     @property
     def decides(self) -> bool:
-        """Whether there is anything to decide: a rule, a blocked user, or an attack to keep out."""
-        return self._detects or bool(self._control.policy)
+        """Whether there is anything to decide before a request."""
+        return self.judge.decides
 
     def open(self, request: Request) -> Exchange | None:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured, but subject to rules."""
@@ -94,83 +87,10 @@ class Agent:
             return Exchange(request, self.settings.max_body, self._closed, captured=False) if self.decides else None
         return Exchange(request, self.settings.max_body, self._closed)
 
-    def decide(self, exchange: Exchange, request: Any, ahead: Callable[[int], None]) -> Verdict:
-        """Let pass or reject; `request` is the framework's own, `ahead` reads that many bytes of the body ahead."""
-        client = self._client(exchange, lambda: self._user(exchange, request))
-        now = time.time()
-        policy = self._control.policy
-        if self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now)):
-            ahead(self.settings.max_body)
-        return self._decided(exchange, policy.decide(exchange, client, now))
-
-    async def decide_async(self, exchange: Exchange, request: Any, ahead: Callable[[int], Awaitable[None]]) -> Verdict:
-        """As decide(), where finding the user and reading the body are awaited."""
-        policy = self._control.policy
-        if policy.needs_user:
-            waiting = self.ask_user(exchange, request)
-            if waiting is not None:
-                await waiting
-        client = self._client(exchange, lambda: exchange.user)
-        now = time.time()
-        if self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now)):
-            await ahead(self.settings.max_body)
-        return self._decided(exchange, policy.decide(exchange, client, now))
-
-    def _decided(self, exchange: Exchange, verdict: Verdict) -> Verdict:
-        if self._detects and not (verdict.blocked or verdict.would_block):
-            verdict = self._detected(exchange, verdict)
-        exchange.verdict = verdict
-        return verdict
-
-    def _detected(self, exchange: Exchange, verdict: Verdict) -> Verdict:
-        """The verdict on an attack that DETECTION says to block; one in monitor mode lets it pass."""
-        record = read_exchange(exchange, self.settings, self.guard)
-        found = next(self._inspection.threats(record), None)
-        if found is None or self._control.allows(self._addresses.client(exchange.request)):
-            return verdict
-        key, finding = found
-        blocked = self.settings.mode == "block"
-        name = f"{finding.category} in {key}"
-        return replace(
-            verdict, blocked=blocked, would_block=not blocked, rule=f"detection:{finding.category}", rule_name=name
-        )
-
-    def _client(self, exchange: Exchange, user: Callable[[], str | None]) -> Client:
-        return Client(lambda: self._addresses.client(exchange.request), user)
-
-    def _user(self, exchange: Exchange, request: Any) -> str | None:
-        self.ask_user_sync(exchange, request)
-        return exchange.user
-
     def _closed(self, exchange: Exchange) -> None:
         """The end of every exchange: limits that count answers hear of its status, then it waits to be sent."""
-        policy = self._control.policy
-        if policy.looks_at_answers:
-            self.guard.run(policy.observe, exchange, self._client(exchange, lambda: exchange.user), time.time())
+        self.judge.observe(exchange)
         self._pipeline.put(exchange)
-
-    def rejection(self, exchange: Exchange) -> Rejection:
-        """The default answer to a rejected request."""
-        return rejection(exchange.verdict, ",".join(exchange.request.header("accept")))
-
-    def custom_rejection(self, request: Any) -> Any:
-        """What REJECT_RESPONSE makes of the framework's own `request`; None where there is none, or where it fails."""
-        make = self.settings.reject_response
-        return None if make is None else self.guard.run(make, request)
-
-    def wrong_rejection(self, answer: Any, wanted: str) -> None:
-        """Say that REJECT_RESPONSE gave something that cannot be sent; the default answer is sent instead."""
-        kind = type(answer).__name__
-        text = f"REJECT_RESPONSE gave {kind}, but {wanted} is expected; the default answer was sent"
-        self._log.say(logging.ERROR, f"reject_response:{kind}", text)
-
-    def block_user(self, user: str, seconds: float) -> None:
-        """Reject every request of `user` for `seconds`. Raises ValueError for what is no user or no time."""
-        self._control.block_user(str(user), seconds)
-
-    def unblock_user(self, user: str) -> bool:
-        """Let `user` pass again; whether they were blocked."""
-        return self._control.unblock_user(str(user))
 
     def join(self, exchange: Exchange) -> None:
         """Take the ids of the app's server span."""
@@ -185,28 +105,11 @@ class Agent:
 
     def ask_user(self, exchange: Exchange, request: Any) -> Awaitable[None] | None:
         """Ask GET_USER who made `request`, the framework's own; something to await when it is an async function."""
-        answer = self._ask(exchange, request)
-        if inspect.isawaitable(answer):
-            return self._await_user(exchange, answer)
-        _note_user(exchange, answer)
-        return None
+        return self.callbacks.ask_user(exchange, request)
 
     def ask_user_sync(self, exchange: Exchange, request: Any) -> None:
         """As ask_user(), where nothing can be awaited: an async GET_USER is said to be wrong there."""
-        answer = self._ask(exchange, request)
-        if inspect.isawaitable(answer):
-            self._log.say(logging.ERROR, "get_user", "GET_USER is async, but this app is not; no user is recorded")
-            if inspect.iscoroutine(answer):
-                answer.close()  # one that nobody awaits would have Python warn about it
-        else:
-            _note_user(exchange, answer)
-
-    def _ask(self, exchange: Exchange, request: Any) -> Any:
-        get_user = self.settings.get_user
-        return None if get_user is None or exchange.user is not None else self.guard.run(get_user, request)
-
-    async def _await_user(self, exchange: Exchange, answer: Awaitable[Any]) -> None:
-        _note_user(exchange, await self.guard.wait(answer))
+        self.callbacks.ask_user_sync(exchange, request)
 
     def flush(self, seconds: float = 3.0) -> bool:
         """Send what waits, within `seconds`; whether all of it went out."""
@@ -226,7 +129,7 @@ class Agent:
 
     def _tick(self) -> None:
         """In the worker, every second."""
-        self._control.reload()
+        self.judge.tick()
         self._end_long_streams()
 
     def _end_long_streams(self) -> None:
@@ -238,8 +141,3 @@ class Agent:
                 exchange.request_body.stop()
                 exchange.response_body.stop()
                 exchange.close()
-
-
-def _note_user(exchange: Exchange, answer: Any) -> None:
-    if answer is not None and exchange.user is None:
-        exchange.user = str(answer)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, overload
 
 from metlo_otel.agent import Agent, make_agent
@@ -48,18 +47,16 @@ class _Way:
         return ASGICapture(app, self._agent, self._agent.ask_user, self._decide)
 
     async def _decide(self, exchange: Exchange, scope: Scope, ahead: Ahead) -> ASGIApp | None:
-        verdict = await self._agent.decide_async(exchange, scope, ahead)
+        verdict = await self._agent.judge.decide_async(exchange, scope, ahead)
         return await self._answer(exchange, scope) if verdict.blocked else None
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> ASGIApp:
-        default = answering(self._agent.rejection(exchange))
-        custom = self._agent.custom_rejection(scope)
-        if inspect.isawaitable(custom):
-            custom = await self._agent.guard.wait(custom)
+        default = answering(self._agent.callbacks.default_rejection(exchange))
+        custom = await self._agent.callbacks.rejection_async(scope)
         if custom is None:
             return default
         if not callable(custom):
-            self._agent.wrong_rejection(custom, "a Starlette response or an ASGI app")
+            self._agent.callbacks.wrong_rejection(custom, "a Starlette response or an ASGI app")
             return default
         return self._first_that_answers(custom, default)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -88,13 +87,10 @@ class MetloDjango:
         """The answer to a rejected request; None for one that passes."""
         if not self.agent.decides:
             return None
-        verdict = self.agent.guard.run(self.agent.decide, exchange, request, lambda limit: _ahead(request, limit))
+        verdict = self.agent.guard.run(self.agent.judge.decide, exchange, request, lambda limit: _ahead(request, limit))
         if verdict is None or not verdict.blocked:
             return None
-        answer = self.agent.custom_rejection(request)
-        if inspect.iscoroutine(answer):
-            answer.close()
-        return self._sendable(exchange, answer)
+        return self._sendable(exchange, self.agent.callbacks.rejection_sync(request))
 
     async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
         if not self.agent.decides:
@@ -103,19 +99,18 @@ class MetloDjango:
         async def ahead(limit: int) -> None:
             _ahead(request, limit)
 
-        verdict = await self.agent.guard.wait(self.agent.decide_async(exchange, request, ahead))
+        verdict = await self.agent.guard.wait(self.agent.judge.decide_async(exchange, request, ahead))
         if verdict is None or not verdict.blocked:
             return None
-        answer = self.agent.custom_rejection(request)
-        return self._sendable(exchange, await self.agent.guard.wait(answer) if inspect.isawaitable(answer) else answer)
+        return self._sendable(exchange, await self.agent.callbacks.rejection_async(request))
 
     def _sendable(self, exchange: Exchange, answer: Any) -> HttpResponseBase:
         """A rejection is never let through: where the app's own answer is no response, the default one is given."""
         if isinstance(answer, HttpResponseBase):
             return answer
         if answer is not None:
-            self.agent.wrong_rejection(answer, "an HttpResponse")
-        default = self.agent.rejection(exchange)
+            self.agent.callbacks.wrong_rejection(answer, "an HttpResponse")
+        default = self.agent.callbacks.default_rejection(exchange)
         return HttpResponse(default.body, status=default.status, headers=dict(default.headers))
 
     def _open(self, request: HttpRequest) -> Exchange | None:

@@ -66,7 +66,9 @@ class _Capture(WSGICapture):
         """Behind OpenTelemetry's own hook, so that a rejected request has its span; before every other."""
         hooks = app.before_request_funcs.setdefault(None, [])
         theirs = [hook for hook in hooks if (getattr(hook, "__module__", "") or "").startswith("opentelemetry.")]
-        others = [hook for hook in hooks if hook not in theirs]
+        others = [
+            hook for hook in hooks if hook not in theirs and hook is not self._before
+        ]  # two first requests at once
         hooks[:] = [*theirs, self._before, *others]
 
 
@@ -79,19 +81,19 @@ def _before(agent: Agent) -> Any:
 
 def _decide(agent: Agent, exchange: Exchange) -> flask.Response | None:
     request = flask.request
-    verdict = agent.decide(exchange, request, lambda limit: ahead(request.environ, limit))
+    verdict = agent.judge.decide(exchange, request, lambda limit: ahead(request.environ, limit))
     return _answer(agent, exchange) if verdict.blocked else None
 
 
 def _answer(agent: Agent, exchange: Exchange) -> flask.Response:
     """A rejection is never let through: where the app's own answer is none for Flask, the default one is given."""
-    custom = agent.custom_rejection(flask.request)
+    custom = agent.callbacks.rejection_sync(flask.request)
     if custom is not None:
         made = agent.guard.run(flask.current_app.make_response, custom)
         if made is not None:
             return made
-        agent.wrong_rejection(custom, "what a Flask view may return")
-    default = agent.rejection(exchange)
+        agent.callbacks.wrong_rejection(custom, "what a Flask view may return")
+    default = agent.callbacks.default_rejection(exchange)
     return flask.Response(default.body, default.status, list(default.headers))
 
 

@@ -39,16 +39,16 @@ class _Way:
         self._agent.ask_user_sync(exchange, environ)
 
     def _decide(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:
-        verdict = self._agent.decide(exchange, environ, lambda limit: ahead(environ, limit))
+        verdict = self._agent.judge.decide(exchange, environ, lambda limit: ahead(environ, limit))
         return self._answer(exchange, environ) if verdict.blocked else None
 
     def _answer(self, exchange: Exchange, environ: Environ) -> WSGIApp:
-        default = answering(self._agent.rejection(exchange))
-        custom = self._agent.custom_rejection(environ)
+        default = answering(self._agent.callbacks.default_rejection(exchange))
+        custom = self._agent.callbacks.rejection_sync(environ)
         if custom is None:
             return default
         if not callable(custom):
-            self._agent.wrong_rejection(custom, "a WSGI app")
+            self._agent.callbacks.wrong_rejection(custom, "a WSGI app")
             return default
         return self._first_that_answers(custom, default)
 

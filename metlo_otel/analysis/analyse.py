@@ -12,7 +12,7 @@ from metlo_otel.analysis.fields import Fields, data_types, read_fields, read_req
 from metlo_otel.analysis.graphql import GraphQL
 from metlo_otel.analysis.nodes import clean
 from metlo_otel.analysis.openapi import ResponseValidator
-from metlo_otel.analysis.sessions import session_meta
+from metlo_otel.analysis.sessions import Sessions, session_meta
 from metlo_otel.core.agent_config import AgentConfig, Authentication, Endpoint, Warn
 from metlo_otel.core.record import Record
 
@@ -77,7 +77,7 @@ class Analyser:
         self._detect = detect
         self._classifier = Classifier(config.data_classes, warn, speed)
         self._endpoints = Endpoints(config.endpoints)
-        self._authentication = {each.host: each for each in reversed(config.authentication)}
+        self._sessions = Sessions(config)
         self._graphql: GraphQL | None = GraphQL()
         self._validator: ResponseValidator | None = ResponseValidator(config.specs, warn)
         self.severities: Mapping[str, str] = self._classifier.severities
@@ -118,7 +118,7 @@ class Analyser:
 
     def authentication(self, record: Record) -> Authentication | None:
         """How requests to the record's host authenticate, as configured."""
-        return self._authentication.get(self._config.map_host(record.host))
+        return self._sessions.authentication(record.host)
 
     def session(self, record: Record, key: bytes, *, show_user: bool) -> dict[str, Any]:
         """The trace's `sessionMeta`, hashed under `key`; the user only where it may be shown."""

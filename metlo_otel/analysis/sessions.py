@@ -5,17 +5,38 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64encode, urlsafe_b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
 from metlo_otel.analysis.nodes import clean
-from metlo_otel.core.agent_config import Authentication
+from metlo_otel.core.agent_config import AgentConfig, Authentication
 from metlo_otel.core.record import Record
+from metlo_otel.core.request import Request
+
+Header = Callable[[str], list[str]]
+"""All values of a header by its name in lower case: of a raw request as of one that was read."""
 
 _MAX_TOKEN = 16_384  # characters of a JSON Web Token's payload that are decoded
 _MAX_USER = 256
+
+
+class Sessions:
+    """The sessions of one configuration."""
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._config = config
+        self._by_host = {each.host: each for each in reversed(config.authentication)}
+
+    def authentication(self, host: str) -> Authentication | None:
+        """How requests to a host authenticate, as configured for the name that the host map gives it."""
+        return self._by_host.get(self._config.map_host(host)) if self._by_host else None
+
+    def key_of(self, request: Request, address: str, key: bytes) -> str | None:
+        """The session key of a raw request from `address`, equal to its trace's; None where it carries no secret."""
+        secret = _secret(request.header, address, self.authentication(request.host))
+        return None if secret is None else session_key(secret, key)
 
 
 def session_meta(
@@ -26,7 +47,7 @@ def session_meta(
     `authentication` is what the backend configured for the request's (mapped) host, `key` the bytes of ENCRYPTION_KEY.
     With `show_user` False (a redacted or encrypted trace) the user is left out; the secret itself is never in it.
     """
-    secret = record.source[0] if authentication is None else _secret(record, authentication)
+    secret = _secret(record.request.header, record.source[0], authentication)
     user = find_user(record, authentication) if show_user else None
     agent = next(iter(record.request.header("user-agent")), None)
     provided = None if authentication is None else secret is not None
@@ -53,27 +74,29 @@ def find_user(record: Record, authentication: Authentication | None) -> str | No
     if authentication is None:
         return None
     if authentication.kind == "session_cookie" and authentication.user_cookie_name:
-        return cookies(record).get(authentication.user_cookie_name)
+        return cookies(record.request.header).get(authentication.user_cookie_name)
     if authentication.kind == "jwt" and authentication.jwt_user_path:
-        secret = _secret(record, authentication)
+        secret = _secret(record.request.header, "", authentication)
         return None if secret is None else jwt_user(secret, authentication.jwt_user_path)
     return None
 
 
-def _secret(record: Record, authentication: Authentication) -> str | None:
-    """What identifies the session by the configured way; None where the request does not carry it."""
+def _secret(header: Header, address: str, authentication: Authentication | None) -> str | None:
+    """What identifies the session by the configured way, else the address; None where a request does not carry it."""
+    if authentication is None:
+        return address
     if authentication.kind == "session_cookie":
-        return cookies(record).get(authentication.cookie_name or "")
+        return cookies(header).get(authentication.cookie_name or "")
     if authentication.kind == "basic":
-        given = next(iter(record.request.header("authorization")), "")
+        given = next(iter(header("authorization")), "")
         return given[5:] if given[:5].lower() == "basic" and given[5:].strip() else None
-    return next(iter(record.request.header(authentication.header_key or "")), None)
+    return next(iter(header((authentication.header_key or "").lower())), None)
 
 
-def cookies(record: Record) -> dict[str, str]:
+def cookies(header: Header) -> dict[str, str]:
     """The request's cookies as sent; of repeated ones the first, which is the more specific (RFC 6265, section 5.4)."""
     found: dict[str, str] = {}
-    for line in record.request.header("cookie"):
+    for line in header("cookie"):
         for piece in line.split(";"):
             name, equals, value = piece.strip().partition("=")
             if equals:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from metlo_otel.blocking.addresses import normalise, parse_network
 from metlo_otel.blocking.rules import ALL, NEGATION, Condition, Group, Rule
 from metlo_otel.blocking.view import View
+from metlo_otel.core.addresses import normalise, parse_network
 
 Matcher = Callable[[View], bool]
 Test = Callable[[str], bool]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from metlo_otel.blocking.addresses import in_ranges, parse_network
 from metlo_otel.blocking.local_rules import RulesFile, rules_from_list
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Store
 from metlo_otel.blocking.rules import RATE_LIMIT, Rule, merge_rules, parse_rules
-from metlo_otel.blocking.shared_store import shared_file
-from metlo_otel.blocking.storage import SHARED, open_store, open_users
+from metlo_otel.blocking.storage import is_shared_already, open_store, open_users
 from metlo_otel.blocking.users import BlockedUsers, UserBlocks
+from metlo_otel.core.addresses import in_ranges
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.settings import Settings
 
@@ -22,12 +21,17 @@ Warn = Callable[[str], None]
 
 
 class Control:
-    """Holds `policy`. Made at start; afterwards the worker alone changes it, any thread may read it."""
+    """Holds `policy`, which any thread may read. `configure` and `tick` are for the worker.
+
+    The store is opened when the first limit or the first blocked user needs it, so that who has neither has no file
+    and no connection; a worker finds the file that another one has made by itself.
+    """
 
     def __init__(self, settings: Settings, warn: Warn) -> None:
         self._settings = settings
+        self._where = settings.rate_limit_storage, settings.metlo_host, settings.api_key
         self._warn = warn
-        self._allowed = tuple(parse_network(str(network)) for network in settings.allowed_ips)
+        self._changing = threading.RLock()
         self._store: Store | None = None
         self._users: UserBlocks = BlockedUsers()
         self._remote: tuple[Rule, ...] = ()
@@ -47,51 +51,46 @@ class Control:
 
     def allows(self, address: str) -> bool:
         """Whether a client's address is among ALLOWED_IPS, which nothing rejects."""
-        return bool(self._allowed) and in_ranges(address, self._allowed)
+        return bool(self._settings.allowed_ips) and in_ranges(address, self._settings.allowed_ips)
 
-    def configure(self, config: AgentConfig) -> None:
-        """Put the backend's rules in force, before the local ones."""
-        self._remote = parse_rules(config.waf, self._warn)
-        self.policy = self._compile()
-
-    def block_user(self, user: str, seconds: float) -> None:
-        """Reject every request of `user` for `seconds`, in all workers that share a store. Raises ValueError."""
-        self._open()
-        self._users.block(user, seconds, time.time())
-        self.policy = self._compile()
+    def block_user(self, user: str, seconds: float, now: float) -> None:
+        """Reject every request of `user`, as policy's users say it."""
+        self._share()
+        self._users.block(user, seconds, now)
 
     def unblock_user(self, user: str) -> bool:
         """Let `user` pass again; whether they were blocked."""
         return self._users.unblock(user)
 
-    def reload(self) -> None:
-        """Put the rules file in force again if it has changed, and users that other workers have blocked."""
-        changed = self._file is not None and self._file.load_if_changed()
-        if changed and self._file is not None:
-            self._local = self._file.rules
-        if changed or self._others_count():
+    def configure(self, config: AgentConfig) -> None:
+        """Put the backend's rules in force, before the local ones."""
+        with self._changing:
+            self._remote = parse_rules(config.waf, self._warn)
             self.policy = self._compile()
 
-    def _others_count(self) -> bool:
-        """Whether another worker has opened the shared store, and this one has it open too now."""
-        settings = self._settings
-        if self._store is not None or settings.rate_limit_storage != SHARED:
-            return False
-        if not shared_file(settings.metlo_host, settings.api_key).exists():
-            return False
-        self._open()
-        return True
+    def tick(self) -> None:
+        """Put the rules file in force again, if it has changed; see users that other workers have blocked."""
+        if self._file is not None and self._file.load_if_changed():
+            with self._changing:
+                self._local = self._file.rules
+                self.policy = self._compile()
+        if self._store is None and is_shared_already(*self._where):
+            self._share()
+
+    def _share(self) -> None:
+        """Open the store, unless it is open, and keep blocked users where it says."""
+        with self._changing:
+            if self._store is None:
+                self._open()
+                self.policy = self._compile()
 
     def _open(self) -> None:
-        """Open the store for rate limits and blocked users, at the first need of either."""
-        if self._store is None:
-            settings = self._settings
-            self._store = open_store(settings.rate_limit_storage, settings.metlo_host, settings.api_key, self._warn)
-            self._users = open_users(self._store)
+        self._store = open_store(*self._where, self._warn)
+        self._users = open_users(self._store)
 
     def _compile(self) -> Policy:
         rules = merge_rules(self._remote, self._local, self._warn)
-        if any(rule.kind == RATE_LIMIT for rule in rules):
+        if self._store is None and any(rule.kind == RATE_LIMIT for rule in rules):
             self._open()
         monitor = self._settings.mode == "monitor"
-        return Policy(rules, self._store, monitor=monitor, allowed=self._allowed, users=self._users)
+        return Policy(rules, self._store, monitor=monitor, allowed=self._settings.allowed_ips, users=self._users)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from metlo_otel.blocking.addresses import parse_network
 from metlo_otel.blocking.checks import RuleError, one_of, shown, text
 from metlo_otel.blocking.rules import ALL, KEYED_FIELDS, ONE, Condition, Group, text_value
+from metlo_otel.core.addresses import parse_network
 
 P = ParamSpec("P")
 T = TypeVar("T")

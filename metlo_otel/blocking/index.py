@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from metlo_otel.blocking.addresses import normalise, pack
 from metlo_otel.blocking.conditions import Matcher, compile_rule, is_range
 from metlo_otel.blocking.rules import ALL, Condition, Group, Rule
 from metlo_otel.blocking.tables import CONTAINS, EXACT, PREFIX, PRESENT, RANGE, SUFFIX, RangeTable, TextTable
 from metlo_otel.blocking.view import Client, View, query_pairs
+from metlo_otel.core.addresses import normalise, pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.request import Request
 

@@ -72,7 +72,9 @@ def load_yaml(text: str) -> Located:
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         reason = getattr(problem, "problem", None) or str(problem).splitlines()[0]
-        told = "is nested too deep" if "nesting depth" in reason else f"is not YAML: {reason}"  # PyYAML 6.0.4's own guard
+        told = (
+            "is nested too deep" if "nesting depth" in reason else f"is not YAML: {reason}"
+        )  # PyYAML 6.0.4's own guard
         raise DocumentError(mark.line + 1 if mark else 1, told) from None
     reader = _YamlReader(yaml.SafeLoader(""))
     return Located(reader.read(node, ()) if node is not None else None, reader.lines)

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from metlo_otel.blocking.addresses import Range, in_ranges
 from metlo_otel.blocking.index import Index
 from metlo_otel.blocking.rate_limits import Limit, Store
 from metlo_otel.blocking.rules import BLOCK, RATE_LIMIT, TAG, Rule
 from metlo_otel.blocking.users import UserBlocks
 from metlo_otel.blocking.view import Client
+from metlo_otel.core.addresses import Range, in_ranges
 from metlo_otel.core.exchange import PASS, Exchange, Verdict
 
 BLOCKED_USER = "block_user"

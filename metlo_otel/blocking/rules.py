@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from metlo_otel.blocking.addresses import parse_network
 from metlo_otel.blocking.checks import RuleError, one_of, shown, text, whole_number
+from metlo_otel.core.addresses import parse_network
 
 Warn = Callable[[str], None]
 

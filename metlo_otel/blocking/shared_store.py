@@ -38,28 +38,25 @@ _REMEMBERED = 4096  # clients whose hashes are kept
 _PAUSE = 0.0001  # seconds between two tries for the lock
 
 
+def shared_name(host: str, key: str) -> Path:
+    """Where the workers of one agent meet: a file named by host and key, in this user's own directory."""
+    owner = os.geteuid() if hasattr(os, "geteuid") else 0
+    name = hashlib.blake2b(f"{host}\0{key}".encode(), digest_size=12).hexdigest()
+    return Path(tempfile.gettempdir()) / f"metlo-otel-{owner}" / f"limits-{name}"
+
+
 def shared_path(host: str, key: str) -> Path:
-    """Where the workers of one agent meet: a file in a directory that only this user may enter, named by host
-    and key.
+    """As shared_name(), in a directory that is there and that only this user may enter.
 
     Raises OSError where somebody else made the directory.
     """
-    found = shared_file(host, key)
-    found.parent.mkdir(mode=0o700, exist_ok=True)
-    folder = found.parent.lstat()
-    if not stat.S_ISDIR(folder.st_mode) or folder.st_uid != _owner() or folder.st_mode & 0o077:
-        raise PermissionError(f"{found.parent} must be a directory of this user alone (mode 0700)")
-    return found
-
-
-def shared_file(host: str, key: str) -> Path:
-    """The path alone, whether there is something or not."""
-    name = hashlib.blake2b(f"{host}\0{key}".encode(), digest_size=12).hexdigest()
-    return Path(tempfile.gettempdir()) / f"metlo-otel-{_owner()}" / f"limits-{name}"
-
-
-def _owner() -> int:
-    return os.geteuid() if hasattr(os, "geteuid") else 0
+    path = shared_name(host, key)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    found = path.parent.lstat()
+    owner = os.geteuid() if hasattr(os, "geteuid") else 0
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
+        raise PermissionError(f"{path.parent} must be a directory of this user alone (mode 0700)")
+    return path
 
 
 class SharedStore:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from metlo_otel.blocking.rate_limits import LocalStore, Store
 from metlo_otel.blocking.redis_store import RedisStore
-from metlo_otel.blocking.shared_store import SharedStore, shared_path
+from metlo_otel.blocking.shared_store import SharedStore, shared_name, shared_path
 from metlo_otel.blocking.users import BlockedUsers, SharedUsers, UserBlocks
 
 MEMORY, SHARED = "memory", "shared"
@@ -36,3 +36,8 @@ def open_users(store: Store) -> UserBlocks:
     process.
     """
     return SharedUsers(store) if isinstance(store, SharedStore) else BlockedUsers()
+
+
+def is_shared_already(name: str, host: str, key: str) -> bool:
+    """Whether a worker on this machine has made the file that the store of this name is kept in."""
+    return name == SHARED and shared_name(host, key).exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from metlo_otel.blocking.addresses import parse_network
+from metlo_otel.core.addresses import parse_network
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from urllib.parse import unquote_plus
 
-from metlo_otel.blocking.addresses import pack
+from metlo_otel.core.addresses import pack
 from metlo_otel.core.exchange import Exchange
 
 Ask = Callable[[], str | None]

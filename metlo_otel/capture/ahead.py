@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def read_ahead(stream: Any, limit: int) -> bytes:
-    """Up to `limit` bytes from `stream`; fewer only at its end."""
-    found = b""
+def read_ahead(stream: Any, limit: int, found: bytearray) -> None:
+    """Add up to `limit` bytes from `stream` to `found`; fewer only at its end."""
     while len(found) < limit:
         data = stream.read(limit - len(found))
         if not data:
             break
         found += data
-    return found
 
 
 class Replayed:

@@ -25,6 +25,7 @@ Ahead = Callable[[int], Awaitable[None]]
 Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
 _FORBIDDEN = 403  # what servers answer to a handshake that is closed before it was accepted
+_SWITCHING_PROTOCOLS = 101
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _FLUSH_AT_SHUTDOWN = 3.0  # seconds
 
@@ -78,13 +79,13 @@ class ASGICapture:
             exchange.close()
 
     async def _refuses(self, scope: Scope) -> bool:
-        """Whether a websocket is rejected; a rejected one is reported, one that passes is not looked at further."""
+        """Whether a websocket is rejected; one that is, or would be, is reported, others are not looked at further."""
         exchange = self._gate.guard.run(self._open, scope)
         if exchange is None:
             return False
         refused = await self._gate.guard.wait(self._decide(exchange, scope, _nothing_ahead)) is not None
-        exchange.status = _FORBIDDEN
-        exchange.captured = exchange.captured and refused
+        exchange.status = _FORBIDDEN if refused else _SWITCHING_PROTOCOLS
+        exchange.captured = exchange.captured and (refused or exchange.verdict.would_block)
         exchange.close()
         return refused
 

@@ -22,7 +22,13 @@ class TeeInput:
         """Read up to `limit` bytes and note them; the app reads them again as if nobody had."""
         if self._body.size:
             return
-        data = read_ahead(self._stream, limit)
+        data = bytearray()
+        try:
+            read_ahead(self._stream, limit, data)
+        finally:  # where the client goes away meanwhile, the app still gets what there was
+            self._put_back(bytes(data))
+
+    def _put_back(self, data: bytes) -> None:
         self._body.add(data)
         self._again = len(data)
         self._stream = Replayed(data, self._stream)

@@ -7,14 +7,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from metlo_otel.core import values
+from metlo_otel.core.addresses import Proxies, Range
 
-Network = IPv4Network | IPv6Network
 Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
 
 DEFAULT_MASKED_FIELDS = (
@@ -74,7 +74,7 @@ class Settings:
     disabled: bool = option(values.boolean, False, "disable")
     environment: str = option(values.text, "production")
     excluded_urls: tuple[re.Pattern[str], ...] = option(values.regexes, ())
-    trusted_proxies: tuple[Network, ...] = option(values.networks, ())
+    trusted_proxies: Proxies = option(values.proxies, Proxies())
     masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
     span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
     disable_e2ee: bool = option(values.boolean, False)
@@ -82,7 +82,7 @@ class Settings:
     mask_sensitive: bool = option(values.boolean, False)
     analysis_budget: float = option(values.percentage, 5.0)
     mode: str = option(values.one_of("block", "monitor"), "block")
-    allowed_ips: tuple[Network, ...] = option(values.networks, ())
+    allowed_ips: tuple[Range, ...] = option(values.networks, ())
     rules: Path | str | None = option(values.rules, None)
     rate_limit_storage: str = option(values.storage, "shared")
     config_cache: str | None = option(values.text, None)

@@ -6,14 +6,12 @@ import importlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from metlo_otel.core.addresses import Proxies, Range, parse_networks
 from metlo_otel.core.processed import ATTACKS
-
-Network = IPv4Network | IPv6Network
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
@@ -141,12 +139,20 @@ def regexes(value: Any) -> tuple[re.Pattern[str], ...]:
     return tuple(found)
 
 
-def networks(value: Any) -> tuple[Network, ...]:
+def networks(value: Any) -> tuple[Range, ...]:
     """IP networks in CIDR form, or single addresses."""
     try:
-        return tuple(ip_network(item, strict=False) for item in _many(value))
+        return parse_networks(_many(value))
     except ValueError as problem:
         raise ValueError(f"networks such as 10.0.0.0/8 are expected: {problem}") from None
+
+
+def proxies(value: Any) -> Proxies:
+    """Networks as in networks(), and `unix` for peers on a Unix socket."""
+    try:
+        return Proxies.parse(_many(value))
+    except ValueError as problem:
+        raise ValueError(f"networks such as 10.0.0.0/8, or unix, are expected: {problem}") from None
 
 
 def rules(value: Any) -> Path | str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from metlo_otel.core.addresses import client_address
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Message, Pairs, Record
@@ -25,7 +24,7 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
     The route may be a function of the framework's: it runs under `guard`.
     """
     request = exchange.request
-    source, forwarded = client_address(request, settings.trusted_proxies)
+    source, forwarded = settings.trusted_proxies.source(request)
     route = guard.run(exchange.route) if callable(exchange.route) else exchange.route
     context = exchange.span or exchange.parent
     return Record(

@@ -102,6 +102,7 @@ def attributes_of(record: Record) -> dict[str, Any]:
         "metlo.host": record.host,
         "metlo.exchange.id": record.exchange_id,
         "metlo.blocked": record.verdict.blocked,
+        "metlo.would_block": record.verdict.would_block or None,
         "metlo.rule.id": record.verdict.rule,
         "metlo.tags": record.verdict.tags or None,
     }

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from metlo_otel.blocking.addresses import parse_network
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import LocalStore
 from metlo_otel.blocking.users import BlockedUsers
 from metlo_otel.blocking.view import Client
+from metlo_otel.core.addresses import parse_network
 from metlo_otel.core.exchange import PASS, Verdict
 from tests.blocking.exchanges import (
     NOW,

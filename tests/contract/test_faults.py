@@ -171,7 +171,7 @@ def break_streaming(agent: Agent, fail: Callable[..., Any]) -> None:
 
 
 def break_asking(agent: Agent, fail: Callable[..., Any]) -> None:
-    agent._ask = fail  # type: ignore[method-assign]  # the fault under test
+    agent.callbacks._ask = fail  # type: ignore[method-assign]  # the fault under test
 
 
 def break_queue(agent: Agent, fail: Callable[..., Any]) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import logging
 import zlib
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metlo_otel.core.addresses import client_address
+from metlo_otel.core.addresses import Proxies
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.record import Record
 from metlo_otel.core.request import EnvironRequest
@@ -157,10 +156,10 @@ def test_any_asgi_request_can_be_read(headers: Any, query: bytes) -> None:
 def test_who_sent_it(peer: str, forwarded: str, client: str, behind: str | None) -> None:
     """X-Forwarded-For is believed from trusted proxies only, and only as far as they vouch for it."""
     request = EnvironRequest({"REMOTE_ADDR": peer, "REMOTE_PORT": "5", "HTTP_X_FORWARDED_FOR": forwarded})
-    (name, port), proxy = client_address(request, SETTINGS.trusted_proxies)
+    (name, port), proxy = SETTINGS.trusted_proxies.source(request)
     assert (name, proxy) == (client, behind)
     assert port == (None if behind else 5)
-    assert client_address(request, [ip_network("172.16.0.0/12")])[1] is None
+    assert Proxies.parse(["172.16.0.0/12"]).source(request)[1] is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metlo_otel.blocking.addresses import (
+from metlo_otel.core.addresses import (
     Proxies,
     bare,
     in_ranges,

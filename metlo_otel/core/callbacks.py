@@ -1,0 +1,84 @@
+"""The app's own functions, GET_USER and REJECT_RESPONSE, asked so that what goes wrong in them hurts nobody."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Awaitable
+from typing import Any
+
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.guard import Guard, RateLimitedLog
+from metlo_otel.core.rejection import Rejection, rejection
+from metlo_otel.core.settings import Settings
+
+
+class Callbacks:
+    """Asks them, with the framework's own request."""
+
+    def __init__(self, settings: Settings, guard: Guard, log: RateLimitedLog) -> None:
+        self._get_user = settings.get_user
+        self._reject_response = settings.reject_response
+        self._guard = guard
+        self._log = log
+
+    def ask_user(self, exchange: Exchange, request: Any) -> Awaitable[None] | None:
+        """Ask GET_USER who made `request`, unless that is known; something to await when it is an async function."""
+        answer = self._ask(exchange, request)
+        if inspect.isawaitable(answer):
+            return self._await_user(exchange, answer)
+        _note_user(exchange, answer)
+        return None
+
+    def ask_user_sync(self, exchange: Exchange, request: Any) -> None:
+        """As ask_user(), where nothing can be awaited: an async GET_USER is said to be wrong there."""
+        answer = self._ask(exchange, request)
+        if inspect.isawaitable(answer):
+            self._cannot_await("GET_USER", "no user is recorded", answer)
+        else:
+            _note_user(exchange, answer)
+
+    def _ask(self, exchange: Exchange, request: Any) -> Any:
+        get_user = self._get_user
+        return None if get_user is None or exchange.user is not None else self._guard.run(get_user, request)
+
+    async def _await_user(self, exchange: Exchange, answer: Awaitable[Any]) -> None:
+        _note_user(exchange, await self._guard.wait(answer))
+
+    def default_rejection(self, exchange: Exchange) -> Rejection:
+        """The answer to a rejected request where the app has none of its own."""
+        return rejection(exchange.verdict, ",".join(exchange.request.header("accept")))
+
+    def rejection(self, request: Any) -> Any:
+        """What REJECT_RESPONSE makes of `request`; None where there is none, or where it fails."""
+        make = self._reject_response
+        return None if make is None else self._guard.run(make, request)
+
+    def rejection_sync(self, request: Any) -> Any:
+        """As rejection(), where nothing can be awaited: an async REJECT_RESPONSE is said to be wrong there."""
+        answer = self.rejection(request)
+        if inspect.isawaitable(answer):
+            self._cannot_await("REJECT_RESPONSE", "the default answer is sent", answer)
+            return None
+        return answer
+
+    async def rejection_async(self, request: Any) -> Any:
+        """As rejection(), awaited where it is an async function."""
+        answer = self.rejection(request)
+        return await self._guard.wait(answer) if inspect.isawaitable(answer) else answer
+
+    def wrong_rejection(self, answer: Any, wanted: str) -> None:
+        """Say that REJECT_RESPONSE gave something that cannot be sent; the default answer is sent instead."""
+        kind = type(answer).__name__
+        text = f"REJECT_RESPONSE gave {kind}, but {wanted} is expected; the default answer is sent"
+        self._log.say(logging.ERROR, f"reject_response:{kind}", text)
+
+    def _cannot_await(self, name: str, instead: str, answer: Any) -> None:
+        self._log.say(logging.ERROR, f"async:{name}", f"{name} is async, but this app is not; {instead}")
+        if inspect.iscoroutine(answer):
+            answer.close()  # one that nobody awaits would have Python warn about it
+
+
+def _note_user(exchange: Exchange, answer: Any) -> None:
+    if answer is not None and exchange.user is None:
+        exchange.user = str(answer)

@@ -1,0 +1,121 @@
+"""What becomes of a request: rules, limits, blocked users, and the attacks that DETECTION keeps out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from metlo_otel.analysis.inspection import Inspection, session_secret
+from metlo_otel.analysis.sessions import Sessions
+from metlo_otel.blocking.control import Control
+from metlo_otel.blocking.view import Client
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.callbacks import Callbacks
+from metlo_otel.core.exchange import Exchange, Verdict
+from metlo_otel.core.guard import Guard
+from metlo_otel.core.settings import Settings
+from metlo_otel.export.reading import read_exchange
+
+Warn = Callable[[str], None]
+
+
+class Judge:
+    """Decides in the request's thread; `configure` and `tick` are for the worker."""
+
+    def __init__(
+        self, settings: Settings, inspection: Inspection, callbacks: Callbacks, guard: Guard, warn: Warn
+    ) -> None:
+        self._settings = settings
+        self._inspection = inspection
+        self._callbacks = callbacks
+        self._guard = guard
+        self._control = Control(settings, warn)
+        self._detects = any(mode == "block" for _, mode in settings.detection)
+        self._sessions = Sessions(AgentConfig())
+        self._key = session_secret(settings)
+
+    @property
+    def decides(self) -> bool:
+        """Whether there is anything to decide: a rule, a blocked user, or an attack to keep out."""
+        return self._detects or bool(self._control.policy)
+
+    def decide(self, exchange: Exchange, request: Any, ahead: Callable[[int], None]) -> Verdict:
+        """Let pass or reject; `request` is the framework's own, `ahead` reads that many bytes of the body ahead."""
+        client = self._client(exchange, lambda: self._user(exchange, request))
+        now = time.time()
+        if self._needs_body(exchange, client, now):
+            ahead(self._settings.max_body)
+        return self._decided(exchange, client, now)
+
+    async def decide_async(self, exchange: Exchange, request: Any, ahead: Callable[[int], Awaitable[None]]) -> Verdict:
+        """As decide(), where finding the user and reading the body are awaited."""
+        if self._control.policy.needs_user:
+            waiting = self._callbacks.ask_user(exchange, request)
+            if waiting is not None:
+                await waiting
+        client = self._client(exchange, lambda: exchange.user)
+        now = time.time()
+        if self._needs_body(exchange, client, now):
+            await ahead(self._settings.max_body)
+        return self._decided(exchange, client, now)
+
+    def observe(self, exchange: Exchange) -> None:
+        """The answer is known: count it for the limits that ask for its status."""
+        policy = self._control.policy
+        if policy.looks_at_answers:
+            self._guard.run(policy.observe, exchange, self._client(exchange, lambda: exchange.user), time.time())
+
+    def block_user(self, user: str, seconds: float) -> None:
+        """Reject every request of `user` for `seconds`. Raises ValueError for what is no user or no time."""
+        self._control.block_user(str(user), seconds, time.time())
+
+    def unblock_user(self, user: str) -> bool:
+        """Let `user` pass again; whether they were blocked."""
+        return self._control.unblock_user(str(user))
+
+    def configure(self, config: AgentConfig) -> None:
+        """Put the backend's rules, and its ways to tell sessions apart, in force."""
+        self._sessions = Sessions(config)
+        self._control.configure(config)
+
+    def tick(self) -> None:
+        """Look after what changes on this machine: the rules file, users that other workers blocked."""
+        self._control.tick()
+
+    def _needs_body(self, exchange: Exchange, client: Client, now: float) -> bool:
+        policy = self._control.policy
+        return self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now))
+
+    def _decided(self, exchange: Exchange, client: Client, now: float) -> Verdict:
+        verdict = self._control.policy.decide(exchange, client, now)
+        if self._detects and not verdict.blocked:
+            verdict = self._detected(exchange, client, verdict)
+        exchange.verdict = verdict
+        return verdict
+
+    def _detected(self, exchange: Exchange, client: Client, verdict: Verdict) -> Verdict:
+        """The verdict on an attack that DETECTION says to block; one in monitor mode lets it pass."""
+        blocks = self._settings.mode == "block"
+        if (verdict.would_block and not blocks) or self._control.allows(client.ip or ""):
+            return verdict
+        found = next(self._inspection.threats(read_exchange(exchange, self._settings, self._guard)), None)
+        if found is None:
+            return verdict
+        key, finding = found
+        name = f"{finding.category} in {key}"
+        rule = f"detection:{finding.category}"
+        return Verdict(blocks, rule, verdict.tags, would_block=not blocks, rule_name=name)
+
+    def _client(self, exchange: Exchange, user: Callable[[], str | None]) -> Client:
+        request = exchange.request
+        client = Client(
+            lambda: self._settings.trusted_proxies.client(request),
+            user,
+            lambda: self._sessions.key_of(request, client.ip or "", self._key),
+        )
+        return client
+
+    def _user(self, exchange: Exchange, request: Any) -> str | None:
+        self._callbacks.ask_user_sync(exchange, request)
+        return exchange.user
