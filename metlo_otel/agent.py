@@ -6,19 +6,20 @@ import logging
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core import tracing
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.counters import Stats
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import Exchange, RawHeaders
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import Request
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.export.encryption import Sealing
+from metlo_otel.export.enrichment import Enrichment
 from metlo_otel.export.tracing import Seams
 from metlo_otel.exporter import open_pipeline
 from metlo_otel.judge import Judge
@@ -71,6 +72,7 @@ class Agent:
         inspection = Inspection(settings, warn)
         self.callbacks = Callbacks(settings, self.guard, log)
         self.judge = Judge(settings, inspection, self.callbacks, self.guard, warn)
+        self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
         seams = Seams(inspection.analyse, inspection.session, Sealing(warn))
         self._pipeline = open_pipeline(settings, log, seams, on_change=self.judge.configure, tick=self._tick)
 
@@ -85,16 +87,37 @@ class Agent:
             self._pipeline.start()
         if self._excluded and self._is_excluded(request):
             return Exchange(request, self.settings.max_body, self._closed, captured=False) if self.decides else None
-        return Exchange(request, self.settings.max_body, self._closed)
+        exchange = Exchange(request, self.settings.max_body, self._closed)
+        exchange.marks = self._mark
+        return exchange
 
     def _closed(self, exchange: Exchange) -> None:
         """The end of every exchange: limits that count answers hear of its status, then it waits to be sent."""
         self.judge.observe(exchange)
+        if exchange.live is not None:
+            self.guard.run(self.enrich, exchange)
         self._pipeline.put(exchange)
 
     def join(self, exchange: Exchange) -> None:
         """Take the ids of the app's server span."""
-        tracing.join(exchange, self._mark)
+        tracing.join(exchange)
+
+    def enrich(
+        self, exchange: Exchange, status: int = 0, headers: RawHeaders | None = None, body: Iterable[Any] = ()
+    ) -> None:
+        """Put on the app's span what was decided and what SPAN_ATTRIBUTES asks for, once, while that span is there.
+
+        For where the span ends before the response does; status, headers and body are those that will be sent, where
+        the exchange does not hold them yet.
+        """
+        span = exchange.live
+        if span is None:
+            return
+        if span.is_recording():
+            tracing.tell(exchange)
+            if self._enrichment is not None:
+                self.guard.run(self._enrichment.put, exchange, span, status, headers, body)
+        exchange.live = None
 
     def streaming(self, exchange: Exchange) -> None:
         """From now on the exchange is closed after STREAM_LIMIT at the latest."""

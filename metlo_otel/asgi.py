@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any, overload
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.asgi import Ahead, ASGIApp, ASGICapture, Message, Receive, Scope, Send, answering
+from metlo_otel.capture.asgi import Ahead, ASGIApp, ASGICapture, AtResponse, Message, Receive, Scope, Send, answering
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.tracing import name_by_route
 
 
 class ASGIMiddleware:
@@ -30,8 +32,15 @@ class ASGIMiddleware:
     def __init__(  # type: ignore[misc]  # Starlette types `app` as positional, its older versions pass it by name
         self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any
     ) -> None:
+        self.app = app  # by this name others look for what is further in
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
-        self._serve = app if self.agent is None else _Way(self.agent).around(app)
+        self._serve: ASGIApp = app
+        if self.agent is not None and self.agent.settings.tracing == "instrument":
+            from metlo_otel.contrib.asgi import traced  # loads OpenTelemetry's, which only this wants
+
+            self._serve = traced(_Way(self.agent).around(app, _naming(self.agent)))
+        elif self.agent is not None:
+            self._serve = _Way(self.agent).around(app, self.agent.ask_user)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send)
@@ -43,8 +52,8 @@ class _Way:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    def around(self, app: ASGIApp) -> ASGICapture:
-        return ASGICapture(app, self._agent, self._agent.ask_user, self._decide)
+    def around(self, app: ASGIApp, at_response: AtResponse) -> ASGICapture:
+        return ASGICapture(app, self._agent, at_response, self._decide)
 
     async def _decide(self, exchange: Exchange, scope: Scope, ahead: Ahead) -> ASGIApp | None:
         verdict = await self._agent.judge.decide_async(exchange, scope, ahead)
@@ -76,3 +85,13 @@ class _Way:
                 await default(scope, receive, send)
 
         return app
+
+
+def _naming(agent: Agent) -> AtResponse:
+    """Asks for the user, and gives the span that is ours its route, as an instrumentation for the framework would."""
+
+    def at_response(exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
+        name_by_route(exchange)
+        return agent.ask_user(exchange, scope)
+
+    return at_response

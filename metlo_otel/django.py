@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,8 @@ from django.http.response import HttpResponseBase
 
 from metlo_otel.agent import Agent
 from metlo_otel.capture.streams import TeeInput
-from metlo_otel.core.current import current_exchange
+from metlo_otel.contrib.django import traced, tracing_middleware
+from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
@@ -41,17 +42,31 @@ class MetloDjango:
     GET_USER is called with the request, and may be async under ASGI. Raises SettingsError when the settings are wrong.
     """
 
+    defaults: Mapping[str, Any] = {}  # settings that METLO_CONFIG has not; they win over the environment
     sync_capable = True
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        self.agent = _agent()
+        self.agent = _agent(self.defaults)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
+        self._call: Callable[[HttpRequest], Any] = self._serve
+        if self.agent.settings.tracing == "instrument":
+            self.agent.guard.run(self._trace)
+
+    def _trace(self) -> None:
+        spans = tracing_middleware(django_settings)
+        if spans is not None:
+            self.process_view = spans.process_view
+            self.process_exception = spans.process_exception
+            self._call = traced(self._serve, spans, self.agent.guard, self._is_async)
 
     def __call__(self, request: HttpRequest) -> Any:
+        return self._call(request)
+
+    def _serve(self, request: HttpRequest) -> Any:
         if self._is_async:
             return self._serve_async(request)
         exchange = self.agent.guard.run(self._open, request)
@@ -116,6 +131,7 @@ class MetloDjango:
     def _open(self, request: HttpRequest) -> Exchange | None:
         scope = getattr(request, "scope", None)
         exchange = self.agent.open(EnvironRequest(request.META) if scope is None else ScopeRequest(scope))
+        request.META[CARRIED] = exchange
         if exchange is not None:
             stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
             if stream is not None:
@@ -139,6 +155,8 @@ class MetloDjango:
             self._tee(exchange, request, response)
         else:
             exchange.response_body.add(response.content)  # type: ignore[attr-defined]  # streaming is False
+        if exchange.live is not None:
+            self.agent.enrich(exchange, headers=_headers(response))
         response._resource_closers.append(partial(_closed, exchange, response))  # type: ignore[attr-defined]  # its only list
 
     def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
@@ -198,10 +216,10 @@ def _headers(response: HttpResponseBase) -> list[tuple[str, str]]:
     return [*response.items(), *cookies]
 
 
-def _agent() -> Agent:
+def _agent(defaults: Mapping[str, Any]) -> Agent:
     """The agent for METLO_CONFIG. Raises MiddlewareNotUsed when it is DISABLED, SettingsError when it is wrong."""
     options = getattr(django_settings, "METLO_CONFIG", {})
-    settings = read_settings(options)
+    settings = read_settings(options, defaults)
     if settings.disabled:
         raise MiddlewareNotUsed("metlo_otel is DISABLED")
     if settings not in _AGENTS:

@@ -20,6 +20,7 @@ from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings, read_settings
+from metlo_otel.core.tracing import is_reported
 from metlo_otel.export.client import Client
 from metlo_otel.export.delivery import Delivery, Pause
 from metlo_otel.export.forking import renew_after_fork
@@ -33,6 +34,8 @@ _EXPORT_SECONDS = 10.0  # how long export() tries in somebody else's processor
 
 class MetloSpanExporter(SpanExporter):
     """Sends HTTP server spans, of old or new semantic conventions, to a Metlo collector; leaves other spans alone.
+
+    A span whose request a Metlo middleware or hook in this process has seen is left out: that reports it, with more.
 
     Takes the settings of the agent, as in `MetloSpanExporter("https://app.metlo.com", "<KEY>", environment="staging")`;
     what is not given is read from METLO_<NAME>. Raises SettingsError where they are wrong.
@@ -102,7 +105,7 @@ class MetloSpanExporter(SpanExporter):
 
     def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
         """Send the HTTP server spans among these, again after each `pause` that says so; whether all were taken."""
-        traces = [trace for span in spans if (trace := self._trace(span)) is not None]
+        traces = [trace for span in spans if self._is_ours(span) and (trace := self._trace(span)) is not None]
         with self._lock, suppress_instrumentation():
             return self._delivery.deliver(traces, pause)
 
@@ -118,6 +121,10 @@ class MetloSpanExporter(SpanExporter):
         """Stop trying, close the connections."""
         self._stopped.set()
         self._client.close()
+
+    def _is_ours(self, span: ReadableSpan) -> bool:
+        """Whether nobody else reports this span: one made from an exchange carries that exchange's id itself."""
+        return isinstance(span, ExchangeSpan) or not is_reported(span)
 
     def _trace(self, span: ReadableSpan) -> bytes | None:
         try:

@@ -8,7 +8,8 @@ from typing import Any
 import flask
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, WSGICapture, ahead
+from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, ahead
+from metlo_otel.contrib.flask import traced
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Exchange
 
@@ -37,22 +38,28 @@ class MetloFlask:
 
     def init_app(self, app: flask.Flask) -> None:
         """Put the agent in front of `app`."""
+        app.wsgi_app = self.attach(app, app.wsgi_app)  # type: ignore[method-assign,assignment]  # Flask's own advice
+
+    def attach(self, app: flask.Flask, wsgi_app: WSGIApp) -> WSGIApp:
+        """The agent in front of `wsgi_app`, which `app` is to be served by; `wsgi_app` itself when DISABLED."""
         agent = make_agent(self._options, _configured(app))
         if agent is None:
-            return
+            return wsgi_app
         self.agent = agent
         app.extensions["metlo_otel"] = self
-        app.wsgi_app = _Capture(app, agent)  # type: ignore[method-assign]  # Flask's own advice
-        app.after_request_funcs.setdefault(None, []).insert(
-            0, partial(_after, agent)
-        )  # the first in the list runs last
+        after = partial(_after, agent)
+        app.after_request_funcs.setdefault(None, []).insert(0, after)  # the first in the list runs last
+        captured = _Capture(app, wsgi_app, agent)
+        if agent.settings.tracing == "instrument":
+            return agent.guard.run(traced, app, captured) or captured
+        return captured
 
 
 class _Capture(WSGICapture):
     """The capture around a Flask app; at its first request it puts the decision before the app's own hooks."""
 
-    def __init__(self, app: flask.Flask, agent: Agent) -> None:
-        super().__init__(app.wsgi_app, agent)
+    def __init__(self, app: flask.Flask, wsgi_app: WSGIApp, agent: Agent) -> None:
+        super().__init__(wsgi_app, agent)
         self._flask: flask.Flask | None = app
         self._before = partial(_before, agent)
 
@@ -109,6 +116,9 @@ def _note(agent: Agent, exchange: Exchange, response: flask.Response) -> None:
     exchange.route = rule.rule if rule is not None else None
     agent.join(exchange)
     agent.ask_user_sync(exchange, flask.request)
+    if exchange.live is not None:
+        chunks = response.response if response.is_sequence else ()
+        agent.enrich(exchange, response.status_code, list(response.headers), chunks)
     if response.status_code in _CUT_BY_WERKZEUG or flask.request.method == "HEAD":
         _note_uncut(exchange, response)
 

@@ -19,7 +19,13 @@ class WSGIMiddleware:
 
     def __init__(self, app: WSGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
-        self._serve = app if self.agent is None else _Way(self.agent).around(app)
+        self._serve = app
+        if self.agent is not None:
+            self._serve = _Way(self.agent).around(app)
+            if self.agent.settings.tracing == "instrument":
+                from metlo_otel.contrib.wsgi import traced  # loads OpenTelemetry's, which only this wants
+
+                self._serve = traced(self._serve)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         return self._serve(environ, start_response)
@@ -35,7 +41,8 @@ class _Way:
         return WSGICapture(app, self._agent, self._at_response, self._decide)
 
     def _at_response(self, exchange: Exchange, environ: Environ) -> None:
-        self._agent.join(exchange)
+        if exchange.live is None:
+            self._agent.join(exchange)
         self._agent.ask_user_sync(exchange, environ)
 
     def _decide(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.routes import starlette_route
-from metlo_otel.core.current import current_exchange
+from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
@@ -58,6 +58,7 @@ class ASGICapture:
         exchange = self._gate.open(ScopeRequest(scope))
         if exchange is not None:
             self._gate.join(exchange)
+        scope[CARRIED] = exchange
         return exchange
 
     async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,6 +121,8 @@ class ASGICapture:
                 body = message.get("body")
                 if body:
                     add(body)
+                if exchange.live is not None and not message.get("more_body"):
+                    guard.run(self._gate.enrich, exchange)  # the span may end as soon as this is sent
                 await send(message)
                 if message.get("more_body"):
                     guard.run(self._gate.streaming, exchange)
@@ -138,7 +141,7 @@ class ASGICapture:
         exchange.status = message["status"]
         exchange.response_headers = list(message.get("headers") or ())
         exchange.route = starlette_route(scope)
-        if exchange.span is None:  # where OpenTelemetry's middleware is inside ours, it has begun its span by now
+        if exchange.live is None:  # where OpenTelemetry's middleware is inside ours, it has begun its span by now
             self._gate.join(exchange)
         return self._at_response(exchange, scope)
 

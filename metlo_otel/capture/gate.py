@@ -26,6 +26,9 @@ class Gate(Protocol):
     def join(self, exchange: Exchange) -> None:
         """Take trace and span ids from the server span that is current, and mark that span."""
 
+    def enrich(self, exchange: Exchange) -> None:
+        """Put on that span what belongs there, while it has not ended."""
+
     def streaming(self, exchange: Exchange) -> None:
         """The response may go on for long: close the exchange by a time limit, even when it does not end."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.streams import TeeInput
-from metlo_otel.core.current import current_exchange
+from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest
@@ -58,8 +58,11 @@ class WSGICapture:
 
     def _open(self, environ: Environ) -> Exchange | None:
         exchange = self._gate.open(EnvironRequest(environ))
-        if exchange is not None and _may_have_body(environ):
-            environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
+        environ[CARRIED] = exchange
+        if exchange is not None:
+            self._gate.join(exchange)
+            if may_have_body(environ):
+                environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
         return exchange
 
     def _starting(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> StartResponse:
@@ -193,7 +196,8 @@ def _closing_file(result: Any, exchange: Exchange) -> Iterable[bytes]:
     return result  # type: ignore[no-any-return]  # the server's own wrapper
 
 
-def _may_have_body(environ: Environ) -> bool:
+def may_have_body(environ: Environ) -> bool:
+    """Whether the request says that it has a body."""
     length = environ.get("CONTENT_LENGTH")
     return bool(length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ
 

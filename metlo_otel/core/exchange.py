@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import Span, SpanContext
 
 from metlo_otel.core.request import Request
 
@@ -88,14 +88,19 @@ class Exchange:
     response the server never closed is reported all the same.
 
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
-    worker calls, `span` is the app's server span where there is one and `parent` the caller's.
+    worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
+    itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
+    found before the app ran.
     """
 
     __slots__ = (
         "__weakref__",
+        "attacks",
         "captured",
         "ended",
         "id",
+        "live",
+        "marks",
         "on_close",
         "parent",
         "request",
@@ -133,7 +138,10 @@ class Exchange:
         self.user: str | None = None
         self.span: SpanContext | None = None
         self.parent: SpanContext | None = None
+        self.live: Span | None = None
+        self.marks = True
         self.verdict = PASS
+        self.attacks: tuple[str, ...] = ()
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""

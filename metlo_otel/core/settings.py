@@ -77,6 +77,7 @@ class Settings:
     trusted_proxies: Proxies = option(values.proxies, Proxies())
     masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
     span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
+    tracing: str = option(values.one_of("join", "instrument"), "join")
     disable_e2ee: bool = option(values.boolean, False)
     detection: tuple[tuple[str, str], ...] = option(values.detection, values.detection("report"))
     mask_sensitive: bool = option(values.boolean, False)

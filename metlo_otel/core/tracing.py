@@ -1,42 +1,162 @@
-"""Joining the app's own trace: ids are read from the span that is current, and small markers put on it."""
+"""Joining the app's own trace: ids are read from its server span, and small markers put on it."""
 
 from __future__ import annotations
 
 import os
+import time
+import weakref
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
-from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
+from opentelemetry.trace import INVALID_SPAN, Span, SpanContext, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import PASS, Exchange
+from metlo_otel.core.request import Request
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 EXCHANGE_ID = "metlo.exchange.id"
+_W3C = TraceContextTextMapPropagator()
+_Key = tuple[int, int]
 
 
-def join(exchange: Exchange, mark: bool) -> None:
-    """Note the app's server span on the exchange, if there is one; `mark` it with the exchange's id.
+class RecentSpans:
+    """The ids of spans that an exchange has joined: the last `most`, none older than `seconds`."""
+
+    def __init__(self, most: int = 10_000, seconds: float = 900.0) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._seen: dict[_Key, float] = {}
+
+    def add(self, context: SpanContext) -> None:
+        """Note a span. Takes no lock, which a fork could leave held: a dict's own operations are whole."""
+        seen = self._seen
+        seen[context.trace_id, context.span_id] = time.monotonic()
+        if len(seen) > self._most:
+            self._forget(seen)
+
+    def __contains__(self, context: SpanContext) -> bool:
+        noted = self._seen.get((context.trace_id, context.span_id))
+        return noted is not None and time.monotonic() - noted < self._seconds
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    @staticmethod
+    def _forget(seen: dict[_Key, float]) -> None:
+        """Drop the oldest; where other threads write at this moment, their next note does it."""
+        try:
+            seen.pop(next(iter(seen)), None)
+        except (RuntimeError, StopIteration):
+            return
+
+
+# The process's own, as the spans are: who exports them is not told which agents there are.
+joined = RecentSpans()
+_hooked: weakref.WeakValueDictionary[_Key, Exchange] = weakref.WeakValueDictionary()
+
+
+def join(exchange: Exchange) -> None:
+    """Note the app's server span on the exchange, if one is current, and mark it with the exchange's id."""
+    span = trace.get_current_span()
+    if span is not INVALID_SPAN:
+        bind(exchange, span)
+
+
+def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
+    """Note `span` as the app's server span; the first one counts, and one that records is kept to put things on.
 
     A span of another kind (contrib's "http send" spans) stands for its parent in the same trace. A remote span means
     that the app has only extracted the caller's context: it is the parent, as the `traceparent` header would be.
+    With `note`, exporters in this process leave the span out, because the exchange will be reported.
     """
-    span = trace.get_current_span()
-    if span is INVALID_SPAN:
-        return
     context = span.get_span_context()
-    if not context.is_valid:
+    if not context.is_valid or exchange.live is not None or exchange.id is not None:
         return
     if context.is_remote:
         exchange.parent = context
         return
-    parent = getattr(span, "parent", None)
-    if parent is not None and getattr(span, "kind", SpanKind.SERVER) is not SpanKind.SERVER:
-        exchange.span = parent
+    recording = span.is_recording()
+    if not recording and getattr(span, "end_time", None):  # left behind on this thread by an earlier request
         return
-    exchange.span, exchange.parent = context, parent
-    if mark and span.is_recording():
+    parent: SpanContext | None = getattr(span, "parent", None)
+    inner = parent is not None and _is_inner(span, parent)
+    context = parent if parent is not None and inner else context
+    if exchange.span is not None and exchange.span.span_id != context.span_id:
+        return
+    exchange.span = context
+    if not inner:
+        exchange.parent = parent
+        exchange.live = span if recording else None
+    if note:
+        joined.add(context)
+    if exchange.marks and exchange.live is not None:
         _mark(exchange, span)
+
+
+def _is_inner(span: Span, parent: SpanContext) -> bool:
+    return getattr(span, "kind", SpanKind.SERVER) is not SpanKind.SERVER and not parent.is_remote
 
 
 def _mark(exchange: Exchange, span: Span) -> None:
     if exchange.id is None:
         exchange.id = os.urandom(8).hex()
-        span.set_attribute(EXCHANGE_ID, exchange.id)
+    span.set_attribute(EXCHANGE_ID, exchange.id)
+
+
+def tell(exchange: Exchange) -> None:
+    """Put what was decided on the app's span while it is there: markers, and an event at the moment it is told."""
+    verdict, span = exchange.verdict, exchange.live
+    if span is None or not exchange.marks or (verdict is PASS and not exchange.attacks):
+        return
+    found = {
+        "metlo.blocked": verdict.blocked,
+        "metlo.would_block": True if verdict.would_block else None,
+        "metlo.rule.id": verdict.rule,
+        "metlo.attack.types": exchange.attacks or None,
+    }
+    told = {name: value for name, value in found.items() if value is not None}
+    span.set_attributes(told)
+    if verdict.blocked or verdict.would_block:
+        span.add_event("metlo.blocked" if verdict.blocked else "metlo.would_block", told)
+    elif exchange.attacks:
+        span.add_event("metlo.attack", told)
+
+
+def name_by_route(exchange: Exchange) -> None:
+    """Name the span that we have had made as the conventions say, once the route is known."""
+    span, route = exchange.live, exchange.route
+    if span is not None and isinstance(route, str):
+        span.update_name(f"{exchange.request.method} {route}")
+        span.set_attribute("http.route", route)
+
+
+def is_reported(span: ReadableSpan) -> bool:
+    """Whether an exchange of an agent in this process has joined this span, and so reports it."""
+    context = span.get_span_context()
+    return EXCHANGE_ID in (span.attributes or {}) or (context is not None and context in joined)
+
+
+def traceparent(request: Request) -> SpanContext | None:
+    """The caller's span by the `traceparent` header (W3C Trace Context); for the worker."""
+    values = request.header("traceparent")
+    if len(values) != 1:
+        return None
+    context = trace.get_current_span(_W3C.extract({"traceparent": values[0]})).get_span_context()
+    return context if context.is_valid else None
+
+
+def hook_onto(exchange: Exchange) -> None:
+    """Have set_user() find an exchange that hooks opened: nothing of theirs runs around the app's code."""
+    if exchange.span is not None:
+        _hooked[exchange.span.trace_id, exchange.span.span_id] = exchange
+
+
+def hooked_exchange() -> Exchange | None:
+    """The exchange that hooks opened for the span that is current."""
+    if not _hooked:
+        return None
+    context = trace.get_current_span().get_span_context()
+    return _hooked.get((context.trace_id, context.span_id))

@@ -11,6 +11,7 @@ from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Message, Pairs, Record
 from metlo_otel.core.settings import Settings
+from metlo_otel.core.tracing import traceparent
 from metlo_otel.export.content import decoded
 from metlo_otel.export.routes import template
 
@@ -26,7 +27,8 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
     request = exchange.request
     source, forwarded = settings.trusted_proxies.source(request)
     route = guard.run(exchange.route) if callable(exchange.route) else exchange.route
-    context = exchange.span or exchange.parent
+    parent = exchange.parent or (None if exchange.span else traceparent(request))
+    context = exchange.span or parent
     return Record(
         method=request.method,
         scheme=request.scheme,
@@ -45,7 +47,7 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         exchange_id=exchange.id,
         trace_id=context.trace_id if context else 0,
         span_id=exchange.span.span_id if exchange.span else 0,
-        parent_id=exchange.parent.span_id if exchange.parent else 0,
+        parent_id=parent.span_id if parent else 0,
         started=exchange.started,
         ended=exchange.ended,
         verdict=exchange.verdict,

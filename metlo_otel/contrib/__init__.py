@@ -1,0 +1,1 @@
+"""OpenTelemetry's own instrumentations, run for one app that has none: TRACING="instrument"."""

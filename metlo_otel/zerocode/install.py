@@ -1,0 +1,50 @@
+"""Waits for the frameworks to be imported, and changes how they make apps; imports none itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from wrapt import register_post_import_hook
+
+from metlo_otel.core.guard import Guard, RateLimitedLog
+from metlo_otel.core.logs import NAME
+from metlo_otel.core.settings import read_settings
+
+# The module that has a framework's app class, and ours that knows what to do with it.
+_FRAMEWORKS = {
+    "flask.app": "flask",
+    "starlette.applications": "starlette",
+    "fastapi.applications": "starlette",
+    "django.core.handlers.base": "django",
+    "opentelemetry.instrumentation.instrumentor": "hooking",
+}
+
+
+def install(options: Mapping[str, Any]) -> None:
+    """Have every app that is made from now on served with these options; none when DISABLED. Raises SettingsError."""
+    if read_settings(options).disabled:
+        return
+    guard = Guard(RateLimitedLog(logging.getLogger(NAME)))
+    for module, ours in _FRAMEWORKS.items():
+        register_post_import_hook(_patching(ours, options, guard), module)
+
+
+def _patching(ours: str, options: Mapping[str, Any], guard: Guard) -> Callable[[ModuleType], None]:
+    def patch(module: ModuleType) -> None:
+        """What fails here must not make the app's import of its framework fail."""
+        guard.run(lambda: import_module(f"metlo_otel.zerocode.{ours}").patch(module, options, guard))
+
+    return patch
+
+
+def once(owner: type, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """Replace a method by what `make` makes of it, unless that has been done before."""
+    original = getattr(owner, name)
+    if not getattr(original, "metlo_otel", False):
+        replacement = make(original)
+        replacement.metlo_otel = True  # type: ignore[attr-defined]  # a function takes attributes
+        setattr(owner, name, replacement)
