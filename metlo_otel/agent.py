@@ -13,7 +13,7 @@ from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core import tracing
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.counters import Stats
-from metlo_otel.core.exchange import Exchange, RawHeaders
+from metlo_otel.core.exchange import Exchange, RawHeaders, abandoned, close_abandoned
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import Request
@@ -85,6 +85,8 @@ class Agent:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured, but subject to rules."""
         if self._pipeline.idle:  # from the first request on the worker fetches the rules
             self._pipeline.start()
+        if abandoned:
+            close_abandoned()
         if self._excluded and self._is_excluded(request):
             return Exchange(request, self.settings.max_body, self._closed, captured=False) if self.decides else None
         exchange = Exchange(request, self.settings.max_body, self._closed)

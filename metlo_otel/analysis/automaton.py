@@ -188,7 +188,7 @@ def _lookup(ranges: Sequence[Range], following: int) -> tuple[int, tuple[int, ..
     for low, high in ranges:
         if low < 128:
             mask |= (1 << (min(high, 127) + 1)) - (1 << low)
-    return mask, tuple(bound for low, high in ranges for bound in (low, high + 1)), following
+    return mask, tuple([bound for low, high in ranges for bound in (low, high + 1)]), following
 
 
 def _side(char: str) -> int:

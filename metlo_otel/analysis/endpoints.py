@@ -14,7 +14,7 @@ class Endpoints:
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._by_shape: dict[tuple[str, str, int], list[tuple[tuple[str | None, ...], Endpoint]]] = defaultdict(list)
         for endpoint in endpoints:
-            segments = tuple(None if is_parameter(part) else part for part in path_segments(endpoint.path))
+            segments = tuple([None if is_parameter(part) else part for part in path_segments(endpoint.path)])
             self._by_shape[endpoint.host, endpoint.method, len(segments)].append((segments, endpoint))
         for known in self._by_shape.values():
             known.sort(key=lambda entry: [part is None for part in entry[0]])

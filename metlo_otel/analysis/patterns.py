@@ -104,7 +104,7 @@ def _size(node: Node) -> int:
 def _sequence(items: Iterable[tuple[Any, Any]], flags: int, repeated: int, depth: int) -> Node:
     if depth > _MAX_DEPTH:
         raise PatternError(f"nested more than {_MAX_DEPTH} deep")
-    parts = tuple(_node(str(name), value, flags, repeated, depth) for name, value in items)
+    parts = tuple([_node(str(name), value, flags, repeated, depth) for name, value in items])
     return parts[0] if len(parts) == 1 else Chain(parts)
 
 
@@ -114,7 +114,7 @@ def _node(name: str, value: Any, flags: int, repeated: int, depth: int) -> Node:
     if name == "AT":
         return Edge(_edge(str(value), flags))
     if name == "BRANCH":
-        return Either(tuple(_sequence(way, flags, repeated, depth + 1) for way in value[1]))
+        return Either(tuple([_sequence(way, flags, repeated, depth + 1) for way in value[1]]))
     if name == "SUBPATTERN":
         _, added, removed, inner = value
         return _sequence(inner, (flags | added) & ~removed, repeated, depth + 1)

@@ -52,7 +52,7 @@ def _compile_group(group: Group, assumed: Collection[str]) -> list[Matcher]:
         return [_compile(condition) for condition in group.conditions if condition.field not in assumed]
     if any(condition.field in assumed for condition in group.conditions):
         return []
-    return [_one(tuple(_compile(condition) for condition in group.conditions))]
+    return [_one(tuple([_compile(condition) for condition in group.conditions]))]
 
 
 def _compile(condition: Condition) -> Matcher:

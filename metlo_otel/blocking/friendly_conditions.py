@@ -98,7 +98,7 @@ def _group(field: str, key: str | None, operator: str, values: list[Any], where:
         return Group(ALL, tuple(groups[0]))
     if any(len(group) > 1 for group in groups):
         raise RuleError(where, "takes a class like 4xx alone, not in a list; write {above: 399, below: 600}")
-    return Group(ALL if "not" in operator else ONE, tuple(group[0] for group in groups))
+    return Group(ALL if "not" in operator else ONE, tuple([group[0] for group in groups]))
 
 
 def _conditions(field: str, key: str | None, operator: str, value: Any, where: str, plain: bool) -> list[Condition]:

@@ -41,7 +41,7 @@ class Located:
 
 def path_of(text: str) -> Path:
     """The path that a text like `conditions[2].field` names."""
-    return tuple(name or int(number) for name, number in _STEP.findall(text))
+    return tuple([name or int(number) for name, number in _STEP.findall(text)])
 
 
 def load_json(text: str) -> Located:

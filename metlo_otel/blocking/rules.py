@@ -179,7 +179,7 @@ def _groups(items: Any, with_status: bool) -> tuple[Group, ...]:
     where = "conditionGroups"
     if not isinstance(items, list):
         raise RuleError(where, f"is a list (an empty one matches every request), not {shown(items)}")
-    return tuple(_group(item, f"{where}[{index}]", with_status) for index, item in enumerate(items))
+    return tuple([_group(item, f"{where}[{index}]", with_status) for index, item in enumerate(items)])
 
 
 def _group(item: Any, where: str, with_status: bool) -> Group:

@@ -48,7 +48,7 @@ def parse_networks(texts: Iterable[object]) -> tuple[Range, ...]:
     """Ranges from their texts, or from what prints as one (the standard library's networks). Raises
     ValueError.
     """
-    return tuple(parse_network(str(text)) for text in texts)
+    return tuple([parse_network(str(text)) for text in texts])
 
 
 def pack(address: str) -> bytes | None:

@@ -167,7 +167,7 @@ def _authentication(item: Mapping[str, Any]) -> Authentication:
 
 
 def _blocked_paths(item: Mapping[str, Any]) -> BlockedPaths:
-    return BlockedPaths(_regex(item["host"]), tuple(_regex(path) for path in item.get("paths") or ()))
+    return BlockedPaths(_regex(item["host"]), tuple([_regex(path) for path in item.get("paths") or ()]))
 
 
 def _regex(pattern: Any) -> re.Pattern[str]:

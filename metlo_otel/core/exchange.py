@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ Route = str | Callable[[], str | None] | None
 CLIENT_CLOSED_REQUEST = 499  # the status that nginx logs for a client that went away before there was an answer
 
 _MANY_CHUNKS = 64
+# Exchanges that were dropped without a close(). Garbage is collected anywhere, also while its thread holds a lock that
+# closing takes, so they are only noted there.
+abandoned: deque[Exchange] = deque()
 _OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
 
 
@@ -84,8 +88,8 @@ PASS = Verdict()
 class Exchange:
     """What is known of one request and its response; filled by a way in, read by the worker.
 
-    `on_close` is called once, at the first close(), or when the exchange is dropped without one: a request whose
-    response the server never closed is reported all the same.
+    `on_close` is called once, at the first close(), or by close_abandoned() where the exchange was dropped without one:
+    a request whose response the server never closed is reported all the same.
 
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
     worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
@@ -147,12 +151,24 @@ class Exchange:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
-            self.ended = time.time_ns()
+            self.ended = self.ended or time.time_ns()
             on_close(self)
 
     def __del__(self) -> None:
-        self.close()
+        if self.on_close is not None:
+            self.ended = time.time_ns()
+            abandoned.append(self)
 
     def memory(self) -> int:
         """About how many bytes this exchange holds while it waits."""
         return _OVERHEAD + self.request.memory() + self.request_body.kept + self.response_body.kept
+
+
+def close_abandoned() -> None:
+    """Close what was dropped without a close(); to be called where no lock is held."""
+    while abandoned:
+        try:
+            exchange = abandoned.popleft()
+        except IndexError:  # another thread was quicker
+            return
+        exchange.close()

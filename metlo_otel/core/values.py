@@ -178,7 +178,7 @@ def detection(value: Any) -> tuple[tuple[str, str], ...]:
     if wrong or any(mode not in ("report", "block", "off") for mode in modes.values()):
         names = ", ".join(ATTACKS)
         raise ValueError(f"report, block or off is expected, for all or by category: one of default, {names}")
-    return tuple((name, modes.get(name, modes.get("DEFAULT", "report"))) for name in ATTACKS)
+    return tuple([(name, modes.get(name, modes.get("DEFAULT", "report"))) for name in ATTACKS])
 
 
 def percentage(value: Any) -> float:

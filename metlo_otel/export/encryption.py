@@ -143,7 +143,7 @@ class _Sealed:
         return sealed
 
     def pairs(self, section: str, pairs: Pairs) -> Pairs:
-        return tuple((self.text(section, name), self.text(section, value)) for name, value in pairs)
+        return tuple([(self.text(section, name), self.text(section, value)) for name, value in pairs])
 
 
 _PRIMITIVES = "cryptography.hazmat.primitives"

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.counters import Counters, Stats
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import Exchange, abandoned, close_abandoned
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
@@ -92,6 +92,7 @@ class Pipeline:
     def after_fork(self) -> None:
         """Begin anew in a forked process, with nothing that the parent is going to send."""
         self._queue.clear()
+        abandoned.clear()
         self._begin()
 
     @property
@@ -144,6 +145,7 @@ class Pipeline:
     def flush(self, seconds: float) -> bool:
         """Have everything sent that was put, within so many seconds; whether it was, or given up as refused."""
         deadline = time.monotonic() + seconds
+        close_abandoned()
         if self._thread is None:
             return len(self._queue) == 0
         self._hurry.set()
@@ -182,6 +184,7 @@ class Pipeline:
         self._exporter.guard.run(self._exporter.refresh_if_due)
         if self._tick is not None:
             self._exporter.guard.run(self._tick)
+        self._exporter.guard.run(close_abandoned)
         try:
             while not self._give_up and (exchanges := self._queue.take(FULL, _FULL_BYTES)):
                 self._send(exchanges)

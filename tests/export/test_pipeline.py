@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import weakref
 from collections.abc import Callable
 from email.utils import formatdate
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from opentelemetry import context
 
+from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core.exchange import Verdict
 from metlo_otel.core.processed import Processed, Session
 from metlo_otel.export import pipeline as pipelines
@@ -300,6 +302,68 @@ def test_pipelines_that_are_gone_are_gone(pipeline: Make, metlo: Metlo, settings
     del way
     gc.collect()
     assert kept() is None
+
+
+def test_garbage_is_collected_while_something_is_locked(pipeline: Make, metlo: Metlo) -> None:
+    """An exchange that nobody closed is reported, and blocks nobody, even where it is collected under a lock of ours."""
+    way = pipeline()
+    thread = threading.Thread(target=_put_and_collect, args=(way, 50), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert way.flush(10)
+    assert (way.stats().captured, dict(way.stats().dropped)) == (100, {})
+
+
+def _put_and_collect(way: Pipeline, times: int) -> None:
+    """Put and ask for numbers, so often that the collection comes at each of the objects made meanwhile."""
+    usual = gc.get_threshold()
+    try:
+        for number in range(times):
+            gc.disable()
+            _drop(way)
+            another = wsgi_exchange()
+            gc.set_threshold(gc.get_count()[0] + number)
+            gc.enable()
+            way.put(another)
+            way.stats()
+            gc.set_threshold(*usual)
+    finally:
+        gc.set_threshold(*usual)
+        gc.enable()
+        gc.collect()
+
+
+def _drop(way: Pipeline) -> None:
+    dropped = wsgi_exchange()
+    dropped.on_close = way.put
+    circle: list[Any] = [dropped]
+    circle.append(circle)
+
+
+def test_an_app_may_look_at_all_objects_meanwhile(pipeline: Make, metlo: Metlo, settings: Any) -> None:
+    """No exchange is lost where the app, or a debugging tool in it, asks the garbage collector for every object.
+
+    CPython 3.13 and older cannot finish a tuple(<generator>) that somebody else has got hold of so.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_look_at_all_objects, args=(ended,))
+    thread.start()
+    ways = [pipeline(Seams(Inspection(settings(), pytest.fail).analyse)) for _ in range(10)]
+    try:
+        for way in ways:
+            way.put(wsgi_exchange())
+        assert all([way.flush(20) for way in ways])
+    finally:
+        ended.set()
+        thread.join()
+    assert [dict(way.stats().dropped) for way in ways] == [{}] * 10
+
+
+def _look_at_all_objects(ended: threading.Event) -> None:
+    while not ended.is_set():
+        found = gc.get_objects()
+        del found
 
 
 def run(script: str, metlo: Metlo, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,6 @@ METLO_HOST and METLO_API_KEY name the collector. Under `opentelemetry-instrument
 
 from __future__ import annotations
 
-import gc
 import io
 import json
 import os
@@ -29,6 +28,7 @@ from opentelemetry.sdk.trace.sampling import (
     SamplingResult,
 )
 
+from metlo_otel.agent import _AGENTS
 from tests.otel import apps
 
 SETUPS = (
@@ -128,9 +128,10 @@ def main(setup: str, modes: tuple[str, ...]) -> None:
         set_up(setup, outlets)
     for cell, send in cells.items():
         ask(send, cell, setup != "parentbased")
-    for agent in _agents():
+    for agent in list(_AGENTS):
         assert agent.flush(30), agent.stats()
-        assert agent.guard.failures == 0, agent.stats()
+        stats = agent.stats()
+        assert (agent.guard.failures, dict(stats.dropped), stats.sent) == (0, {}, stats.captured), stats
     spans = [json.loads(span.to_json()) for span in outlets.memory.get_finished_spans()]
     told = {"spans": spans, "console": outlets.console.getvalue(), "untraced": _untraced()}
     sys.stdout.write(json.dumps(told))
@@ -141,12 +142,6 @@ def _untraced() -> list[str]:
     from opentelemetry.instrumentation.starlette import StarletteInstrumentor
 
     return [] if StarletteInstrumentor().is_instrumented_by_opentelemetry else ["starlette.cli"]
-
-
-def _agents() -> list[Any]:
-    from metlo_otel.agent import Agent
-
-    return [item for item in gc.get_objects() if type(item) is Agent]
 
 
 if __name__ == "__main__":
