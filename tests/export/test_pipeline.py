@@ -305,7 +305,7 @@ def test_pipelines_that_are_gone_are_gone(pipeline: Make, metlo: Metlo, settings
 
 
 def test_garbage_is_collected_while_something_is_locked(pipeline: Make, metlo: Metlo) -> None:
-    """An exchange that nobody closed is reported, and blocks nobody, even where it is collected under a lock of ours."""
+    """An exchange that nobody closed is reported, and blocks nobody, even where that is collected under our locks."""
     way = pipeline()
     thread = threading.Thread(target=_put_and_collect, args=(way, 50), daemon=True)
     thread.start()
@@ -353,7 +353,7 @@ def test_an_app_may_look_at_all_objects_meanwhile(pipeline: Make, metlo: Metlo, 
     try:
         for way in ways:
             way.put(wsgi_exchange())
-        assert all([way.flush(20) for way in ways])
+        assert all(way.flush(20) for way in ways)
     finally:
         ended.set()
         thread.join()

@@ -11,23 +11,32 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, TypeVar
 
 from metlo_otel.testing import MemoryCollector
 
+Found = TypeVar("Found")
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAMS = Path(sys.executable).parent
 PATIENCE = 30.0  # seconds that a server may take to start or to end
 
 _LISTENING = re.compile(r"https?://127\.0\.0\.1:(\d+)")
 
 
 class Server:
-    """`python -m <arguments>` with the agent's settings in its environment; `port` is where it listens."""
+    """`python -m <arguments>` with the agent's settings in its environment; `port` is where it listens.
 
-    def __init__(self, collector: MemoryCollector, *arguments: str, ready: str, **environ: str) -> None:
-        self._arguments = [sys.executable, "-m", *arguments]
+    With a `program` of this environment, that is run instead.
+    """
+
+    def __init__(
+        self, collector: MemoryCollector, *arguments: str, ready: str, program: str = "", **environ: str
+    ) -> None:
+        self._arguments = [str(PROGRAMS / program)] if program else [sys.executable, "-m"]
+        self._arguments += arguments
         self._ready = ready
         self._environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("METLO_", "PYTEST_"))},
@@ -35,9 +44,11 @@ class Server:
             "METLO_API_KEY": collector.api_key,
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            "PATH": os.pathsep.join([str(PROGRAMS), os.environ["PATH"]]),
             **environ,
         }
         self.output: list[str] = []
+        self._told = threading.Condition()
         self._is_ready = threading.Event()
         self.port = 0
 
@@ -89,13 +100,22 @@ class Server:
 
     def _read(self, lines: IO[str]) -> None:
         for line in lines:
-            self.output.append(line)
+            with self._told:
+                self.output.append(line)
+                self._told.notify_all()
             found = _LISTENING.search(line)
             if found:
                 self.port = int(found[1])
             if self._ready in line:
                 self._is_ready.set()
         self._is_ready.set()
+
+    def hear(self, find: Callable[[str], dict[str, Found]], count: int) -> dict[str, Found]:
+        """What `find` finds in the output, as soon as it is so many."""
+        with self._told:
+            heard = self._told.wait_for(lambda: len(find("".join(self.output))) >= count, PATIENCE)
+            assert heard, "".join(self.output)
+            return find("".join(self.output))
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection of a client's own."""
