@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from metlo_otel.core.exchange import PASS, Verdict
 from metlo_otel.core.request import Address
 
 Pairs = tuple[tuple[str, str], ...]
+
+
+def fresh_id(length: int) -> int:
+    """An id of `length` bytes; unlike the SDK's not from `random`, which is the app's to seed: then it would repeat."""
+    return int.from_bytes(os.urandom(length), "big") or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,19 +93,20 @@ class Masker:
     def _message(self, message: Message) -> Message:
         headers = self._headers(message.headers)
         if not message.body:
-            return replace(message, headers=headers)
+            return Message(headers, b"", message.size, message.cut)
         return Message(headers, self._body(message), message.size, message.truncated)
 
     def _headers(self, headers: Pairs) -> Pairs:
-        return tuple([(name, self._header(name, value)) for name, value in headers])
+        return tuple([(name, self._header(plain(name), value)) for name, value in headers])
 
     def _header(self, name: str, value: str) -> str:
-        compared = plain(name)
-        if compared in self._names:
+        if name in self._names:
             return MASKED
-        if compared in ("cookie", "setcookie"):
+        if "=" not in value:
+            return value
+        if name in ("cookie", "setcookie"):
             return _COOKIE_PAIR.sub(self._cookie, value)
-        return _URL_PAIR.sub(self._url_pair, value) if "=" in value else value
+        return _URL_PAIR.sub(self._url_pair, value)
 
     def _cookie(self, match: re.Match[str]) -> str:
         start, space, name, _ = match.groups()

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
-from metlo_otel.core.record import Message, Pairs, Record
+from metlo_otel.core.record import Message, Pairs, Record, fresh_id
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.tracing import traceparent
 from metlo_otel.export.content import decoded
@@ -45,8 +45,8 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         user=exchange.user if exchange.user is None else str(exchange.user),
         protocol=request.protocol,
         exchange_id=exchange.id,
-        trace_id=context.trace_id if context else 0,
-        span_id=exchange.span.span_id if exchange.span else 0,
+        trace_id=context.trace_id if context else fresh_id(16),
+        span_id=exchange.span.span_id if exchange.span else fresh_id(8),
         parent_id=parent.span_id if parent else 0,
         started=exchange.started,
         ended=exchange.ended,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -16,7 +15,7 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from metlo_otel.core.processed import Processed, Session
-from metlo_otel.core.record import Message, Record
+from metlo_otel.core.record import Message, Record, fresh_id
 from metlo_otel.export.content import text_of
 
 _NO_RESOURCE = Resource({})
@@ -73,12 +72,8 @@ def span_of(record: Record) -> ReadableSpan:
 
 
 def _with_ids(record: Record) -> Record:
-    """Fresh ids, unlike the SDK's not from `random`, which is the app's to seed: then they would repeat."""
-    return replace(record, trace_id=record.trace_id or _fresh(16), span_id=record.span_id or _fresh(8))
-
-
-def _fresh(length: int) -> int:
-    return int.from_bytes(os.urandom(length), "big") or 1
+    """For a record that no request was read for."""
+    return replace(record, trace_id=record.trace_id or fresh_id(16), span_id=record.span_id or fresh_id(8))
 
 
 def attributes_of(record: Record) -> dict[str, Any]:

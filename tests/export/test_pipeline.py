@@ -378,8 +378,9 @@ def run(script: str, metlo: Metlo, **environ: str) -> subprocess.CompletedProces
         way = open_pipeline(read_settings({}), RateLimitedLog(logging.getLogger("metlo_otel")))
     """
     code = textwrap.dedent(begin) + textwrap.dedent(script)
+    forking = "-Wignore:This process (pid:DeprecationWarning"  # Python 3.12 says so of every fork beside a thread
     return subprocess.run(
-        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, forking, "-c", code], env=variables, capture_output=True, text=True, timeout=60, check=False
     )
 
 
