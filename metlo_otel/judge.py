@@ -88,10 +88,12 @@ class Judge:
         return self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now))
 
     def _decided(self, exchange: Exchange, client: Client, now: float) -> Verdict:
+        began = time.perf_counter_ns()
         verdict = self._control.policy.decide(exchange, client, now)
         if self._detects and not verdict.blocked:
             verdict = self._detected(exchange, client, verdict)
         exchange.verdict = verdict
+        exchange.deciding = time.perf_counter_ns() - began
         return verdict
 
     def _detected(self, exchange: Exchange, client: Client, verdict: Verdict) -> Verdict:
@@ -103,6 +105,7 @@ class Judge:
         if found is None:
             return verdict
         key, finding = found
+        exchange.attacks = (finding.category,)
         name = f"{finding.category} in {key}"
         rule = f"detection:{finding.category}"
         return Verdict(blocks, rule, verdict.tags, would_block=not blocks, rule_name=name)

@@ -94,13 +94,14 @@ class Exchange:
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
     worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
-    found before the app ran.
+    found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided.
     """
 
     __slots__ = (
         "__weakref__",
         "attacks",
         "captured",
+        "deciding",
         "ended",
         "id",
         "live",
@@ -146,6 +147,7 @@ class Exchange:
         self.marks = True
         self.verdict = PASS
         self.attacks: tuple[str, ...] = ()
+        self.deciding = 0
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""

@@ -205,6 +205,8 @@ class Pipeline:
             self._queue.done()
 
     def _span(self, exchange: Exchange) -> ExchangeSpan | None:
+        if exchange.deciding:
+            _meters.decided(exchange.deciding / 1e9)
         try:
             return self._exporter.span(read_exchange(exchange, self._settings, self._exporter.guard))
         except Exception as problem:  # noqa: BLE001 - one exchange that cannot be read must not cost the others

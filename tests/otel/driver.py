@@ -15,7 +15,9 @@ import warnings
 from typing import Any
 
 import django
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -62,6 +64,7 @@ class Outlets:
     def __init__(self) -> None:
         self.memory = InMemorySpanExporter()
         self.console = io.StringIO()
+        self.meters = InMemoryMetricReader()
         self.provider: Any = None
 
     def processors(self) -> list[Any]:
@@ -98,6 +101,7 @@ def set_up(name: str, outlets: Outlets) -> Any:
         trace.set_tracer_provider(outlets.attached(TracerProvider()))
         return outlets.attached(TracerProvider())
     elif name != "none":
+        metrics.set_meter_provider(MeterProvider([outlets.meters]))
         trace.set_tracer_provider(outlets.attached(TracerProvider(sampler=samplers.get(name, ALWAYS_ON))))
     return None
 
@@ -134,7 +138,18 @@ def main(setup: str, modes: tuple[str, ...]) -> None:
         assert (agent.guard.failures, dict(stats.dropped), stats.sent) == (0, {}, stats.captured), stats
     spans = [json.loads(span.to_json()) for span in outlets.memory.get_finished_spans()]
     told = {"spans": spans, "console": outlets.console.getvalue(), "untraced": _untraced()}
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps({**told, "metrics": _collected(outlets.meters)}))
+
+
+def _collected(reader: InMemoryMetricReader) -> dict[str, float]:
+    """The metrics' names, and their sums over all attributes; of histograms how often there was something."""
+    data = reader.get_metrics_data()
+    found: dict[str, float] = {}
+    for resource in data.resource_metrics if data else ():
+        for metric in [metric for scope in resource.scope_metrics for metric in scope.metrics]:
+            sums = [getattr(point, "value", getattr(point, "count", 0)) for point in metric.data.data_points]
+            found[metric.name] = found.get(metric.name, 0) + sum(sums)
+    return found
 
 
 def _untraced() -> list[str]:

@@ -41,6 +41,7 @@ class Outcome:
     spans: list[dict[str, Any]]
     console: str
     untraced: list[str]
+    metrics: dict[str, float]
 
     def trace(self, cell: str, name: str) -> dict[str, Any]:
         """The one trace of a request. Fails where there is none or are two."""
@@ -55,22 +56,21 @@ class Outcome:
 
 
 @functools.cache
-def outcome(setup: str, zero_code: bool) -> Outcome:
-    """Run the driver once for each set-up, and once more under opentelemetry-instrument."""
-    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.otel.django_settings"}
+def outcome(setup: str, *modes: str, **more: str) -> Outcome:
+    """Run the driver, once for each of these: with no modes for all but zero code, else under that command."""
+    environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.otel.django_settings", **more}
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     if setup == "disabled":
         environ["OTEL_SDK_DISABLED"] = "true"
-    command = [sys.executable, "-m", "tests.otel.driver", setup]
-    if zero_code:
+    command = [sys.executable, "-m", "tests.otel.driver", setup, *modes]
+    if modes == (CLI,):
         environ["OTEL_PYTHON_CONFIGURATOR"] = "none"  # the driver is the one that sets OpenTelemetry up
-        command = [_beside("opentelemetry-instrument"), *command, CLI]
+        command = [_beside("opentelemetry-instrument"), *command]
     with MemoryCollector({"globalFullTraceCapture": True}) as collector:
         environ.update(METLO_HOST=collector.url, METLO_API_KEY=collector.api_key)
         done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
-        seen = json.loads(done.stdout.splitlines()[-1])
-        return Outcome(list(collector.traces), seen["spans"], seen["console"], seen["untraced"])
+        return Outcome(list(collector.traces), **json.loads(done.stdout.splitlines()[-1]))
 
 
 def _beside(program: str) -> str:
@@ -88,7 +88,7 @@ def _asked(trace: dict[str, Any]) -> tuple[str, str]:
 def _outcome(setup: str, mode: str) -> Outcome:
     if setup == "logfire" and importlib.util.find_spec("logfire") is None:
         pytest.skip("logfire has no version for this OpenTelemetry")
-    return outcome(setup, mode == CLI)
+    return outcome(setup, *([CLI] if mode == CLI else []))
 
 
 @pytest.mark.parametrize(("mode", "framework"), CELLS)
