@@ -183,7 +183,7 @@ def answering(rejection: Rejection) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - what an ASGI app takes
         await send({"type": "http.response.start", "status": rejection.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else rejection.body})
+        await send({"type": "http.response.body", "body": rejection.body})
 
     return app
 
