@@ -6,7 +6,18 @@ from collections.abc import Awaitable
 from typing import Any, overload
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.asgi import Ahead, ASGIApp, ASGICapture, AtResponse, Message, Receive, Scope, Send, answering
+from metlo_otel.capture.asgi import (
+    Ahead,
+    ASGIApp,
+    ASGICapture,
+    AtResponse,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answering,
+    closing_websocket,
+)
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.tracing import name_by_route
@@ -61,6 +72,8 @@ class _Way:
         return await self._answer(exchange, scope) if verdict.blocked else None
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> ASGIApp:
+        if scope["type"] == "websocket":
+            return closing_websocket
         callbacks = self._agent.callbacks
         default = answering(callbacks.default(exchange))
 

@@ -100,7 +100,7 @@ def _answer(agent: Agent, exchange: Exchange) -> flask.Response:
 
 
 def _default(rejection: Rejection) -> flask.Response:
-    return flask.Response(rejection.body, rejection.status, list(rejection.headers))
+    return flask.Response(rejection.body or None, rejection.status, list(rejection.headers))
 
 
 def _after(agent: Agent, response: flask.Response) -> flask.Response:
