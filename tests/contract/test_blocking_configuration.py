@@ -133,8 +133,9 @@ def test_a_broken_document_changes_nothing(make_shop: MakeShop, collector: Memor
     """An agent-config that is none, and a backend that fails, leave the last one in force."""
     collector.config = {**FULL, "wafConfig": [NO_IGNORE]}
     shop = in_force(make_shop())
-    for document in ([], "x", 7):
-        collector.config = document  # type: ignore[assignment]  # what a broken backend serves
+    broken: list[Any] = [[], "x", 7]
+    for document in broken:
+        collector.config = document
         fetch_again(shop)
         assert status(shop) == 403
     collector.config = {**FULL, "wafConfig": []}
