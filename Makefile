@@ -16,6 +16,7 @@ check: .venv/ready
 	.venv/bin/lint-imports
 
 unit: .venv/ready
+	@.ci/redis
 	.venv/bin/python -m pytest
 
 # The oldest supported versions, where there is a Python 3.10, and the newest, where there is a Python 3.13 or 3.14.

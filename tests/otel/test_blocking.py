@@ -80,7 +80,7 @@ def sent_status(span: ReadableSpan) -> object:
 
 
 def test_a_rejected_request_has_its_span(site: Site) -> None:
-    """One SERVER span, the caller's child, with the status that was sent and what decided; the trace names that span."""
+    """One SERVER span, the caller's child, with the status that was sent and what decided; the trace names it."""
     status, span, trace = site.ask("/items/7", b'{"a": "attack"}')
     assert (status, sent_status(span)) == (403, 403)
     found = attributes(span)
