@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from metlo_otel.capture.streams import TeeInput
-from metlo_otel.capture.wsgi import ahead
-from metlo_otel.core.exchange import Body
 from metlo_otel.testing import MemoryCollector
 from tests.blocking.exchanges import condition, every, wire
 from tests.contract.apps.script import SCRIPT
@@ -17,8 +14,6 @@ from tests.contract.conftest import FULL, MakeShop, in_force
 from tests.contract.http import Call, get, post
 from tests.contract.shop import Shop, skip_unless
 from tests.contract.test_bodies import FORM, MULTIPART, UPLOAD
-from tests.contract.ways import Way
-from tests.contract.wsgi_driver import make_environ
 
 MAX_BODY = 300
 ATTACK = b"the attack"
@@ -112,15 +107,3 @@ def test_nothing_is_read_ahead_for_other_requests(make_shop: MakeShop, collector
     assert shop.same(post("/ignore", ATTACK)).status == 200  # `same` compares how much was taken, too
     assert shop.same(post("/first", ATTACK * 2)).status == 200
     assert shop.serve(post("/echo", ATTACK)).status == 403
-
-
-def test_input_that_does_not_end(way: Way) -> None:
-    """A WSGI server that does not end its input leaves a body without a length unread: reading would never end."""
-    skip_unless(way.name == "wsgi", "this is about WSGI alone")
-    environ = make_environ(pieces(ATTACK))
-    stream, body = environ["wsgi.input"], Body(MAX_BODY)
-    environ["wsgi.input"] = TeeInput(stream, body)
-    ahead({**environ, "wsgi.input_terminated": False}, MAX_BODY)
-    assert (stream.taken, body.size) == (0, 0)
-    ahead(environ, MAX_BODY)
-    assert (stream.taken, body.content()) == (len(ATTACK), ATTACK)
