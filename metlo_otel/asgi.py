@@ -6,7 +6,19 @@ from collections.abc import Awaitable
 from typing import Any, overload
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.asgi import Ahead, ASGIApp, ASGICapture, AtResponse, Message, Receive, Scope, Send, answering
+from metlo_otel.capture.asgi import (
+    Ahead,
+    ASGIApp,
+    ASGICapture,
+    AtResponse,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answering,
+    closing_websocket,
+)
+from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.tracing import name_by_route
 
@@ -60,17 +72,19 @@ class _Way:
         return await self._answer(exchange, scope) if verdict.blocked else None
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> ASGIApp:
-        default = answering(self._agent.callbacks.default_rejection(exchange))
-        custom = await self._agent.callbacks.rejection_async(scope)
-        if custom is None:
-            return default
-        if not callable(custom):
-            self._agent.callbacks.wrong_rejection(custom, "a Starlette response or an ASGI app")
-            return default
-        return self._first_that_answers(custom, default)
+        if scope["type"] == "websocket":
+            return closing_websocket
+        callbacks = self._agent.callbacks
+        default = answering(callbacks.default(exchange))
+
+        def read(answer: Any) -> ASGIApp | None:
+            return self._first_that_answers(answer, default) if callable(answer) else None
+
+        wanted = "a Starlette response or an ASGI app"
+        return await callbacks.rejection_async(exchange, scope, Answering(wanted, read, answering))
 
     def _first_that_answers(self, custom: ASGIApp, default: ASGIApp) -> ASGIApp:
-        """A rejection is never let through: where the app's own answer raises, the default one is given."""
+        """Where the app's own answer raises before it begins, or says nothing, the default one is given."""
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             started = False
@@ -80,7 +94,10 @@ class _Way:
                 started = True
                 await send(message)
 
-            await self._agent.guard.wait(custom(scope, receive, noting))
+            async def reject_response() -> None:
+                await custom(scope, receive, noting)
+
+            await self._agent.guard.wait(reject_response())
             if not started:
                 await default(scope, receive, send)
 

@@ -19,8 +19,10 @@ from django.http.response import HttpResponseBase
 from metlo_otel.agent import Agent
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.contrib.django import traced, tracing_middleware
+from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
 
@@ -102,31 +104,23 @@ class MetloDjango:
         """The answer to a rejected request; None for one that passes."""
         if not self.agent.decides:
             return None
-        verdict = self.agent.guard.run(self.agent.judge.decide, exchange, request, lambda limit: _ahead(request, limit))
+        ahead = partial(_ahead, exchange, request)
+        verdict = self.agent.guard.run(self.agent.judge.decide, exchange, request, ahead)
         if verdict is None or not verdict.blocked:
             return None
-        return self._sendable(exchange, self.agent.callbacks.rejection_sync(request))
+        return self.agent.callbacks.rejection(exchange, request, _ANSWERING)
 
     async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
         if not self.agent.decides:
             return None
 
         async def ahead(limit: int) -> None:
-            _ahead(request, limit)
+            _ahead(exchange, request, limit)
 
         verdict = await self.agent.guard.wait(self.agent.judge.decide_async(exchange, request, ahead))
         if verdict is None or not verdict.blocked:
             return None
-        return self._sendable(exchange, await self.agent.callbacks.rejection_async(request))
-
-    def _sendable(self, exchange: Exchange, answer: Any) -> HttpResponseBase:
-        """A rejection is never let through: where the app's own answer is no response, the default one is given."""
-        if isinstance(answer, HttpResponseBase):
-            return answer
-        if answer is not None:
-            self.agent.callbacks.wrong_rejection(answer, "an HttpResponse")
-        default = self.agent.callbacks.default_rejection(exchange)
-        return HttpResponse(default.body, status=default.status, headers=dict(default.headers))
+        return await self.agent.callbacks.rejection_async(exchange, request, _ANSWERING)
 
     def _open(self, request: HttpRequest) -> Exchange | None:
         scope = getattr(request, "scope", None)
@@ -168,11 +162,26 @@ class MetloDjango:
             response.streaming_content = _tee(response.streaming_content, exchange)
 
 
-def _ahead(request: HttpRequest, limit: int) -> None:
+def _ahead(exchange: Exchange, request: HttpRequest, limit: int) -> None:
     """Read the body's beginning for the rules, from where the view will read it again."""
-    stream = request._stream
-    if isinstance(stream, TeeInput) and not hasattr(request, "_body"):
-        stream.ahead(limit)
+    if hasattr(request, "_body"):  # read by a middleware outside of this one
+        exchange.request_body.add(request._body)
+    elif isinstance(request._stream, TeeInput):
+        request._stream.ahead(limit)
+
+
+def _response(answer: Any) -> HttpResponseBase | None:
+    """What REJECT_RESPONSE gave, if it is a response; Django renders those that have a template for views alone."""
+    if not isinstance(answer, HttpResponseBase):
+        return None
+    return answer if getattr(answer, "is_rendered", True) else answer.render()  # type: ignore[attr-defined]  # it has both
+
+
+def _default(rejection: Rejection) -> HttpResponseBase:
+    return HttpResponse(rejection.body, status=rejection.status, headers=dict(rejection.headers))
+
+
+_ANSWERING = Answering("an HttpResponse", _response, _default)
 
 
 class _AsyncTee:

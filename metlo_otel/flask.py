@@ -10,8 +10,10 @@ import flask
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, ahead
 from metlo_otel.contrib.flask import traced
+from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.rejection import Rejection
 
 _CUT_BY_WERKZEUG = (204, 304)
 
@@ -93,15 +95,12 @@ def _decide(agent: Agent, exchange: Exchange) -> flask.Response | None:
 
 
 def _answer(agent: Agent, exchange: Exchange) -> flask.Response:
-    """A rejection is never let through: where the app's own answer is none for Flask, the default one is given."""
-    custom = agent.callbacks.rejection_sync(flask.request)
-    if custom is not None:
-        made = agent.guard.run(flask.current_app.make_response, custom)
-        if made is not None:
-            return made
-        agent.callbacks.wrong_rejection(custom, "what a Flask view may return")
-    default = agent.callbacks.default_rejection(exchange)
-    return flask.Response(default.body, default.status, list(default.headers))
+    answering = Answering("what a Flask view may return", flask.current_app.make_response, _default)
+    return agent.callbacks.rejection(exchange, flask.request, answering)
+
+
+def _default(rejection: Rejection) -> flask.Response:
+    return flask.Response(rejection.body or None, rejection.status, list(rejection.headers))
 
 
 def _after(agent: Agent, response: flask.Response) -> flask.Response:

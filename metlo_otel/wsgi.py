@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture, ahead, answering
+from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture, ahead, answering, rehearsed
+from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 
 
@@ -50,38 +51,7 @@ class _Way:
         return self._answer(exchange, environ) if verdict.blocked else None
 
     def _answer(self, exchange: Exchange, environ: Environ) -> WSGIApp:
-        default = answering(self._agent.callbacks.default_rejection(exchange))
-        custom = self._agent.callbacks.rejection_sync(environ)
-        if custom is None:
-            return default
-        if not callable(custom):
-            self._agent.callbacks.wrong_rejection(custom, "a WSGI app")
-            return default
-        return self._first_that_answers(custom, default)
-
-    def _first_that_answers(self, custom: WSGIApp, default: WSGIApp) -> WSGIApp:
-        """A rejection is never let through: where the app's own answer raises, the default one is given."""
-
-        def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            started = []
-
-            def noting(*args: Any) -> Any:
-                started.append(True)
-                return start_response(*args)
-
-            answer = self._agent.guard.run(custom, environ, noting)
-            if answer is not None:
-                return answer
-            return default(environ, _again(start_response) if started else start_response)
-
-        return app
-
-
-def _again(start_response: StartResponse) -> StartResponse:
-    """PEP 3333 takes a second start only with the error that made it necessary."""
-
-    def starting(status: str, headers: list[tuple[str, str]]) -> Any:
-        error = RuntimeError("REJECT_RESPONSE failed")
-        return start_response(status, headers, (RuntimeError, error, None))
-
-    return starting
+        """The whole of the app's own answer is made before any of it is sent, so that what fails leaves no half."""
+        return self._agent.callbacks.rejection(
+            exchange, environ, Answering("a WSGI app", lambda app: rehearsed(app, environ), answering)
+        )

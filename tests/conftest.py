@@ -1,7 +1,10 @@
-"""What all tests share: the reference data, and a log that says what ours logged."""
+"""What all tests share: the reference data, and places of their own for what agents keep on disk."""
 
 from __future__ import annotations
 
+import itertools
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +20,22 @@ def shared() -> Path:
     if SHARED is None:
         pytest.skip("no reference data: METLO_SHARED names none, and there is no ../shared")
     return SHARED
+
+
+_TURN = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where agents of this run keep their counts, in the place of /tmp, for child processes too."""
+    folder = tmp_path_factory.mktemp("places")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's collector may have the port of an earlier one, whose kept agent-config is none of its business."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(places / f"cache-{next(_TURN)}"))

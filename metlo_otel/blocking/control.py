@@ -11,7 +11,7 @@ from metlo_otel.blocking.local_rules import RulesFile, rules_from_list
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Store
 from metlo_otel.blocking.rules import RATE_LIMIT, Rule, merge_rules, parse_rules
-from metlo_otel.blocking.storage import is_shared_already, open_store, open_users
+from metlo_otel.blocking.storage import is_shared_already, look_after, open_store, open_users
 from metlo_otel.blocking.users import BlockedUsers, UserBlocks
 from metlo_otel.core.addresses import in_ranges
 from metlo_otel.core.agent_config import AgentConfig
@@ -69,12 +69,16 @@ class Control:
             self.policy = self._compile()
 
     def tick(self) -> None:
-        """Put the rules file in force again, if it has changed; see users that other workers have blocked."""
+        """Put the rules file in force again, if it has changed; see users that other workers have blocked; try a
+        store again that failed.
+        """
         if self._file is not None and self._file.load_if_changed():
             with self._changing:
                 self._local = self._file.rules
                 self.policy = self._compile()
-        if self._store is None and is_shared_already(*self._where):
+        if self._store is not None:
+            look_after(self._store)
+        elif is_shared_already(*self._where):
             self._share()
 
     def _share(self) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from metlo_otel.blocking.rate_limits import Limit
+from metlo_otel.core.addresses import pack
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -46,9 +47,9 @@ return 0
 class RedisStore:
     """Counters in the Redis at `url` (needs the extra `redis`); each answer has `budget` seconds.
 
-    A failure opens the circuit: requests pass uncounted and unasked for a second, then for twice as long up
-    to half a minute, until Redis answers. `warn` is told once when that begins and once when it ends. Raises
-    ImportError without the client library and ValueError for what is no Redis URL.
+    A failure opens the circuit: requests pass uncounted and unasked until tick() finds that Redis answers. `warn` is
+    told once when that begins and once when it ends. Where the URL has a host name, tick() comes first: looking it up
+    may take seconds. Raises ImportError without the client library and ValueError for what is no Redis URL.
     """
 
     def __init__(
@@ -73,7 +74,9 @@ class RedisStore:
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
         self._script = self._client.register_script(_SCRIPT)
         self._prefix = prefix
-        self._circuit = Circuit(warn, clock)
+        self._circuit = Circuit(
+            warn, clock, is_open=_is_name(self._client.connection_pool.connection_kwargs.get("host"))
+        )
 
     def hit(self, limit: Limit, key: str, now: float) -> float:  # noqa: ARG002  # Redis has its own clock
         """Count a request: 0 where it passes, else the seconds to wait. Redis's clock counts, not `now`."""
@@ -88,7 +91,7 @@ class RedisStore:
         self._client.close()
 
     def _ask(self, limit: Limit, key: str, count: str) -> float:
-        if not self._circuit.closed():
+        if self._circuit.is_open:
             return 0.0
         digest = hashlib.blake2b(f"{limit.id}\0{key}".encode("utf-8", "replace"), digest_size=16).hexdigest()
         name = f"{self._prefix}:{{{digest}}}"  # braces: both keys on the same node of a cluster
@@ -98,45 +101,58 @@ class RedisStore:
         except self._errors as problem:
             self._circuit.failed(problem)
             return 0.0
-        self._circuit.worked()
         return float(answer) / 1000
+
+    def tick(self) -> None:
+        """Try whether Redis answers again, when it is time to. For the worker, whom it may keep waiting."""
+        if not self._circuit.is_due():
+            return
+        try:
+            self._client.ping()
+        except self._errors as problem:
+            self._circuit.failed(problem)
+        else:
+            self._circuit.worked()
 
 
 class Circuit:
-    """Whether to ask at all: after a failure not for a while, then one request tries."""
+    """Whether requests may ask, and while it is open, when to try: in a second, then in twice as long, and so on."""
 
-    __slots__ = ("_clock", "_lock", "_open_until", "_pause", "_warn")
+    __slots__ = ("_clock", "_due", "_lock", "_pause", "_warn", "is_open")
 
-    def __init__(self, warn: Callable[[str], None], clock: Callable[[], float]) -> None:
+    def __init__(self, warn: Callable[[str], None], clock: Callable[[], float], is_open: bool = False) -> None:
         self._warn = warn
         self._clock = clock
         self._lock = threading.Lock()
-        self._open_until = 0.0
+        self._due = 0.0
         self._pause = 0.0
+        self.is_open = is_open
 
-    def closed(self) -> bool:
-        """Whether to ask now; once the pause is over only the first who asks may, until it is known."""
-        if not self._pause:
-            return True
-        with self._lock:
-            now = self._clock()
-            if now < self._open_until:
-                return False
-            self._open_until = now + self._pause
-            return True
+    def is_due(self) -> bool:
+        """Whether the circuit is open and it is time to try."""
+        return self.is_open and self._clock() >= self._due
 
     def failed(self, problem: Exception) -> None:
-        """Note that no answer came."""
+        """Note that no answer came; several requests may find that at the same time."""
         with self._lock:
+            if self.is_open and self._clock() < self._due:
+                return
             first = not self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE) if self._pause else _SHORTEST_PAUSE
-            self._open_until = self._clock() + self._pause
+            self._due = self._clock() + self._pause
+            self.is_open = True
         if first:
             self._warn(f"rate limits: no answer from Redis ({problem}); requests pass uncounted meanwhile")
 
     def worked(self) -> None:
         """Note that an answer came."""
-        if self._pause:
-            with self._lock:
-                self._pause = 0.0
+        with self._lock:
+            again = self._pause > 0
+            self._pause, self.is_open = 0.0, False
+        if again:
             self._warn("rate limits: Redis answers again; requests are counted")
+
+
+def _is_name(host: str | None) -> bool:
+    """Whether a host must be looked up; there is none where Redis listens on a Unix socket."""
+    return host is not None and host != "localhost" and pack(host) is None

@@ -103,6 +103,6 @@ class RemoteConfiguration:
         text = str(problem)
         if text != self._problem:
             self._problem = text
-            kept = "the last one stays in force" if self.fetched else "there is none in force yet"
+            kept = "the last one stays in force" if self._document is not None else "there is none in force yet"
             kind = "" if isinstance(problem, AgentConfigError | ConnectionError) else f"{type(problem).__name__}: "
             self._warn(f"agent-config could not be fetched ({kind}{text}); {kept}")

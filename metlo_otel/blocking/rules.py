@@ -217,8 +217,7 @@ def _rate_limit(item: Any) -> RateLimit:
     duration = item.get("duration")
     if not isinstance(duration, Mapping):
         raise RuleError(f"{where}.duration", f"is an object with hour, minute and second, not {shown(duration)}")
-    units = (("hour", 3600), ("minute", 60), ("second", 1))
-    seconds = [whole_number(duration.get(name) or 0, f"{where}.duration.{name}", 0) * size for name, size in units]
+    seconds = [whole_number(duration.get(name) or 0, f"{where}.duration.{name}", 0) * size for name, size in UNITS]
     threshold = whole_number(item.get("threshold"), f"{where}.threshold", 1)
     return RateLimit(threshold, INTERVALS[interval], sum(seconds))
 

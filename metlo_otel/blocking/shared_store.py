@@ -36,6 +36,7 @@ _TABLE_AT = 64
 _HELD_AT = 4  # the header's word behind magic, slots and salt
 _REMEMBERED = 4096  # clients whose hashes are kept
 _PAUSE = 0.0001  # seconds between two tries for the lock
+_IMPATIENCE = 0.001  # seconds to wait for it where the last one waited in vain
 
 
 def shared_name(host: str, key: str) -> Path:
@@ -168,12 +169,13 @@ class SharedStore:
     def _enter(self) -> bool:
         """Take both locks, of this process and of the machine; not taken means that the request passes."""
         lock = self._lock
+        patience = _IMPATIENCE if self._failing else PATIENCE
         problem = "is held too long by another thread"
-        if lock.acquire(timeout=PATIENCE):
+        if lock.acquire(timeout=patience):
             try:
                 if self._fd < 0:
                     self._open()
-                if _flock(self._fd):
+                if _flock(self._fd, patience):
                     if self._failing:
                         self._failing = False
                         self._warn(f"rate limits: {self._path} is free again; requests are counted")
@@ -192,7 +194,7 @@ class SharedStore:
         self._lock.release()
 
 
-def _flock(fd: int) -> bool:
+def _flock(fd: int, patience: float) -> bool:
     deadline = 0.0
     while True:
         try:
@@ -200,7 +202,7 @@ def _flock(fd: int) -> bool:
             return True
         except BlockingIOError:  # the way flock says no
             now = time.monotonic()
-            deadline = deadline or now + PATIENCE
+            deadline = deadline or now + patience
             if now >= deadline:
                 return False
             time.sleep(_PAUSE)

@@ -31,6 +31,12 @@ def open_store(name: str, host: str, key: str, warn: Callable[[str], None]) -> S
         return LocalStore()
 
 
+def look_after(store: Store) -> None:
+    """Try again what has failed; for the worker."""
+    if isinstance(store, RedisStore):
+        store.tick()
+
+
 def open_users(store: Store) -> UserBlocks:
     """Where blocked users are kept: with the shared store in all workers of the machine, else in this
     process.

@@ -15,8 +15,17 @@ def read_ahead(stream: Any, limit: int, found: bytearray) -> None:
         found += data
 
 
+def position(stream: Any) -> int | None:
+    """Where a stream is that can be sent back there; None for one that cannot, as those of servers."""
+    seekable = getattr(stream, "seekable", None)
+    return int(stream.tell()) if seekable is not None and seekable() else None
+
+
 class Replayed:
-    """`stream` with `data`, which was read from it, put back in front. Reads no further than it is asked to."""
+    """`stream` with `data`, which was read from it, put back in front. Reads no further than it is asked to.
+
+    It has what the stream has, for Django and io's wrappers ask for more than PEP 3333 does: all but its positions.
+    """
 
     def __init__(self, data: bytes, stream: Any) -> None:
         self._data = data
@@ -43,6 +52,22 @@ class Replayed:
         rest = self._stream.readline() if limit < 0 else self._stream.readline(limit - len(data))
         return data + bytes(rest)
 
+    def read1(self, size: int = -1) -> bytes:
+        """As a file's."""
+        if not self._data:
+            return bytes(self._stream.read1(size))
+        return self._take(len(self._data) if size < 0 else size)
+
+    def readinto(self, buffer: Any) -> int | None:
+        """As a file's."""
+        if not self._data:
+            count: int | None = self._stream.readinto(buffer)
+            return count
+        room = memoryview(buffer).cast("B")
+        data = self._take(len(room))
+        room[: len(data)] = data
+        return len(data)
+
     def readlines(self, hint: int | None = None) -> list[bytes]:
         """As a file's: whole lines, until they have `hint` bytes in all."""
         lines: list[bytes] = []
@@ -62,6 +87,11 @@ class Replayed:
         close = getattr(self._stream, "close", None)
         if close is not None:
             close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("peek", "seek", "tell"):
+            raise AttributeError(name)
+        return getattr(self._stream, name)
 
     def _take(self, size: int) -> bytes:
         data, self._data = self._data[:size], self._data[size:]

@@ -48,8 +48,9 @@ class ASGICapture:
             if exchange is not None:
                 return await self._serve(exchange, scope, receive, send)
         elif scope["type"] == "websocket" and self._gate.decides:
-            if await self._refuses(scope):
-                return await _close_websocket(receive, send)
+            refusing = await self._refusing(scope)
+            if refusing is not None:
+                return await refusing(scope, receive, send)
         elif scope["type"] == "lifespan":
             send = self._flushing(send)
         return await self._app(scope, receive, send)
@@ -79,16 +80,16 @@ class ASGICapture:
                     await waiting
             exchange.close()
 
-    async def _refuses(self, scope: Scope) -> bool:
-        """Whether a websocket is rejected; one that is, or would be, is reported, others are not looked at further."""
+    async def _refusing(self, scope: Scope) -> ASGIApp | None:
+        """What rejects a websocket; one that is, or would be, is reported, others are not looked at further."""
         exchange = self._gate.guard.run(self._open, scope)
         if exchange is None:
-            return False
-        refused = await self._gate.guard.wait(self._decide(exchange, scope, _nothing_ahead)) is not None
-        exchange.status = _FORBIDDEN if refused else _SWITCHING_PROTOCOLS
-        exchange.captured = exchange.captured and (refused or exchange.verdict.would_block)
+            return None
+        refusing = await self._gate.guard.wait(self._decide(exchange, scope, _nothing_ahead))
+        exchange.status = _SWITCHING_PROTOCOLS if refusing is None else _FORBIDDEN
+        exchange.captured = exchange.captured and (refusing is not None or exchange.verdict.would_block)
         exchange.close()
-        return refused
+        return refusing
 
     def _unanswered(self, exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
         """The app raised or said nothing: the server answers for it, if anybody is still there."""
@@ -183,12 +184,13 @@ def answering(rejection: Rejection) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - what an ASGI app takes
         await send({"type": "http.response.start", "status": rejection.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else rejection.body})
+        await send({"type": "http.response.body", "body": rejection.body})
 
     return app
 
 
-async def _close_websocket(receive: Receive, send: Send) -> None:
+async def closing_websocket(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - as above
+    """An ASGI app that refuses a websocket: closed before it was accepted, which servers answer with 403."""
     await receive()  # websocket.connect
     await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "forbidden"})
 

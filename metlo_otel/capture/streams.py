@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from metlo_otel.capture.ahead import Replayed, read_ahead
+from metlo_otel.capture.ahead import Replayed, position, read_ahead
 from metlo_otel.core.exchange import Body
 
 
@@ -23,16 +23,20 @@ class TeeInput:
         if self._body.size:
             return
         data = bytearray()
+        begin = position(self._stream)
         try:
             read_ahead(self._stream, limit, data)
         finally:  # where the client goes away meanwhile, the app still gets what there was
-            self._put_back(bytes(data))
+            self._put_back(bytes(data), begin)
 
-    def _put_back(self, data: bytes) -> None:
+    def _put_back(self, data: bytes, begin: int | None) -> None:
         self._body.add(data)
         self._again = len(data)
-        self._stream = Replayed(data, self._stream)
-        self.read = self._noting(self._stream.read)
+        if begin is None:
+            self._stream = Replayed(data, self._stream)
+            self.read = self._noting(self._stream.read)
+        else:
+            self._stream.seek(begin)
 
     def readline(self, *args: Any) -> bytes:
         """As the stream's own."""

@@ -110,17 +110,45 @@ class WSGICapture:
 def ahead(environ: Environ, limit: int) -> None:
     """Read up to `limit` bytes of the request body for the rules; the app reads them again."""
     stream = environ.get("wsgi.input")
-    if isinstance(stream, TeeInput):
-        length = environ.get("CONTENT_LENGTH") or ""
-        stream.ahead(min(limit, int(length)) if length.isdecimal() else limit)
+    if not isinstance(stream, TeeInput):
+        return
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdecimal():
+        stream.ahead(min(limit, int(length)))
+    elif environ.get("wsgi.input_terminated"):  # elsewhere reading past the end of the body waits for the client
+        stream.ahead(limit)
 
 
 def answering(rejection: Rejection) -> WSGIApp:
     """A WSGI app that answers with `rejection`."""
+    return _saying([(rejection.line, list(rejection.headers))], [rejection.body])
 
-    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        start_response(rejection.line, list(rejection.headers))
-        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [rejection.body]
+
+def rehearsed(app: WSGIApp, environ: Environ) -> WSGIApp:
+    """A WSGI app that gives the whole answer that `app` gives to this request. Raises what `app` raises."""
+    starts: list[tuple[Any, ...]] = []
+    body: list[bytes] = []
+
+    def starting(*start: Any) -> Callable[[bytes], object]:
+        starts.append(start)
+        return body.append
+
+    result = app(environ, starting)
+    try:
+        body += result
+    finally:
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
+    return _saying(starts[-1:], body)
+
+
+def _saying(starts: list[tuple[Any, ...]], body: list[bytes]) -> WSGIApp:
+    ((status, headers, *_),) = starts
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001 - what a WSGI app takes
+        start_response(status, headers)
+        return body
 
     return app
 

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.rejection import Rejection, rejection
 from metlo_otel.core.settings import Settings
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Answering(Generic[Answer]):
+    """How a way in answers: `default` makes our own answer, `read` what REJECT_RESPONSE gave into one that can be sent.
+
+    What `read` raises, or makes None of, is not `wanted`.
+    """
+
+    wanted: str
+    read: Callable[[Any], Answer | None]
+    default: Callable[[Rejection], Answer]
 
 
 class Callbacks:
@@ -45,33 +60,42 @@ class Callbacks:
     async def _await_user(self, exchange: Exchange, answer: Awaitable[Any]) -> None:
         _note_user(exchange, await self._guard.wait(answer))
 
-    def default_rejection(self, exchange: Exchange) -> Rejection:
-        """The answer to a rejected request where the app has none of its own."""
-        return rejection(exchange.verdict, ",".join(exchange.request.header("accept")))
+    def rejection(self, exchange: Exchange, request: Any, answering: Answering[Answer]) -> Answer:
+        """What REJECT_RESPONSE makes of `request`, the framework's own; the default answer where it makes nothing.
 
-    def rejection(self, request: Any) -> Any:
-        """What REJECT_RESPONSE makes of `request`; None where there is none, or where it fails."""
+        A rejection is never let through. Nothing can be awaited here: an async REJECT_RESPONSE is said to be wrong.
+        """
+        answer = self._reject(request)
+        if inspect.isawaitable(answer):
+            self._cannot_await("REJECT_RESPONSE", "the default answer is sent", answer)
+            return answering.default(self.default(exchange))
+        return self._sendable(exchange, answer, answering)
+
+    async def rejection_async(self, exchange: Exchange, request: Any, answering: Answering[Answer]) -> Answer:
+        """As rejection(), awaited where it is an async function."""
+        answer = self._reject(request)
+        if inspect.isawaitable(answer):
+            answer = await self._guard.wait(answer)
+        return self._sendable(exchange, answer, answering)
+
+    def _reject(self, request: Any) -> Any:
         make = self._reject_response
         return None if make is None else self._guard.run(make, request)
 
-    def rejection_sync(self, request: Any) -> Any:
-        """As rejection(), where nothing can be awaited: an async REJECT_RESPONSE is said to be wrong there."""
-        answer = self.rejection(request)
-        if inspect.isawaitable(answer):
-            self._cannot_await("REJECT_RESPONSE", "the default answer is sent", answer)
-            return None
-        return answer
+    def _sendable(self, exchange: Exchange, answer: Any, answering: Answering[Answer]) -> Answer:
+        made = None if answer is None else self._guard.run(answering.read, answer)
+        if made is not None:
+            return made
+        if self._reject_response is not None:
+            kind = "nothing" if answer is None else type(answer).__name__
+            text = f"REJECT_RESPONSE gave {kind}, but {answering.wanted} is expected; the default answer is sent"
+            self._log.say(logging.ERROR, f"reject_response:{kind}", text)
+        return answering.default(self.default(exchange))
 
-    async def rejection_async(self, request: Any) -> Any:
-        """As rejection(), awaited where it is an async function."""
-        answer = self.rejection(request)
-        return await self._guard.wait(answer) if inspect.isawaitable(answer) else answer
-
-    def wrong_rejection(self, answer: Any, wanted: str) -> None:
-        """Say that REJECT_RESPONSE gave something that cannot be sent; the default answer is sent instead."""
-        kind = type(answer).__name__
-        text = f"REJECT_RESPONSE gave {kind}, but {wanted} is expected; the default answer is sent"
-        self._log.say(logging.ERROR, f"reject_response:{kind}", text)
+    def default(self, exchange: Exchange) -> Rejection:
+        """The answer to a rejected request where the app has none of its own."""
+        request = exchange.request
+        return rejection(exchange.verdict, ",".join(request.header("accept")), request.method == "HEAD")
 
     def _cannot_await(self, name: str, instead: str, answer: Any) -> None:
         self._log.say(logging.ERROR, f"async:{name}", f"{name} is async, but this app is not; {instead}")

@@ -56,10 +56,10 @@ class Guard:
         try:
             return await awaitable
         except Exception as problem:  # noqa: BLE001 - the same place, for async code
-            self.failed(type(awaitable), problem)
+            self.failed(awaitable, problem)
             return None
 
-    def failed(self, function: Callable[..., object], problem: Exception) -> None:
+    def failed(self, function: object, problem: Exception) -> None:
         """Note a failure. The problem's text may hold the request's content, so only its type and place are logged."""
         self.failures += 1
         name = getattr(function, "__qualname__", type(function).__name__)

@@ -26,8 +26,11 @@ class Rejection:
         return f"{self.status} {_REASONS[self.status]}"
 
 
-def rejection(verdict: Verdict, accept: str) -> Rejection:
-    """403, or 429 with Retry-After for a rate limit; JSON, HTML or plain text by the request's Accept header."""
+def rejection(verdict: Verdict, accept: str, bodiless: bool = False) -> Rejection:
+    """403, or 429 with Retry-After for a rate limit; JSON, HTML or plain text by the request's Accept header.
+
+    `bodiless` is the answer to HEAD: all of it but the body.
+    """
     status = _TOO_MANY if verdict.rate_limited else _FORBIDDEN
     kind = _kind(accept)
     text = _TEXTS[status]
@@ -35,7 +38,7 @@ def rejection(verdict: Verdict, accept: str) -> Rejection:
     headers = [("Content-Type", kind), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
     if verdict.rate_limited:
         headers.append(("Retry-After", str(max(1, verdict.retry_after))))
-    return Rejection(status, tuple(headers), body)
+    return Rejection(status, tuple(headers), b"" if bodiless else body)
 
 
 def _kind(accept: str) -> str:

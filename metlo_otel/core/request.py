@@ -153,7 +153,8 @@ class ScopeRequest:
 
     def header(self, name: str) -> list[str]:
         wanted = name.encode("latin-1", "replace")
-        return [_decode(value) for key, value in self._headers if key.lower() == wanted]
+        length = len(wanted)  # compared first: of a browser's headers one or two are as long
+        return [_decode(value) for key, value in self._headers if len(key) == length and key.lower() == wanted]
 
     def memory(self) -> int:
         held = sum([len(name) + len(value) for name, value in self._headers])

@@ -116,9 +116,13 @@ def test_redis_goes_and_comes_back(tmp_path: Path) -> None:
     for _ in range(5):
         assert passes(store, limit, 3) == 3
         now[0] += 60
+        store.tick()
     (message,) = messages
     assert "no answer from Redis" in message
     with redis_server(tmp_path, port):
+        assert passes(store, limit, 3) == 3  # it is the worker that tries
+        now[0] += 60
+        store.tick()
         assert passes(store, limit, 3) == 1
     assert messages[1:] == ["rate limits: Redis answers again; requests are counted"]
     store.close()
@@ -139,28 +143,48 @@ def test_a_silent_redis_costs_its_budget_once() -> None:
         store.close()
 
 
-def test_the_circuit_asks_once_a_pause() -> None:
-    """After a failure nobody asks for a second, then one does; the pause doubles up to half a minute."""
+def test_a_pause_doubles() -> None:
+    """After a failure nobody asks and it is time to try in a second; then in twice as long, up to half a minute."""
     messages: list[str] = []
     now = [100.0]
     circuit = Circuit(messages.append, lambda: now[0])
     pauses = []
     for _ in range(7):
-        assert circuit.closed()
         circuit.failed(OSError("gone"))
+        circuit.failed(OSError("found by another request at the same time"))
         began = now[0]
-        while not circuit.closed():
+        while not circuit.is_due():
+            assert circuit.is_open
             now[0] += 0.5
         pauses.append(now[0] - began)
-        assert not circuit.closed()
-        now[0] += 60
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
     circuit.worked()
-    assert circuit.closed()
+    assert not circuit.is_open
     assert [message.split(";")[0] for message in messages] == [
         "rate limits: no answer from Redis (gone)",
         "rate limits: Redis answers again",
     ]
+
+
+def test_a_name_that_cannot_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request waits for a host name to be looked up; the worker does, and says once that there is no answer."""
+    asked: list[str] = []
+    messages: list[str] = []
+
+    def look_up(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    store = RedisStore("redis://counts.example:6379", messages.append)
+    assert passes(store, Limit("rule", 1, 60, 60), 100) == 100
+    assert asked == []
+    for _ in range(3):
+        store.tick()
+        assert passes(store, Limit("rule", 1, 60, 60), 100) == 100
+    assert asked == ["counts.example"]
+    assert len(messages) == 1
+    store.close()
 
 
 def test_without_the_client_library(monkeypatch: pytest.MonkeyPatch) -> None:

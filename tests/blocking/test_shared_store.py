@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,9 @@ def test_a_killed_holder_frees_the_lock_and_a_stopped_one_fails_open(tmp_path: P
         assert [store.hit(numbers, "client", NOW) for _ in range(3)] == [0, 0, 0]
         (message,) = messages
         assert "is locked too long by another process; requests pass uncounted" in message
+        began = time.perf_counter()
+        assert [store.hit(numbers, "client", NOW) for _ in range(50)] == [0] * 50
+        assert time.perf_counter() - began < 1.0  # of 50 ms only the first one waited
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

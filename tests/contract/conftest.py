@@ -11,7 +11,8 @@ import pytest
 import metlo_otel.django
 from metlo_otel.testing import MemoryCollector
 from tests.contract.apps.script import SCRIPT
-from tests.contract.shop import Shop
+from tests.contract.http import get
+from tests.contract.shop import FLUSH, Shop
 from tests.contract.ways import WAYS, Way
 
 FULL = {"globalFullTraceCapture": True}  # content leaves; in clear, because the collector is on loopback
@@ -50,6 +51,16 @@ def collector() -> Iterator[MemoryCollector]:
     """A collector for one test."""
     with MemoryCollector(FULL) as collector:
         yield collector
+
+
+def in_force(shop: Shop) -> Shop:
+    """The shop, once the rules that its collector serves are in force: the worker fetches them at the first request."""
+    shop.serve(get("/users/7"))
+    assert shop.agent.flush(FLUSH), shop.agent.stats()
+    assert shop.agent.decides
+    shop.collector.clear()
+    SCRIPT.forget()
+    return shop
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -108,3 +108,14 @@ class Answer:
     def header(self, name: str) -> list[str]:
         """All values of a header."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
+
+
+def header_of(request: Any, name: str) -> str | None:
+    """A header of a request as frameworks hand it to an app: an object, an environ or a scope."""
+    if not isinstance(request, MutableMapping):
+        found: str | None = request.headers.get(name)
+        return found
+    if "headers" in request:
+        values = dict(request["headers"])
+        return values[name.lower().encode()].decode() if name.lower().encode() in values else None
+    return request.get("HTTP_" + name.upper().replace("-", "_"))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from metlo_otel.agent import Agent
 from metlo_otel.fastapi import ASGIMiddleware
 from metlo_otel.flask import MetloFlask
 from metlo_otel.testing import MemoryCollector
@@ -158,15 +159,27 @@ def replay(case: Case, collector: MemoryCollector) -> tuple[list[Answer], list[T
     if case["framework"] == "flask":
         app = recorded_flask.make()
         agent = MetloFlask(app, collector.url, collector.api_key, **options).agent
-        answers = [wsgi_driver.serve(app, call) for call in calls]
+        answers = in_force(agent, collector, lambda call: wsgi_driver.serve(app, call), calls)
     else:
         served = ASGIMiddleware(recorded_fastapi.make(), collector.url, collector.api_key, **options)
         agent = served.agent
-        answers = [asgi_driver.serve(served, call) for call in calls]
+        answers = in_force(agent, collector, lambda call: asgi_driver.serve(served, call), calls)
     assert agent is not None
     assert agent.flush(10)
     agent.shutdown(1)
     return answers, collector.traces
+
+
+def in_force(
+    agent: Agent | None, collector: MemoryCollector, serve: Callable[[Call], Answer], calls: list[Call]
+) -> list[Answer]:
+    """The answers, with the recorded rules in force: the worker fetches them at a first request, which is forgotten."""
+    assert agent is not None
+    if collector.config["wafConfig"]:
+        serve(Call("GET", "/unicode", client=CLIENT, server=SERVER))
+        assert agent.flush(10)
+        collector.clear()
+    return [serve(call) for call in calls]
 
 
 def told(trace: Trace) -> Trace:
@@ -260,3 +273,29 @@ def lost(case: Case, answer: Answer, request_text: str, response_text: str) -> T
         "redacted": False,
         "analysisType": "full",
     }
+
+
+RULES = [] if FOLDER is None else sorted(FOLDER.glob("*/waf_*.json"))
+
+
+@needs_shared
+@pytest.mark.parametrize("path", RULES or [None], ids=lambda path: path and f"{path.parent.name}-{path.stem}")
+def test_recorded_rules(path: Path) -> None:
+    """The same requests are rejected, tagged and told as recorded; with 403 or 429, where the original failed (500)."""
+    case = json.loads(path.read_text())
+    refusal = 429 if "rate_limit" in path.stem else 403
+    with MemoryCollector(case["agent_config"]) as collector:
+        answers, traces = replay(case, collector)
+    statuses = [answer["status"] for answer in case["app_responses"]]
+    assert [answer.status for answer in answers] == [refusal if status == 500 else status for status in statuses]
+    recorded = [trace for batch in case["agent_sent"] for trace in batch["json"]]
+    assert sorted(map(decision, traces)) == sorted(map(decision, recorded))
+    for trace in traces:
+        wire_rules.check(trace)
+        blocked = trace["processedTraceData"]["block"]
+        assert (trace["response"]["status"], trace["analysisType"]) == (refusal if blocked else 200, "full")
+
+
+def decision(trace: Trace) -> tuple[bool, list[str], str, str, bool]:
+    data, request = trace["processedTraceData"], trace["request"]
+    return data["block"], data.get("requestTags") or [], request["url"]["path"], request["body"], trace["redacted"]

@@ -1,4 +1,4 @@
-"""Websockets and lifespans are none of our business: they pass through untouched."""
+"""Websockets and lifespans pass through untouched, but for the handshakes that rules reject."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any
 
 import pytest
 
+from metlo_otel.testing import MemoryCollector
+from tests.blocking.exchanges import condition, every, wire, wire_limit
 from tests.contract.apps.script import SCRIPT
 from tests.contract.asgi_driver import make_scope
+from tests.contract.conftest import FULL, MakeShop, in_force
 from tests.contract.http import get
 from tests.contract.shop import Shop, skip_unless
+from tests.contract.ways import Way
 
 CONVERSATION = [
     {"type": "websocket.connect"},
@@ -42,12 +46,54 @@ def talking(shop: Shop) -> Shop:
 
 def test_websocket(talking: Shop) -> None:
     """A conversation over a websocket is the one without us, and nothing is told of it."""
-    scope = {**make_scope(get("/ws")), "type": "websocket", "scheme": "ws", "subprotocols": []}
+    scope = {**make_scope(get("/ws")), **HANDSHAKE}
     heard = asyncio.run(converse(talking.app, CONVERSATION, dict(scope)))
     assert heard == asyncio.run(converse(talking.plain, CONVERSATION, dict(scope)))
     texts = [message.get("text") for message in heard if message["type"] == "websocket.send"]
     assert texts == ["olleh", "eyb"]
     assert talking.sent() == []
+
+
+HANDSHAKE = {"type": "websocket", "scheme": "ws", "subprotocols": []}
+REJECTED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "path": (wire(every(condition("path", "eq", "/ws"))), {}),
+    "header": (wire(every(condition("request_header", "eq", "https://evil.example", "Origin"))), {}),
+    "ip": (wire(every(condition("ip_address", "eq", "203.0.113.0/24"))), {}),
+    "user": (wire(every(condition("user", "eq", "bob"))), {"GET_USER": lambda scope: "bob"}),
+    "limit": (wire_limit(1, every(condition("path", "eq", "/ws"))), {"RATE_LIMIT_STORAGE": "memory"}),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_rejected_websocket(make_shop: MakeShop, collector: MemoryCollector, way: Way, name: str) -> None:
+    """Rules on path, header, address and user, and limits, close a handshake before the app hears of it; it is told."""
+    skip_unless(way.is_async and not way.name.startswith("django"), "no websockets on this way in")
+    rule, options = REJECTED[name]
+    collector.config = {**FULL, "wafConfig": [rule]}
+    shop = make_shop(REJECT_RESPONSE=SCRIPT.asked.append, **options)
+    shop.serve(get("/users/7", client=("198.51.100.9", 1)))
+    assert shop.agent.flush(10)
+    collector.clear()
+    scope = {**make_scope(get("/ws", ("Origin", "https://evil.example"))), **HANDSHAKE}
+    if name == "limit":
+        assert len(asyncio.run(converse(shop.app, CONVERSATION, dict(scope)))) > 1
+    heard = asyncio.run(converse(shop.app, CONVERSATION[:1], dict(scope)))
+    assert heard == [{"type": "websocket.close", "code": 1008, "reason": "forbidden"}]
+    assert SCRIPT.asked == []  # its answer would have nowhere to go
+    (trace,) = shop.sent()
+    assert (trace["request"]["url"]["path"], trace["response"]["status"]) == ("/ws", 403)
+    assert trace["processedTraceData"]["block"] is True
+
+
+def test_websocket_that_rules_let_pass(make_shop: MakeShop, collector: MemoryCollector, way: Way) -> None:
+    """Under rules that do not match a conversation is the one without us, and nothing is told of it."""
+    skip_unless(way.is_async and not way.name.startswith("django"), "no websockets on this way in")
+    collector.config = {**FULL, "wafConfig": [wire(every(condition("path", "eq", "/never")))]}
+    shop = in_force(make_shop())
+    scope = {**make_scope(get("/ws")), **HANDSHAKE}
+    heard = asyncio.run(converse(shop.app, CONVERSATION, dict(scope)))
+    assert heard == asyncio.run(converse(shop.plain, CONVERSATION, dict(scope)))
+    assert shop.sent() == []
 
 
 def test_lifespan(talking: Shop) -> None:

@@ -78,8 +78,7 @@ class Set:
 
         if mode == "cli":
             return getattr(wsgi if handler == "WSGIHandler" else asgi, handler)()
-        names = {"api_key": "API_KEY", "host": "METLO_HOST"}
-        settings.METLO_CONFIG = {names[name]: value for name, value in self.settings.items()}
+        settings.METLO_CONFIG = {name.upper(): value for name, value in self.settings.items()}
         settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
         if "facade" in mode:
             settings.MIDDLEWARE.append("metlo_otel.django.MetloDjango")

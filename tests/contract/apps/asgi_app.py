@@ -103,6 +103,7 @@ async def upload(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def ignore(scope: Scope, receive: Receive, send: Send) -> None:
+    SCRIPT.events.append("ignored")
     await answer(send, b"ignored", "text/plain")
 
 

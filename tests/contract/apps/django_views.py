@@ -90,6 +90,7 @@ def read_json(request: HttpRequest) -> HttpResponseBase:
 
 
 def ignore(request: HttpRequest) -> HttpResponseBase:
+    SCRIPT.events.append("ignored")
     return answer(b"ignored", "text/plain")
 
 

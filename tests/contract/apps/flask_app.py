@@ -56,6 +56,7 @@ def upload() -> flask.Response:
 
 
 def ignore() -> flask.Response:
+    SCRIPT.events.append("ignored")
     return answer(b"ignored", "text/plain")
 
 

@@ -85,6 +85,7 @@ async def upload(request: Request) -> Response:
 
 
 async def ignore(request: Request) -> Response:
+    SCRIPT.events.append("ignored")
     return answer(b"ignored", "text/plain")
 
 

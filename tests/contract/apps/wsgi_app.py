@@ -83,6 +83,7 @@ def parse_upload(kind: str, body: bytes) -> tuple[dict[str, list[str]], dict[str
 
 
 def ignore(environ: Environ, start: Start) -> Iterable[bytes]:
+    SCRIPT.events.append("ignored")
     return answer(start, b"ignored", "text/plain")
 
 
