@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import weakref
 from collections import deque
@@ -17,7 +18,7 @@ from metlo_otel.core.exchange import Exchange, RawHeaders, abandoned, close_aban
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import Request
-from metlo_otel.core.settings import Settings, read_settings
+from metlo_otel.core.settings import Settings, misspelt, read_settings
 from metlo_otel.export.encryption import Sealing
 from metlo_otel.export.enrichment import Enrichment
 from metlo_otel.export.tracing import Seams
@@ -68,6 +69,8 @@ class Agent:
         def warn(text: str) -> None:
             log.say(logging.WARNING, text, text)
 
+        for text in misspelt(os.environ):
+            warn(text)
         self._streams: deque[tuple[float, weakref.ref[Exchange]]] = deque(maxlen=_MOST_STREAMS)
         inspection = Inspection(settings, warn)
         self.callbacks = Callbacks(settings, self.guard, log)

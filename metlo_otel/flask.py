@@ -51,6 +51,8 @@ class MetloFlask:
         app.extensions["metlo_otel"] = self
         after = partial(_after, agent)
         app.after_request_funcs.setdefault(None, []).insert(0, after)  # the first in the list runs last
+        self._raised = partial(_raised, agent)  # signals keep nobody alive
+        flask.got_request_exception.connect(self._raised, app)
         captured = _Capture(app, wsgi_app, agent)
         if agent.settings.tracing == "instrument":
             return agent.guard.run(traced, app, captured) or captured
@@ -110,11 +112,22 @@ def _after(agent: Agent, response: flask.Response) -> flask.Response:
     return response
 
 
-def _note(agent: Agent, exchange: Exchange, response: flask.Response) -> None:
+def _raised(agent: Agent, _app: flask.Flask, **_: Any) -> None:
+    """An exception that Flask may let out, to a debugger or a test: then there is no response to note this at."""
+    exchange = current_exchange.get()
+    if exchange is not None:
+        agent.guard.run(_note_request, agent, exchange)
+
+
+def _note_request(agent: Agent, exchange: Exchange) -> None:
     rule = flask.request.url_rule
     exchange.route = rule.rule if rule is not None else None
     agent.join(exchange)
     agent.ask_user_sync(exchange, flask.request)
+
+
+def _note(agent: Agent, exchange: Exchange, response: flask.Response) -> None:
+    _note_request(agent, exchange)
     if exchange.live is not None:
         chunks = response.response if response.is_sequence else ()
         agent.enrich(exchange, response.status_code, list(response.headers), chunks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from asyncio import CancelledError
 from collections import deque
@@ -151,10 +152,20 @@ class ASGICapture:
 
         async def sending(message: Message) -> None:
             if message["type"] == "lifespan.shutdown.complete":
-                self._gate.flush(_FLUSH_AT_SHUTDOWN)
+                await _aside(self._gate.flush, _FLUSH_AT_SHUTDOWN)
             await send(message)
 
         return sending
+
+
+async def _aside(work: Callable[[float], object], seconds: float) -> None:
+    """Do it in another thread, so that the event loop goes on; where the loop is not asyncio's, here."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        work(seconds)
+    else:
+        await loop.run_in_executor(None, work, seconds)
 
 
 class Replaying:

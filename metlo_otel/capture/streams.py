@@ -38,19 +38,24 @@ class TeeInput:
         else:
             self._stream.seek(begin)
 
-    def readline(self, *args: Any) -> bytes:
+    def readline(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""
-        return self._note(self._stream.readline(*args))
+        return self._note(self._stream.readline(*args, **kwargs))
 
-    def readlines(self, *args: Any) -> list[bytes]:
+    def readlines(self, *args: Any, **kwargs: Any) -> list[bytes]:
         """As the stream's own."""
-        return [self._note(line) for line in self._stream.readlines(*args)]
+        return [self._note(line) for line in self._stream.readlines(*args, **kwargs)]
 
     def __iter__(self) -> Iterator[bytes]:
         for line in self._stream:
             yield self._note(line)
 
+    def __next__(self) -> bytes:
+        return self._note(next(self._stream))
+
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_stream":  # asked for before there is a stream, by copy and pickle
+            raise AttributeError(name)
         found = getattr(self._stream, name)
         if name in ("read1", "readall"):
             return self._noting(found)

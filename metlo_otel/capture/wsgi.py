@@ -61,6 +61,9 @@ class WSGICapture:
         environ[CARRIED] = exchange
         if exchange is not None:
             self._gate.join(exchange)
+            wrapper = environ.get("wsgi.file_wrapper")
+            if wrapper is not None and not isinstance(wrapper, type):
+                environ["wsgi.file_wrapper"] = _NotingWrapper(wrapper)
             if may_have_body(environ):
                 environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
         return exchange
@@ -102,9 +105,14 @@ class WSGICapture:
             exchange.close()
             return result
         wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(result, wrapper):
+        if isinstance(wrapper, _NotingWrapper):
+            is_file = result is wrapper.made
+        else:
+            is_file = isinstance(wrapper, type) and isinstance(result, wrapper)
+        if is_file:
             return _closing_file(result, exchange)
-        return TeeOutput(result, exchange, self._gate)
+        tee = _SizedOutput if hasattr(type(result), "__len__") else TeeOutput
+        return tee(result, exchange, self._gate)
 
 
 def ahead(environ: Environ, limit: int) -> None:
@@ -201,6 +209,29 @@ class TeeOutput:
             if not self._exchange.status:
                 self._exchange.status = 500  # ended before start_response was called: the server answers for it
             self._exchange.close()
+
+
+class _SizedOutput(TeeOutput):
+    """One that says how many chunks there are, where the app's iterable does: servers compute a length from it."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._result)  # type: ignore[arg-type]  # asked for only where it has a length
+
+
+class _NotingWrapper:
+    """A server's `wsgi.file_wrapper` that is a function (uWSGI's): it remembers what it made, to be known again."""
+
+    __slots__ = ("_wrap", "made")
+
+    def __init__(self, wrap: Callable[..., Any]) -> None:
+        self._wrap = wrap
+        self.made: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        self.made = self._wrap(*args)
+        return self.made
 
 
 def _closing_file(result: Any, exchange: Exchange) -> Iterable[bytes]:

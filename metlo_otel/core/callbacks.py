@@ -55,7 +55,10 @@ class Callbacks:
 
     def _ask(self, exchange: Exchange, request: Any) -> Any:
         get_user = self._get_user
-        return None if get_user is None or exchange.user is not None else self._guard.run(get_user, request)
+        if get_user is None or exchange.asked or exchange.user is not None:
+            return None
+        exchange.asked = True
+        return self._guard.run(get_user, request)
 
     async def _await_user(self, exchange: Exchange, answer: Awaitable[Any]) -> None:
         _note_user(exchange, await self._guard.wait(answer))

@@ -99,6 +99,7 @@ class Exchange:
 
     __slots__ = (
         "__weakref__",
+        "asked",
         "attacks",
         "captured",
         "deciding",
@@ -141,6 +142,7 @@ class Exchange:
         self.streamed = False
         self.route: Route = None
         self.user: str | None = None
+        self.asked = False
         self.span: SpanContext | None = None
         self.parent: SpanContext | None = None
         self.live: Span | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
@@ -12,26 +11,30 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _EVERY = 60.0  # seconds between two log lines of the same kind
+_MOST_KINDS = 1000
 
 
 class RateLimitedLog:
-    """A logger that says the same kind of thing at most once a minute, and then how often it happened."""
+    """A logger that says the same kind of thing at most once a minute, and then how often it happened.
+
+    There is no lock, which a fork could leave locked: at worst two threads say the same thing once each.
+    """
 
     def __init__(self, logger: logging.Logger, every: float = _EVERY) -> None:
         self._logger = logger
         self._every = every
-        self._lock = threading.Lock()
         self._seen: dict[str, tuple[float, int]] = {}
 
     def say(self, level: int, kind: str, message: str) -> None:
         """Log `message` unless something of this `kind` was said within the last minute; count it all the same."""
         now = time.monotonic()
-        with self._lock:
-            last, silent = self._seen.get(kind, (-self._every, 0))
-            if now - last < self._every:
-                self._seen[kind] = (last, silent + 1)
-                return
-            self._seen[kind] = (now, 0)
+        last, silent = self._seen.get(kind, (now - self._every, 0))
+        if now - last < self._every:
+            self._seen[kind] = (last, silent + 1)
+            return
+        if len(self._seen) >= _MOST_KINDS:
+            self._seen.clear()
+        self._seen[kind] = (now, 0)
         more = f" ({silent} more of this since the last line)" if silent else ""
         self._logger.log(level, "%s%s", message, more)
 

@@ -62,7 +62,7 @@ def option(read: Callable[[Any], Any], default: Any, *aliases: str, secret: bool
 class Settings:
     """Everything a user can set. The README tells each in a user's words."""
 
-    api_key: str = option(values.secret, "", "key", secret=True)
+    api_key: str = option(values.header_key, "", "key", secret=True)
     metlo_host: str = option(values.base_url, "", "host")
     collector_port: int | None = option(values.port, None)
     backend_port: int | None = option(values.port, None)
@@ -85,7 +85,7 @@ class Settings:
     mode: str = option(values.one_of("block", "monitor"), "block")
     allowed_ips: tuple[Range, ...] = option(values.networks, ())
     rules: Path | str | None = option(values.rules, None)
-    rate_limit_storage: str = option(values.storage, "shared")
+    rate_limit_storage: str = option(values.storage, "shared", secret=True)
     config_cache: str | None = option(values.text, None)
     max_queue_bytes: int = option(values.size, 16 * 1024 * 1024)
     max_queue_exchanges: int = option(values.size, 10_000)
@@ -158,6 +158,18 @@ def _from_environment(environ: Mapping[str, str]) -> Given:
         typed = alias.upper() if alias.startswith("metlo_") else "METLO_" + alias.upper()
         if environ.get(typed):
             found[name] = (typed, environ[typed])
+    return found
+
+
+def misspelt(environ: Mapping[str, str]) -> list[str]:
+    """What to say of variables that look like settings but are none: they would otherwise be passed over."""
+    known = ["METLO_" + name.removeprefix("METLO_") for name in KNOWN_NAMES]
+    aliases = {"METLO_" + alias.upper().removeprefix("METLO_") for alias in _NAMES}
+    found = []
+    for typed in sorted(environ):
+        if typed.startswith("METLO_") and typed not in aliases:
+            near = difflib.get_close_matches(typed, known, 1, 0.85)
+            found += [f"the variable {typed} is no setting and is not heeded; did you mean {near[0]}?"] if near else []
     return found
 
 

@@ -34,10 +34,18 @@ def text(value: Any) -> str:
 
 
 def secret(value: Any) -> str:
-    """A key: text without control characters, which would break the header that carries it."""
+    """A secret: text without control characters."""
     if isinstance(value, str) and value.strip() and value.strip().isprintable():
         return value.strip()
     raise ValueError("a key without line breaks or control characters is expected")
+
+
+def header_key(value: Any) -> str:
+    """A key that a header can carry: printable ASCII."""
+    found = secret(value)
+    if found.isascii():
+        return found
+    raise ValueError("a key of printable ASCII characters is expected, for a header carries it")
 
 
 def _number(value: Any) -> int:
@@ -86,8 +94,8 @@ def function(value: Any) -> Callable[[Any], Any]:
     module, _, name = value.replace(":", ".").rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as problem:
-        raise ValueError(f"it cannot be imported: {problem}") from problem
+    except Exception as problem:  # what a module raises while it is imported is its own affair
+        raise ValueError(f"it cannot be imported: {type(problem).__name__}: {problem}") from problem
     if not callable(found):
         raise ValueError("what is found there cannot be called")
     return found  # type: ignore[no-any-return]  # getattr gives Any
@@ -101,7 +109,7 @@ def base_url(value: Any) -> str:
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or parts.port is None)
     except ValueError:
         raise ValueError(expected) from None
-    if not valid or parts.username is not None or parts.query or parts.fragment:
+    if not valid or parts.username is not None or parts.query or parts.fragment or re.search(r"\s", parts.netloc):
         raise ValueError(expected)
     return parts.geturl().rstrip("/")
 
@@ -213,6 +221,6 @@ def one_of(*words: str) -> Callable[[Any], str]:
 
 
 def shorten(value: Any) -> str:
-    """A value for a message, not longer than a line."""
-    shown = repr(value)
+    """A value for a message, not longer than a line; a URL without its user and password."""
+    shown = re.sub(r"(?<=//)[^/@\s]*@", "[not shown]@", repr(value))
     return shown if len(shown) <= 80 else shown[:77] + "..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import zlib
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.version import __version__
@@ -96,7 +98,7 @@ class Client:
             with answer:
                 outcome = _outcome(answer)
                 _finish(answer)
-        except (requests.RequestException, OSError, ValueError) as problem:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
             return TryLater(_name(problem))
         return outcome
 
@@ -118,7 +120,7 @@ class Client:
             )
             with answer:
                 return _config(answer)
-        except (requests.RequestException, OSError) as problem:
+        except (requests.RequestException, HTTPError, OSError) as problem:
             raise ConnectionError(_name(problem)) from None
 
 
@@ -160,10 +162,11 @@ def _retry_after(value: str) -> float | None:
 
 
 def _finish(answer: requests.Response) -> None:
-    """Read a short answer so that its connection can be used again; a long one's connection is closed instead."""
+    """Read a short answer so that its connection can be used again; that of a long or broken one is closed instead."""
     length = answer.headers.get("Content-Length", "")
     if length.isdecimal() and int(length[:9]) <= _MAX_ANSWER:
-        _read(answer, _MAX_ANSWER)
+        with contextlib.suppress(HTTPError, OSError):  # the status has told everything
+            _read(answer, _MAX_ANSWER)
 
 
 def _read(answer: requests.Response, limit: int) -> bytes | None:
@@ -194,6 +197,6 @@ def _name(problem: Exception) -> str:
         return "TLS failed"
     if isinstance(problem, requests.exceptions.ProxyError):
         return "the proxy failed"
-    if isinstance(problem, requests.ConnectionError | OSError):
+    if isinstance(problem, requests.ConnectionError | HTTPError | OSError):
         return "no connection"
     return type(problem).__name__

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus, unquote_plus
 
 from metlo_otel.core.record import Message, Pairs, Record
 from metlo_otel.export.json_fields import FieldMask
-from metlo_otel.export.multipart import boundary_of, read_parts, replaced
+from metlo_otel.export.multipart import Part, boundary_of, read_parts, replaced
 
 MASKED = "[masked]"
 _BYTES = MASKED.encode()
@@ -19,6 +19,8 @@ _URL_PAIR = re.compile(r"([?&#;])([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
 _COOKIE_PAIR = re.compile(r"(\A|;)(\s*)([^=;]+)=((?:\s*\"[^\"]*\")?[^;]*)")
 _NAME_PARTS = re.compile(r"[\[\].]+")
 _FORM = "application/x-www-form-urlencoded"
+_OPERATION = re.compile(rb"\b(?:query|mutation|subscription)\b")
+_BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark is one too
 
 
 def mask(record: Record, names: frozenset[str]) -> Record:
@@ -75,12 +77,14 @@ class Masker:
 
     def __init__(self, names: frozenset[str]) -> None:
         self._names = frozenset(plain(name) for name in names)
+        self._bytes = tuple([name.encode("utf-8", "replace") for name in self._names])
         self._json = FieldMask(self._names, plain, b'"' + _BYTES + b'"')
+        self._xml, self._graphql = _in_markup(self._names), _in_arguments(self._names)
 
     def __call__(self, record: Record) -> Record:
         return replace(
             record,
-            query=tuple([(name, MASKED if self._hides(name) else value) for name, value in record.query]),
+            query=tuple([(name, MASKED if self._hides(name) else self._within(value)) for name, value in record.query]),
             request=self._message(record.request),
             response=self._message(record.response),
         )
@@ -106,7 +110,13 @@ class Masker:
             return value
         if name in ("cookie", "setcookie"):
             return _COOKIE_PAIR.sub(self._cookie, value)
-        return _URL_PAIR.sub(self._url_pair, value)
+        return self._within(value)
+
+    def _within(self, value: str) -> str:
+        """A value that holds fields of its own: JSON, or pairs such as those of a URL."""
+        if value.lstrip()[:1] in ("{", "["):
+            return self._json(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        return _URL_PAIR.sub(self._url_pair, value) if "=" in value else value
 
     def _cookie(self, match: re.Match[str]) -> str:
         start, space, name, _ = match.groups()
@@ -119,10 +129,22 @@ class Masker:
         body, media = message.body, message.media_type
         if media == "multipart/form-data":
             return self._multipart(body, boundary_of(message.content_type))
-        structured = body.lstrip()[:1] in (b"{", b"[", b'"')
-        if media == _FORM or not (structured or b"json" in media.encode()):
+        start = body.lstrip(_BLANKS)[:1]
+        if start == b"<":
+            return self._xml.sub(_element, body) if self._names_within(body) else body
+        structured = start in (b"{", b"[", b'"')
+        if media == _FORM or not (structured or "json" in media):
             body = self._form(body, anywhere=media != _FORM)
-        return body if media == _FORM and not structured else self._json(body)
+        if media == _FORM and not structured:
+            return body
+        body = self._json(body)
+        asks = b"(" in body and _OPERATION.search(body) and self._names_within(body)
+        return self._graphql.sub(_argument, body) if asks else body
+
+    def _names_within(self, body: bytes) -> bool:
+        """Cheap: whether one of the names stands anywhere."""
+        squeezed = body.lower().translate(None, b"-_")
+        return any(name in squeezed for name in self._bytes)
 
     def _form(self, body: bytes, anywhere: bool) -> bytes:
         """A form's pairs; in a body that is not said to be a form, only where it looks like one."""
@@ -132,11 +154,50 @@ class Masker:
 
     def _form_pair(self, piece: bytes) -> bytes:
         name, equals, value = piece.partition(b"=")
-        hidden = value and self._hides(unquote_plus(name.decode("utf-8", "replace")))
-        return name + equals + _BYTES if hidden else piece
+        if not value:
+            return piece
+        if self._hides(unquote_plus(name.decode("utf-8", "replace"))):
+            return name + equals + _BYTES
+        text = unquote_plus(value.decode("utf-8", "surrogateescape"), errors="surrogateescape")
+        within = self._within(text)
+        return piece if within == text else name + equals + quote_plus(within, errors="replace").encode()
 
     def _multipart(self, body: bytes, boundary: bytes | None) -> bytes:
         """A form's fields; one without a readable name is masked too, a form without a boundary is emptied."""
         parts = read_parts(body, boundary) if boundary else []
-        hidden = [part for part in parts if not part.is_file and (part.name is None or self._hides(part.name))]
-        return replaced(body, [(part.start, part.end, _BYTES) for part in hidden]) if parts else b""
+        texts = [part for part in parts if not part.is_file]
+        return replaced(body, [(part.start, part.end, self._part(body, part)) for part in texts]) if parts else b""
+
+    def _part(self, body: bytes, part: Part) -> bytes:
+        if part.name is None or self._hides(part.name):
+            return _BYTES
+        content = body[part.start : part.end]
+        return self._json(content) if content.lstrip(_BLANKS)[:1] in (b"{", b"[") else content
+
+
+def _spelled(names: frozenset[str]) -> bytes:
+    """A pattern for the names in any case, with hyphens and underscores anywhere within them."""
+    each = [b"[-_]*".join([re.escape(letter.encode("utf-8", "replace")) for letter in name]) for name in sorted(names)]
+    return b"(?:" + b"|".join(each) + b")"
+
+
+def _in_markup(names: frozenset[str]) -> re.Pattern[bytes]:
+    """What an XML element or attribute of these names holds, to the end where it was cut."""
+    name = rb"(?:[\w.-]{1,64}:)?" + _spelled(names)
+    element = rb"(<(" + name + rb")(?:\s[^<>]*)?>)(?:.*?(?=</\2\s*>)|.*\Z)"
+    attribute = rb"(\s" + name + rb"\s*=\s*)(?:\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))"
+    return re.compile(element + b"|" + attribute, re.IGNORECASE | re.DOTALL)
+
+
+def _element(match: re.Match[bytes]) -> bytes:
+    return match[1] + _BYTES if match[1] is not None else match[3] + b'"' + _BYTES + b'"'
+
+
+def _in_arguments(names: frozenset[str]) -> re.Pattern[bytes]:
+    """A string given to a GraphQL argument of these names, as it is or within a JSON string."""
+    string = rb"(\\?\")(?:[^\"\\]|\\[^\"]|\\\\\\\")*?(?:\2|\Z)"
+    return re.compile(rb"((?<![\w\"-])" + _spelled(names) + rb"\s*:\s*)" + string, re.IGNORECASE)
+
+
+def _argument(match: re.Match[bytes]) -> bytes:
+    return match[1] + match[2] + _BYTES + match[2]

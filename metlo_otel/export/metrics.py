@@ -67,6 +67,9 @@ class Meters:
             "sent": "taken by the collector",
             "blocked": "rejected by a rule",
         }
+        meter.create_observable_counter(
+            "metlo.batch.retried", [self._counter("retried")], "{batch}", "Batches that were sent once more"
+        )
         for name, what in exchanges.items():
             meter.create_observable_counter(
                 f"metlo.exchange.{name}", [self._counter(name)], "{exchange}", f"Exchanges {what}"

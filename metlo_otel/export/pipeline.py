@@ -76,6 +76,7 @@ class Pipeline:
         self.counters = exporter.counters
         self._queue = ExchangeQueue(settings.max_queue_exchanges, settings.max_queue_bytes)
         self._closed = False
+        self._waited = -AT_EXIT
         self._begin()
         renew_after_fork(self)
         _meters.observe(self)
@@ -122,7 +123,7 @@ class Pipeline:
             self.counters.drop("queue_full", dropped)
         if self._thread is None:
             self.start()
-        elif (len(self._queue) >= FULL or self._queue.bytes >= _FULL_BYTES) and not self._wake.is_set():
+        elif self._is_full() and not self._wake.is_set():
             self._wake.set()
 
     @property
@@ -150,7 +151,10 @@ class Pipeline:
             return len(self._queue) == 0
         self._hurry.set()
         self._wake.set()
-        return self._queue.wait_empty(deadline)
+        if self._queue.wait_empty(deadline):
+            return True
+        self._waited = time.monotonic()
+        return False
 
     def shutdown(self, seconds: float = AT_EXIT) -> bool:
         """Flush, then stop: what is put from now on is dropped. Whether all was sent in time."""
@@ -167,6 +171,11 @@ class Pipeline:
         atexit.unregister(self._at_exit)
         return sent
 
+    @property
+    def patience(self) -> float:
+        """Seconds that the process's end may wait for this: none where somebody has just waited in vain."""
+        return 0.0 if time.monotonic() - self._waited < AT_EXIT else AT_EXIT
+
     def stats(self) -> Stats:
         """The numbers now."""
         return self.counters.stats(len(self._queue), self._queue.bytes)
@@ -180,18 +189,32 @@ class Pipeline:
                 self._wake.clear()
 
     def _round(self) -> None:
+        """Send a batch, and more only while there are full ones or somebody waits for the end."""
         began = time.thread_time()
-        self._exporter.guard.run(self._exporter.refresh_if_due)
-        if self._tick is not None:
-            self._exporter.guard.run(self._tick)
-        self._exporter.guard.run(close_abandoned)
+        self._keep_up()
         try:
-            while not self._give_up and (exchanges := self._queue.take(FULL, _FULL_BYTES)):
+            while not self._give_up:
+                exchanges = self._queue.take(FULL, _FULL_BYTES)
+                if not exchanges:
+                    self._hurry.clear()
+                    break
                 self._send(exchanges)
-                self._hurry.clear()
+                if not (self._hurry.is_set() or self._is_full()):
+                    break
         finally:
             self._queue.done()
             self.counters.spend(time.thread_time() - began)
+
+    def _keep_up(self) -> None:
+        """What is due every second: the configuration, the rules file, long streams, exchanges without an end."""
+        guard = self._exporter.guard
+        guard.run(self._exporter.refresh_if_due)
+        if self._tick is not None:
+            guard.run(self._tick)
+        guard.run(close_abandoned)
+
+    def _is_full(self) -> bool:
+        return len(self._queue) >= FULL or self._queue.bytes >= _FULL_BYTES
 
     def _send(self, exchanges: list[Exchange]) -> None:
         spans = [span for exchange in exchanges if (span := self._span(exchange)) is not None]
@@ -223,10 +246,13 @@ class Pipeline:
             self._yield_at = time.perf_counter() + _TURN
 
     def _pause(self, seconds: float) -> bool:
-        """Wait before the next try, but not when somebody wants the queue flushed now; rules are kept up to date."""
-        self._exporter.guard.run(self._exporter.refresh_if_due)
-        if not self._give_up and self._hurry.wait(seconds):
-            self._hurry.clear()
+        """Wait before the next try, not when somebody wants the queue flushed now; what is due meanwhile is done."""
+        until = time.monotonic() + seconds
+        while not self._give_up and (left := until - time.monotonic()) > 0:
+            self._keep_up()
+            if self._hurry.wait(min(left, EVERY)):
+                self._hurry.clear()
+                break
         return not self._give_up
 
 
@@ -239,7 +265,7 @@ class _ExitHook:
     def __call__(self) -> None:
         pipeline = self._pipeline()
         if pipeline is not None:
-            pipeline.shutdown(AT_EXIT)
+            pipeline.shutdown(pipeline.patience)
 
 
 def _exit_hook(pipeline: Pipeline) -> _ExitHook:
