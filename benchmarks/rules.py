@@ -150,8 +150,9 @@ class Micros(NamedTuple):
 def micros(call: Callable[[], object], times: int = 2_000, rounds: int = 61) -> Micros:
     """What a call costs, less an empty one, in rounds that take turns."""
     call()
-    taken = [timeit.timeit(call, number=times) - timeit.timeit(_nothing, number=times) for _ in range(rounds)]
-    return Micros(median(taken) / times * 1e6, min(taken) / times * 1e6)
+    taken = [(timeit.timeit(call, number=times), timeit.timeit(_nothing, number=times)) for _ in range(rounds)]
+    least = min(own for own, _ in taken) - min(empty for _, empty in taken)
+    return Micros(median(own - empty for own, empty in taken) / times * 1e6, least / times * 1e6)
 
 
 def _nothing() -> None:

@@ -44,7 +44,7 @@ class TextTable(Generic[T]):
 
     def find(self, text: str, found: list[T]) -> None:
         """Add the items that a text points at to `found`."""
-        if text in self._exact:
+        if self._exact and text in self._exact:  # most header values are long and new: their hash costs
             found += self._exact[text]
         if self._prefixes:
             for length, table in self._prefixes.items():
@@ -63,23 +63,18 @@ class TextTable(Generic[T]):
 
     def _find_contained(self, text: str, found: list[T]) -> None:
         """Clients send the same texts again and again (their User-Agent): what many needles find is kept a while."""
-        if len(self._contains) < _MANY:
-            self._search(text, found)
+        many = len(self._contains) >= _MANY
+        if many and text in self._memory:
+            found += self._memory[text]
             return
-        known = self._memory.get(text)
-        if known is None:
-            known = []
-            self._search(text, known)
-            if len(text) <= _LONGEST:
-                if len(self._memory) >= _MEMORY:
-                    self._memory.clear()
-                self._memory[text] = known
-        found += known
-
-    def _search(self, text: str, found: list[T]) -> None:
+        before = len(found)
         for needle, items in self._contains.items():
             if needle in text:
                 found += items
+        if many and len(text) <= _LONGEST:
+            if len(self._memory) >= _MEMORY:
+                self._memory.clear()
+            self._memory[text] = found[before:]
 
 
 class RangeTable(Generic[T]):
