@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
-from typing import Any
+from statistics import median
+from typing import Any, NamedTuple
 
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import Limit, LocalStore, Store
@@ -44,9 +45,9 @@ def main() -> None:
     requests: dict[str, Request] = {"WSGI": environ(), "ASGI": scope()}
     for name, request in requests.items():
         for number in (0, 1, 10, 1000):
-            print(f"{name}: decide with {number:5} rules   {decide_time(request, number):7.2f} µs")
+            print(f"{name}: decide with {number:5} rules   {decide_time(request, number)}")
     proxies = Proxies()
-    print(f"client address, no trusted proxies {micros(lambda: proxies.client(requests['WSGI'])):7.2f} µs")
+    print(f"client address, no trusted proxies {micros(lambda: proxies.client(requests['WSGI']))}")
     print(f"memory of 1,000 rules and their policy {memory(1000) / 1e6:7.2f} MB")
     with tempfile.TemporaryDirectory() as folder:
         stores(Path(folder))
@@ -63,17 +64,17 @@ def stores(folder: Path) -> None:
         print("redis: not measured, redis-server is not installed")
 
 
-def show(name: str, store: Store, times: int = 5_000) -> None:
+def show(name: str, store: Store, times: int = 2_000) -> None:
     large, small = Limit("large", 10**9, 60, 60), Limit("small", 5, 60, 600)
     clients = [f"192.0.2.{number}" for number in range(200)]
     turn = iter(range(10**9))
     passing = micros(lambda: store.hit(large, clients[next(turn) % 200], NOW), times)
     blocked = micros(lambda: store.hit(small, clients[0], NOW), times)
-    print(f"rate limit {name:10} passing {passing:7.2f} µs   blocked {blocked:7.2f} µs")
+    print(f"rate limit {name:10} passing {passing}   blocked {blocked}")
     store.close()
 
 
-def decide_time(request: Request, number: int) -> float:
+def decide_time(request: Request, number: int) -> Micros:
     """Microseconds of one decide, and of the client value that a request makes for it."""
     policy = Policy(parse_rules(rules(number), print))
     exchange = Exchange(request, 10_000)
@@ -136,13 +137,26 @@ def scope() -> Request:
     return ScopeRequest({**line, "headers": headers, "client": ("198.51.100.7", 50000)})
 
 
-def micros(call: Callable[[], object], times: int = 5_000) -> float:
-    """Microseconds of one call: the best of 40 rounds (the least disturbed), less an empty call's."""
+class Micros(NamedTuple):
+    """Microseconds of one call: the median of its rounds, and the least disturbed one."""
 
-    def best(function: Callable[[], object]) -> float:
-        return min(timeit.repeat(function, number=times, repeat=40)) / times * 1e6
+    median: float
+    best: float
 
-    return best(call) - best(lambda: None)
+    def __str__(self) -> str:
+        return f"{self.median:7.2f} µs (best {self.best:.2f})"
+
+
+def micros(call: Callable[[], object], times: int = 2_000, rounds: int = 61) -> Micros:
+    """What a call costs, less an empty one, in rounds that take turns."""
+    call()
+    taken = [(timeit.timeit(call, number=times), timeit.timeit(_nothing, number=times)) for _ in range(rounds)]
+    least = min(own for own, _ in taken) - min(empty for _, empty in taken)
+    return Micros(median(own - empty for own, empty in taken) / times * 1e6, least / times * 1e6)
+
+
+def _nothing() -> None:
+    """What calling costs."""
 
 
 @contextmanager

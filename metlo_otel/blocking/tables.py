@@ -44,37 +44,37 @@ class TextTable(Generic[T]):
 
     def find(self, text: str, found: list[T]) -> None:
         """Add the items that a text points at to `found`."""
-        if text in self._exact:
+        if self._exact and text in self._exact:  # most header values are long and new: their hash costs
             found += self._exact[text]
-        for length, table in self._prefixes.items():
-            part = text[:length]
-            if part in table:
-                found += table[part]
-        for length, table in self._suffixes.items():
-            part = text[-length:]
-            if part in table:
-                found += table[part]
+        if self._prefixes:
+            for length, table in self._prefixes.items():
+                part = text[:length]
+                if part in table:
+                    found += table[part]
+        if self._suffixes:
+            for length, table in self._suffixes.items():
+                part = text[-length:]
+                if part in table:
+                    found += table[part]
         if self._contains:
-            found += self._containing(text)
+            self._find_contained(text, found)
         if self._present:
             found += self._present
 
-    def _containing(self, text: str) -> list[T]:
-        """Clients send the same texts again and again (their User-Agent), so what was found is kept for a
-        while.
-        """
-        few = len(self._contains) < _MANY
-        if not few and text in self._memory:
-            return self._memory[text]
-        found: list[T] = []
+    def _find_contained(self, text: str, found: list[T]) -> None:
+        """Clients send the same texts again and again (their User-Agent): what many needles find is kept a while."""
+        many = len(self._contains) >= _MANY
+        if many and text in self._memory:
+            found += self._memory[text]
+            return
+        before = len(found)
         for needle, items in self._contains.items():
             if needle in text:
                 found += items
-        if not few and len(text) <= _LONGEST:
+        if many and len(text) <= _LONGEST:
             if len(self._memory) >= _MEMORY:
                 self._memory.clear()
-            self._memory[text] = found
-        return found
+            self._memory[text] = found[before:]
 
 
 class RangeTable(Generic[T]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 Address = tuple[str, int | None]
@@ -103,8 +104,7 @@ class EnvironRequest:
         return found
 
     def header(self, name: str) -> list[str]:
-        key = name.upper().replace("-", "_")
-        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key)
+        value = self.environ.get(_environ_key(name))
         return [_text(value)] if value is not None else []
 
     def memory(self) -> int:
@@ -152,13 +152,23 @@ class ScopeRequest:
         return [(_decode(name), _decode(value)) for name, value in self._headers]
 
     def header(self, name: str) -> list[str]:
-        wanted = name.encode("latin-1", "replace")
-        length = len(wanted)  # compared first: of a browser's headers one or two are as long
-        return [_decode(value) for key, value in self._headers if len(key) == length and key.lower() == wanted]
+        wanted = _scope_key(name)  # servers give names in lower case, as ASGI has it
+        return [_decode(value) for key, value in self._headers if key == wanted]
 
     def memory(self) -> int:
         held = sum([len(name) + len(value) for name, value in self._headers])
         return held + len(self.path) + len(self._query)
+
+
+@lru_cache(1024)
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+
+
+@lru_cache(1024)
+def _scope_key(name: str) -> bytes:
+    return name.encode("latin-1", "replace")
 
 
 def _text(raw: str) -> str:

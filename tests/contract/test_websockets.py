@@ -70,10 +70,7 @@ def test_rejected_websocket(make_shop: MakeShop, collector: MemoryCollector, way
     skip_unless(way.is_async and not way.name.startswith("django"), "no websockets on this way in")
     rule, options = REJECTED[name]
     collector.config = {**FULL, "wafConfig": [rule]}
-    shop = make_shop(REJECT_RESPONSE=SCRIPT.asked.append, **options)
-    shop.serve(get("/users/7", client=("198.51.100.9", 1)))
-    assert shop.agent.flush(10)
-    collector.clear()
+    shop = in_force(make_shop(REJECT_RESPONSE=SCRIPT.asked.append, **options))
     scope = {**make_scope(get("/ws", ("Origin", "https://evil.example"))), **HANDSHAKE}
     if name == "limit":
         assert len(asyncio.run(converse(shop.app, CONVERSATION, dict(scope)))) > 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from metlo_otel.testing import MemoryCollector
@@ -12,10 +13,10 @@ from tests.live.server import PATIENCE, Server
 pytestmark = pytest.mark.live
 
 
-def uvicorn(collector: MemoryCollector, *options: str) -> Server:
+def uvicorn(collector: MemoryCollector, *options: str, **environ: str) -> Server:
     """The shop in Starlette under uvicorn."""
     app = "tests.live.apps:starlette_shop"
-    return Server(collector, "uvicorn", "--factory", "--port", "0", *options, app, ready=_ready(options))
+    return Server(collector, "uvicorn", "--factory", "--port", "0", *options, app, ready=_ready(options), **environ)
 
 
 def _ready(options: tuple[str, ...]) -> str:
@@ -41,6 +42,21 @@ def test_requests_and_websocket(collector: MemoryCollector) -> None:
     assert traces["/sse"]["response"]["body"].encode() == events[1]
     for trace in traces.values():
         wire_rules.check(trace)
+
+
+def test_rejected_websocket(collector: MemoryCollector) -> None:
+    """A websocket that a rule rejects is answered 403 at its handshake, and another one talks."""
+    rules = '[{"block": true, "path": "/ws", "parameter": {"room": "secret"}}]'
+    with uvicorn(collector, METLO_RULES=rules) as server:
+        url = f"ws://127.0.0.1:{server.port}/ws"
+        with pytest.raises(InvalidStatus) as caught:
+            connect(f"{url}?room=secret", open_timeout=PATIENCE)
+        assert caught.value.response.status_code == 403
+        with connect(f"{url}?room=hall", open_timeout=PATIENCE) as socket:
+            socket.send("bye")
+            assert socket.recv(PATIENCE) == "eyb"
+        (trace,) = collector.wait(1)
+    assert (trace["response"]["status"], trace["processedTraceData"]["block"]) == (403, True)
 
 
 def test_client_that_leaves(collector: MemoryCollector) -> None:
