@@ -43,7 +43,7 @@ _BY_MARKS: tuple[tuple[frozenset[str], Callable[[str, str], Iterator[Finding]]],
 )
 _ENCODING = frozenset("%&\\+")
 _SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _ in _BY_MARKS))
-_SQL_PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|union\s+(?:all\s+)?select|waitfor\s|procedure\s|exec\s)")
+_SQL_PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|waitfor\s|procedure\s|exec\s)|(?:\b|\d)union\s+(?:all\s+)?select")
 _ODD_PATH = (
     "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
     "compress.",
@@ -126,7 +126,7 @@ def _inspected(value: str) -> Iterator[Finding]:
     marks = _SPECIAL.intersection(value)
     if not value.isascii() and max(value) > "\u1fff":
         marks |= _ENCODING
-    if marks or " " in value or ".." in value or "-" in value:
+    if marks or " " in value or ".." in value or "-" in value or "@@" in value:
         for text in readings(value) if not marks.isdisjoint(_ENCODING) else (value,):
             hidden = text is not value and "../" not in value and "..\\" not in value
             yield from _read(text, marks if text is value else _SPECIAL.intersection(text), hidden)
@@ -146,7 +146,9 @@ def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Fi
     if "/" in marks and shell.MARKS.isdisjoint(marks) and (" /" in lower or "bin/" in lower or "{" in marks):
         yield from shell.find(text, lower)
     for own, detector in _BY_MARKS:
-        if not own.isdisjoint(marks) or (detector is sql.find and " " in lower and _SQL_PHRASE.search(lower)):
+        if not own.isdisjoint(marks) or (
+            detector is sql.find and ("@@" in lower or (" " in lower and _SQL_PHRASE.search(lower)))
+        ):
             yield from detector(text, lower)
 
 

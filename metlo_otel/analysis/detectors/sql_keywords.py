@@ -78,7 +78,7 @@ def union_of(reading: Reading, text: str, position: int) -> bool:
 def select(reading: Reading, text: str, position: int) -> bool:
     if not reading.need and reading.last[0] not in (t.SEMICOLON, t.CLOSE):
         return False
-    reading.statement = reading.statement or not reading.started
+    reading.statement = reading.statement or not (reading.started or reading.stack)
     reading.started, reading.selecting, reading.need, reading.left, reading.alias = True, True, True, 0, False
     return True
 

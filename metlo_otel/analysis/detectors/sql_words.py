@@ -8,7 +8,7 @@ CONNECT = frozenset({"and", "or", "xor", "where", "having", "when", "on", "&&", 
 COMPARE = frozenset({"like", "rlike", "regexp", "ilike", "glob", "between", "sounds", "match", "contains"})
 ARITHMETIC = frozenset({"div", "mod", "collate", "escape", "at", "over", "is", "in"})
 UNARY = frozenset("not distinct all any some binary case exists then else top prior".split())
-COMPARISONS = frozenset({"=", "<", ">", "<=", ">=", "<>", "!=", "<=>", "==", "!"})
+COMPARISONS = frozenset({"=", "<", ">", "<=", ">=", "<>", "!=", "<=>", "==", "!", "@>", "<@"})
 LITERAL = frozenset({"null", "true", "false"})
 SETS = frozenset({"union", "intersect", "except", "minus"})
 LISTS = frozenset({"from", "join", "into", "using"})
@@ -64,7 +64,7 @@ STATEMENT = re.compile(
     rf"|temp\s+)?{_KIND}\s+(?:if\s+(?:not\s+)?exists\s+)?{_NAME}"
     rf"|truncate\s+table\s+{_NAME}|insert\s+into\s+{_NAME}\s*(?:\(|values\b|select\b)"
     rf"|update\s+{_NAME}\s+set\s+{_NAME}\s*=|delete\s+from\s+{_NAME}\s*(?:$|;|--|\#|where\b)"
-    rf"|exec(?:ute)?\s*\(|exec(?:ute)?\s+(?:immediate\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@|['\"])"
+    rf"|exec(?:ute)?\s*\(\s*(?:['\"@\d(]|\w+\s*[(+])|exec(?:ute)?\s+(?:immediate\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@|['\"])"
     rf"|call\s+{_NAME}\s*\(|declare\s+@?\w+\s+\w|waitfor\s+(?:delay|time)\s*['\"@]|begin\s+{_NAME}\s*\("
     rf"|shutdown\b(?:\s+with\s+nowait)?\s*(?:$|;|--|\#)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)"
     rf"|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"
