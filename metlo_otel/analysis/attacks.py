@@ -154,8 +154,12 @@ def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Fi
 
 def _odd_path(lower: str) -> bool:
     """Whether a text with a slash is more than a date, a link or a choice."""
-    absolute = lower.startswith(("/", "\\", "'/", '"/')) or lower[1:3] in (":/", ":\\")
-    return absolute or any(sign in lower for sign in _ODD_PATH)
+    if lower.startswith(("/", "\\", "'/", '"/')) or lower[1:3] in (":/", ":\\"):
+        return True
+    for sign in _ODD_PATH:  # noqa: SIM110 - any() takes twice as long
+        if sign in lower:
+            return True
+    return False
 
 
 def _strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -25,7 +25,7 @@ _WORDS = (
     "and|or|xor|union|having|where|order|group|limit|like|rlike|regexp|between|in|is|not|as|procedure|waitfor|into"
     "|intersect|except|minus|div|mod|collate|offset|if|on|asc|desc"
 )
-_GOES_ON = re.compile(rf"\s*(?:[^\w\s]|(?:{_WORDS}|\d+)(?!\w)|$)|(?:x?or|and|union|like)['\"(\d]")
+_GOES_ON = re.compile(rf"\s*(?:[^\w\s]|(?:{_WORDS}|\d+)(?!\w)|$)|(?:x?or|and|union|like)['\"(\d]|exec(?:ute)?\s+\w")
 _READS_ON = re.compile(
     rf"[\s\-+~!@]*(?:[\w.$@]+\s*(?:[^\w\s.:'\"?]|(?:{_WORDS}|by|select|all|delay|exec\w*)\b|$)"
     rf"|[^\w\s]|(?:{_WORDS}|exec|select|declare|case)\b|[a-z_.]+\(|\d+['\"]?[a-z])"
@@ -69,8 +69,8 @@ def _contexts(lower: str) -> Iterator[tuple[int, str]]:
         position = _leaving(lower, quote)
         if position and _GOES_ON.match(lower, position):
             yield position, quote
-    position = lower.find("`") + 1
-    if position and _GOES_ON.match(lower, position):
+    position = lower.find("`", 0, 60) + 1
+    if position and "(" not in lower[position - 2 : position] and _GOES_ON.match(lower, position):
         yield position, "`"
     if _READS_ON.match(lower):
         yield 0, ""

@@ -11,7 +11,8 @@ from metlo_otel.analysis.detectors import sql_words as w
 
 _LIMIT = 160  # tokens read in one context
 ENOUGH = 3  # evidence that makes a finding certain
-_NOTHING_AFTER = re.compile(r"(?:--|#|/\*)[\s\-+#;*/%\x00'\")]*")
+_NOTHING_AFTER = re.compile(r"(?:--|#|/\*)[\s\-+#;*/%\x00'\")]*(?:&.*)?")
+_COMPARED = re.compile(r"['\"]\s*\w{1,8}\s*=\s*\w{1,8}")
 
 Handler = Callable[["Reading", str, int], bool]
 
@@ -35,7 +36,7 @@ class Reading:
     def __init__(self, text: str, quote: str, late: bool = False) -> None:
         """`late`: so much stands before that what follows has to make sense to its end."""
         self.late = late
-        self.text = t.without_comments(text) if "/" in text else text
+        self.text = t.without_comments(text) if "/*" in text or "*/" in text else text
         self.quote = quote
         self.bare = not quote
         self.escaped = self.started = bool(quote)
@@ -79,7 +80,7 @@ class Reading:
                 self.compared(-left, t.OPEN_STRING)
         if self.score and self.connected:
             self.score += 1
-        elif self.last[1] in ("or", "and", "||", "&&", "xor") and len(text) < 3:
+        elif self.last[1] in ("or", "and", "||", "&&", "xor") and (len(text) < 3 or _COMPARED.fullmatch(text)):
             self.score += 2
         return True
 
