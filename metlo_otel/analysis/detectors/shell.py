@@ -34,7 +34,7 @@ _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)"
 
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
 _ENTITY = re.compile(
-    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo);"
+    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo|#x?[0-9a-f]{1,6});"
 )  # the decoded reading has what they stand for
 _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
@@ -139,6 +139,8 @@ class _Before:
             return -3
         if not before or separator == "`":
             return 0
+        if before.startswith("```"):
+            return -3
         words = len(before.split())
         if separator[0] in "\r\n":
             return -3 if words > 1 or plain.count("\n") > 3 else 0

@@ -11,7 +11,7 @@ from metlo_otel.analysis.detectors import sql_words as w
 
 _LIMIT = 160  # tokens read in one context
 ENOUGH = 3  # evidence that makes a finding certain
-_NOTHING_AFTER = re.compile(r"(?:--|#|/\*)[\s\-+#;*/%\x00'\")]*(?:&.*)?")
+_NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*(?:&.*)?|/\*[\s\-+#;*/%\x00]*")
 _COMPARED = re.compile(r"['\"]\s*\w{1,8}\s*=\s*\w{1,8}")
 
 Handler = Callable[["Reading", str, int], bool]
@@ -118,7 +118,7 @@ class Reading:
         elif self.connected and self.escaped:
             self.score += 2
         elif self.connected and not (self.statement or self.formula) and t.CLOSE in (left, right):
-            self.score += 1
+            self.score += 0 if self.stack and self.stack[0][2] == "if" else 1
 
     def item(self, kind: int) -> None:
         """The first thing selected: a constant, a star or a call is no prose."""
@@ -159,7 +159,7 @@ class Reading:
             pass
         elif name in w.BUILDING:
             self.score += 2 if (self.escaped or (self.connected and not self.formula)) and self.score < 2 else 1
-        elif self.connected and not self.statement and not self.formula:
+        elif self.escaped and self.connected:
             self.score += 1
         self.stack.append((-t.CLOSE if self.left < 0 else t.CLOSE, self.connected, name))
         self.left = 0
@@ -196,7 +196,7 @@ class Reading:
         self.left, self.need, self.connected, self.selecting = 0, True, False, False
         if w.STATEMENT.match(rest):
             return self.certain()
-        if rest.lstrip("(").startswith("select") or (rest.startswith(("if", "iif")) and "=" in rest):
+        if rest.lstrip("(").startswith("select") or (rest.startswith("iif") and "=" in rest):
             self.escaped, self.statement = True, False
         self.last = (t.SEMICOLON, text)
         return not rest or self.score > 0 or self.escaped

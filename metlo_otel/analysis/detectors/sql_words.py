@@ -41,7 +41,7 @@ BUILDING = frozenset(
     " left right md5 sha1 quote decode to_char to_number locate instr position find_in_set field"
     " greatest least repeat replicate reverse bin oct conv inet_aton listagg wm_concat json_extract"
     " sqlite_version row_count last_insert_id is_srvrolemember has_dbaccess object_id col_name"
-    " suser_name tablespace connection_id procedure".split()
+    " suser_name tablespace connection_id procedure isnull".split()
 )
 
 SYSTEM_TABLE = re.compile(
@@ -69,6 +69,7 @@ STATEMENT = re.compile(
     rf"|shutdown\b(?:\s+with\s+nowait)?\s*(?:$|;|--|\#)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)"
     rf"|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"
     rf"|(?:load\s+data|backup\s+database|restore\s+database|reconfigure|use\s+master)\b|set\s+@\w+\s*="
-    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|if\s*\(|merge\s+into\b"
+    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|merge\s+into\b"
+    r"|if\s*\(.{0,200}?\b(?:select|sleep|waitfor|delay|exec|shutdown|drop|benchmark)\b"
     rf"|begin\s+(?:if\s*\(|declare\b)|do\s+(?:sleep\s*\(|\$\$)"
 )
