@@ -38,10 +38,10 @@ class Inspection:
         began = time.thread_time()
         analyser = self._for(config)
         remarkable = record.verdict.blocked or record.verdict.would_block
-        short = None if remarkable else analyser.count(record)
-        remarkable = remarkable or bool(short and short.attacks)
         full = self._budget.allows(_shape(record), _endpoint(record), remarkable)
-        found = analyser.analyse(record) if full else short or analyser.count(record)
+        found = analyser.analyse(record) if full else analyser.count(record)
+        if not full and found.attacks and self._budget.allows_remarkable():
+            full, found = True, analyser.analyse(record)
         self._budget.spend(time.thread_time() - began, full)
         return self._processed(found, analyser, full)
 
