@@ -101,8 +101,10 @@ def _field(key: str, value: str) -> Iterable[Finding]:
         return _header(name.lower(), value)
     if section == "reqPath":
         return _path(value)
-    findings = inspect(value)
-    return _strongest([*findings, *_name(name)]) if name else findings
+    findings = inspect(value) if value else ()
+    if _SPECIAL.isdisjoint(name) and "__" not in name:
+        return findings
+    return _strongest([*findings, *_name(name)])
 
 
 def _path(value: str) -> tuple[Finding, ...]:
