@@ -9,7 +9,7 @@ import zlib
 
 from metlo_otel.core.record import Message
 
-MAX_UNPACKED = 262_144
+MAX_UNPACKED = 65_536
 """How many bytes of a compressed body are unpacked; the rest counts as cut."""
 
 _CHARSET = re.compile(r'charset\s*=\s*"?([\w.:-]{1,40})', re.IGNORECASE)

@@ -29,11 +29,15 @@ class Budget:
         """Whether a record is analysed in full: new shapes and remarkable ones first, then a fair sample."""
         self._refill()
         if self._is_new(shape) or remarkable:
-            return self._left > -self._share * _BURST
+            return self.allows_remarkable()
         if self._left <= 0 or self._given[endpoint] >= self._fair():
             return False
         self._given[endpoint] += 1
         return True
+
+    def allows_remarkable(self) -> bool:
+        """Whether there is time for one that must not wait for its turn: time may be owed for these."""
+        return self._left > -self._share * _BURST
 
     def spend(self, seconds: float, full: bool) -> None:
         """Note the CPU time that a record has taken."""

@@ -17,14 +17,35 @@ from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 
+_TURN = 0.001  # seconds that the worker computes between two fields at most, without letting requests go first
+
 Findings = Mapping[str, list[Finding]]
 Warn = Callable[[str], None]
+
+
+def _let_go() -> None:
+    time.sleep(0)
+
+
+class Turns:
+    """Gives the interpreter's lock away, when somebody has had it for long enough."""
+
+    def __init__(self, let_go: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> None:
+        self._let_go = let_go
+        self._clock = clock
+        self._until = 0.0
+
+    def __call__(self) -> None:
+        if self._clock() >= self._until:
+            self._let_go()
+            self._until = self._clock() + _TURN
 
 
 class Inspection:
     """`analyse` and `session` are for the worker alone; `threats` may be called by any thread."""
 
-    def __init__(self, settings: Settings, warn: Warn) -> None:
+    def __init__(self, settings: Settings, warn: Warn, let_go: Callable[[], None] = _let_go) -> None:
+        self._turns = Turns(let_go)
         self._settings = settings
         self._warn = warn
         self._budget = Budget(settings.analysis_budget / 100)
@@ -35,13 +56,14 @@ class Inspection:
 
     def analyse(self, record: Record, config: AgentConfig) -> Processed:
         """Everything that is found out about a record, or only its attacks where there is no time for more."""
+        self._turns()
         began = time.thread_time()
         analyser = self._for(config)
         remarkable = record.verdict.blocked or record.verdict.would_block
-        short = None if remarkable else analyser.count(record)
-        remarkable = remarkable or bool(short and short.attacks)
         full = self._budget.allows(_shape(record), _endpoint(record), remarkable)
-        found = analyser.analyse(record) if full else short or analyser.count(record)
+        found = analyser.analyse(record) if full else analyser.count(record)
+        if not full and found.attacks and self._budget.allows_remarkable():
+            full, found = True, analyser.analyse(record)
         self._budget.spend(time.thread_time() - began, full)
         return self._processed(found, analyser, full)
 
@@ -69,10 +91,16 @@ class Inspection:
         return self._analyser[1]
 
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
-        found = detect(_texts(record, fields))
+        found = detect(self._in_turns(_texts(record, fields)))
         wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
         self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
+
+    def _in_turns(self, texts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """The texts, with a check before each whether requests should go first."""
+        for text in texts:
+            self._turns()
+            yield text
 
     def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:
         return Processed(

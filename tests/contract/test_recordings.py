@@ -155,6 +155,8 @@ def replay(case: Case, collector: MemoryCollector) -> tuple[list[Answer], list[T
         "ENCRYPTION_KEY": case["agent_options"]["ENCRYPTION_KEY"],
         "DISABLE_E2EE": case["agent_env"].get("METLO_DISABLE_E2EE", "false"),
     }
+    if "GET_USER" in case["agent_options"]:
+        options["GET_USER"] = lambda _request: "user-from-get-user"
     calls = [call_of(request) for request in case["requests"]]
     if case["framework"] == "flask":
         app = recorded_flask.make()

@@ -21,7 +21,7 @@ _INCLUDE = re.compile(
 )
 
 _LDAP = re.compile(
-    r"\)\s{0,4}\(\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|^\*\)\)?$"
+    r"\)\s{0,4}\({1,2}\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|^\*\)\)?$"
     r"|\*\)\)?(?:\x00|%00)|[*\w]\)\)\(\|?|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
 )
 _LDAP_ATTRIBUTES = re.compile(
@@ -44,7 +44,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     """XXE, LDAP_INJECTION, CRLF, NULL_BYTES and GRAPHQL_INTROSPECTION findings."""
     if "<" in lower:
         yield from _xxe(text, lower)
-    if "*)" in lower or ")(" in lower or ") (" in lower:
+    if "*)" in lower or ")(" in lower or "*(" in lower or ") (" in lower:
         yield from _ldap(text, lower)
     if "\n" in lower or "\r" in lower:
         yield from _header_lines(text, lower)
@@ -69,11 +69,13 @@ def _xxe(text: str, lower: str) -> Iterator[Finding]:
 
 def _ldap(text: str, lower: str) -> Iterator[Finding]:
     """A bracket closed that the value never opened, and a filter opened behind it."""
+    if lower in ("*()|&'", "*()|&"):  # every sign that a filter knows
+        yield low("LDAP_INJECTION", text)
     match = _LDAP.search(lower)
     if match is None or "\\" in lower or _balanced(lower, match.start()):
         return
     named = _LDAP_ATTRIBUTES.search(lower, match.start())
-    if named or re.search(r"\)\s*\(\s*[|&!]|\*\)\)?(?:\x00|\(|$)", lower):
+    if named or re.search(r"\)\s*\({1,2}\s*[|&!]|\*\)\)?(?:\x00|\(|$)", lower):
         yield (high if named or "*)(" in lower else low)("LDAP_INJECTION", text[max(0, match.start() - 10) :])
 
 

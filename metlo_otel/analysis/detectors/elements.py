@@ -31,11 +31,16 @@ _STYLE = re.compile(
 )
 
 
+_MENTION = re.compile(r">?\s+[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}")
+
+
 def dangerous(tag: Tag, lower: str) -> bool | None:
     """True for certain, False for perhaps, None for harmless."""
     name = tag.name.rpartition(":")[2] or tag.name
     if name in _ACTIVE or name.startswith(("script", "/script")):
-        return bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :])
+        if bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :]):
+            return True
+        return None if _MENTION.match(lower, tag.end) else False
     if name.startswith(("!--#", "?import", "?xml:")) or (name[0] in "!?%" and "script" in lower and "<scr" in lower):
         return True
     if name == "style" and ("type", "text/javascript") in tag.attributes:

@@ -11,16 +11,12 @@ from metlo_otel.analysis.detectors.finding import Finding, high, low
 MARKS = frozenset("$;{|&")
 
 _OPERATORS = (
-    "ne|gt|gte|lt|lte|eq|in|nin|not|nor|regex|where|exists|expr|elemmatch|mod|all|function|accumulator"
+    "ne|gt|gte|lt|lte|eq|in|nin|not|nor|func|regex|where|exists|expr|elemmatch|mod|all|function|accumulator"
     "|jsonschema|lookup|unionwith|rand|or|and|comment|text|size|type|options"
 )
 _CERTAIN = frozenset(
     [
         "ne",
-        "gt",
-        "gte",
-        "lt",
-        "lte",
         "nin",
         "regex",
         "where",
@@ -30,8 +26,11 @@ _CERTAIN = frozenset(
         "exists",
         "nor",
         "elemmatch",
+        "func",
     ]
 )
+_RANGES = frozenset({"gt", "gte", "lt", "lte"})  # what honest filters say as well, of numbers and dates
+_LIMIT = re.compile(r"\s{0,8}[\"']?-?\d")
 _IN_NAME = re.compile(rf"(?:^|[\[.])\$({_OPERATORS})(?=[\].\[]|$)")
 _IN_VALUE = re.compile(rf"(?:^|[{{,\[])\s{{0,8}}[\"']?\$({_OPERATORS})[\"']?\s{{0,8}}[:\]]")
 _BRACKETS = re.compile(rf"\[\$({_OPERATORS})\]\s{{0,3}}=")
@@ -57,21 +56,22 @@ def find_in_name(name: str, lower: str) -> Iterator[Finding]:
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """An operator in a value that holds a piece of JSON, or a condition that leaves a JavaScript string."""
-    match = (_IN_VALUE.search(lower) or _BRACKETS.search(lower)) if "$" in lower else None
-    if match is not None:
-        if match[1] in _CERTAIN:
+    found = [*_IN_VALUE.finditer(lower), *_BRACKETS.finditer(lower)] if "$" in lower else []
+    matches = [match for match in found if not (match[1] in _RANGES and _LIMIT.match(lower, match.end()))]
+    if matches:
+        match = next((each for each in matches if each[1] in _CERTAIN | _RANGES), matches[0])
+        if match[1] in _CERTAIN | _RANGES:
             yield high("NOSQLI", text[match.start() :])
         elif match.start() < 2:
             yield low("NOSQLI", text[match.start() :])
+    if found or not any(sign in lower for sign in ("||", "&&", "this", "db.", "return", "sleep", "while", "new date")):
         return
-    if not any(sign in lower for sign in ("||", "&&", "this", "db.", "return", "sleep", "while", "new date")):
-        return
-    match = _LOGIC.search(lower)
+    logic = _LOGIC.search(lower)
     if (
-        match is not None
+        logic is not None
         and ("'" in lower or '"' in lower or ";" in lower or "this." in lower)
         and lower.count("\n") < 3
     ):
-        opens = lower[: match.start() + 1].count("'") % 2 or lower[: match.start() + 1].count('"') % 2
-        if opens or _DELAY.search(lower):
-            yield low("NOSQLI", text[match.start() :])
+        before = lower[: logic.start() + 1]
+        if before.count("'") % 2 or before.count('"') % 2 or before[:-1].isdigit() or _DELAY.search(lower):
+            yield low("NOSQLI", text[logic.start() :])

@@ -22,12 +22,12 @@ _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 _UNIX = re.compile(
     r"(?<![\w.])/?etc/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/"
     r"|apache2?/|httpd/|nginx/"
-    r"|php|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf)"
+    r"|php|init\.d|cron|rc\.|pam\.|samba|vsftpd|postfix|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf)"
     r"|(?<!\w)/?proc/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b|var/log/(?:apache|httpd|nginx"
     r"|auth|messages|syslog|secure|mail|vsftpd)"
     r"|(?:root|home/[\w.-]+)/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|\.ssh/(?:id_|auth|known)"
     r"|/(?:id_rsa|id_dsa)\b"
-    r"|var/(?:lib/mlocate|run/secrets|mail/)|usr/local/(?:apache|etc/)|opt/lampp/"
+    r"|var/(?:lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/)|usr/local/(?:apache|etc/)|opt/lampp/"
 )
 _WINDOWS = re.compile(
     r"(?:windows|winnt|win|windows\.old)/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair"
@@ -35,6 +35,7 @@ _WINDOWS = re.compile(
     r"|(?:^|/|:)(?:boot\.ini|autoexec\.bat|ntldr|pagefile\.sys|global\.asa)(?:$|[^\w.])"
     r"|inetpub/(?:wwwroot|logs)"
     r"|(?:^|/|:)(?:win|system)\.ini(?:$|[^\w.])"
+    r"|^[a-z]:/(?:xampp|wamp|apache|php|mysql)[^/]{0,12}/(?:\w+/)?[\w.-]+\.(?:ini|log|conf|cnf|php)$"
 )
 _WEB = re.compile(
     r"web-inf/?\w|meta-inf/\w|(?:^|/)\.(?:htaccess|htpasswd|git/|svn/|env(?:$|\W)|aws/|ssh/)|(?:^"
@@ -43,7 +44,7 @@ _WEB = re.compile(
 )
 _TARGETS = (
     (("etc/", "proc/", "var/", "root/", "home/", ".ssh", "id_", "usr/", "opt/"), _UNIX),
-    (("win", ".ini", "autoexec", "ntldr", ".sys", ".asa", "inetpub"), _WINDOWS),
+    (("win", ".ini", "autoexec", "ntldr", ".sys", ".asa", "inetpub", ":/"), _WINDOWS),
     (("-inf", "/.", ".ht", "config", "settings"), _WEB),
 )
 _SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32")
@@ -57,6 +58,15 @@ _WRAPPER = re.compile(
 _DRIVE = re.compile(r"(?:[a-z]:/|/[a-z]:/|//[?.]/|file:)")
 
 
+_ASSET = re.compile(
+    r"(?:\.\./){1,4}[\w@-][\w@/-]{0,120}(?:\.[\w-]{1,20}){0,3}"
+    r"\.(?:css|scss|less|m?[jt]sx?|png|jpe?g|gif|svg|webp|ico|woff2?|ttf|md|rst|html?|vue|map)(?:[?#][\w=.&-]{0,80})?"
+)  # what pages and modules refer to, relative to themselves
+OWN_FILE = re.compile(
+    r"file:///(?:home|users|storage|sdcard|data/user|data/data|var/mobile|private/var/mobile)/[\w .%+@/-]{1,400}"
+)
+
+
 def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     """Traversal, and with it COMMAND_EXECUTION where a system's own files are read, as Metlo counts it.
 
@@ -64,8 +74,12 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     many.
     """
     plain = _plain(lower)
+    if OWN_FILE.fullmatch(plain) and "/." not in plain:
+        return
     climbs = _climbs(plain) or (1 if hidden and "../" in plain else 0)
     target = _target(plain, climbs)
+    if climbs and not (target or hidden) and _ASSET.fullmatch(plain):
+        return
     if climbs >= 2 or (climbs and target) or (target and _SECRET.search(plain)):
         yield high("DIRECTORY_TRAVERSAL", text)
     elif (

@@ -14,7 +14,8 @@ _SEPARATOR = re.compile(r"\|\|?|&&?|;|[\r\n]+|`|\$\(|[<>]\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")
 _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
 _BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
-_NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
+_NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
+_FOLDS = frozenset("'\"\\^@*$")
 _QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
 _BRACES = re.compile(r"\{([\w/.-]{1,30}),([^{}]{0,200})\}")
 _CALL = re.compile(
@@ -27,23 +28,27 @@ _INCLUDE = re.compile(r"<!--\s{0,4}#\s{0,4}exec\s+(?:cmd|cgi)\s{0,4}=")
 _PHP = re.compile(
     r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)"
 )
-_SHELLSHOCK = re.compile(r"\(\)\s{0,4}\{[^}]{0,20};\s{0,4}\}\s{0,4};")
+_SHELLSHOCK = re.compile(r"\s*\(\)\s{0,4}\{[^}]{0,20};\s{0,4}\}\s{0,4};")
 _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|shell|ls_colors)[:%#]")
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
 
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
 _ENTITY = re.compile(
-    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo);"
+    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo|#x?[0-9a-f]{1,6});"
 )  # the decoded reading has what they stand for
+_HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
+_NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
 _STEPS = 24  # separators looked at
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
-    plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower else lower)
+    plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower and ";" in lower else lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
+    if plain.startswith(("\\n", "\\r")):  # a line break that nobody unescaped
+        plain = "\n" + plain[2:].replace("\\n", "\n")
     best, fragment = 0, ""
     for score, part in _commands(plain):
         if score > best:
@@ -57,7 +62,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
 def _direct(plain: str) -> bool:
     """What starts a command without any separator: a language's call, a server-side include, a function in
     a variable."""
-    if ("<!--" in plain and _INCLUDE.search(plain)) or ("()" in plain and _SHELLSHOCK.search(plain)):
+    if ("<!--" in plain and _INCLUDE.search(plain)) or ("()" in plain and _SHELLSHOCK.match(plain)):
         return True
     if ("$_" in plain or "phpinfo" in plain) and _PHP.search(plain):
         return True
@@ -72,7 +77,7 @@ def _unfold(lower: str) -> str:
         lower = _BLANKS.sub(" ", lower)
     if "{" in lower:
         lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
-    if any(sign in lower for sign in "'\"\\^@*$"):
+    if not _FOLDS.isdisjoint(lower):
         lower = _NOISE.sub(lambda match: "" if _inside_word(match) else match[0], lower)
         lower = _QUOTED_LETTER.sub(lambda match: match[2] if _inside_word(match) else match[0], lower)
     return lower
@@ -134,6 +139,8 @@ class _Before:
             return -3
         if not before or separator == "`":
             return 0
+        if before.startswith("```"):
+            return -3
         words = len(before.split())
         if separator[0] in "\r\n":
             return -3 if words > 1 or plain.count("\n") > 3 else 0
@@ -157,7 +164,7 @@ def _marked(plain: str, start: int, end: int) -> bool:
 def _whole(plain: str) -> int:
     """A value that is nothing but a command given by its path, or one with a separator behind it."""
     match = w.PATH.match(plain.lstrip("'\" "))
-    if match and "bin/" in match[0] and match[0].rpartition("/")[2].rstrip("?*") in w.KNOWN:
+    if match and "bin/" in match[0] and match[0].rpartition("/")[2].rstrip("?*") in w.KNOWN - w.NAMED:
         return 2
     tail = plain.strip()
     word = _WORD.match(tail)
@@ -196,12 +203,14 @@ def _judged(plain: str, position: int, separator: str) -> int:
 
 
 def _substituted(name: str, after: str, separator: str) -> int:
-    closed = after.lstrip(" ")[:1] in (")", "`")
+    closed = after.lstrip(" ")[:1] in (")", "`", "|", "&", ";")
     if closed:
         if name in w.NEEDING:
             return 0
         return 3 if name not in w.ENGLISH or separator == "`" else 2
-    return 3 if w.ARGUMENT.match(after) or (name in ("echo", "printf", "expr") and after[:1] == " ") else 1
+    if w.ARGUMENT.match(after) or (name in ("echo", "printf", "expr") and after[:1] == " "):
+        return 3
+    return 2 if name in w.PLAIN - w.ENGLISH and _HOST.match(after) else 1
 
 
 def _started(name: str, after: str, plain: str, position: int, separator: str) -> int:
@@ -213,9 +222,9 @@ def _started(name: str, after: str, plain: str, position: int, separator: str) -
     if name in w.PLAIN and name not in w.ENGLISH:
         if alone and before[-1:].isalpha() and name not in w.TELLING:
             return 1
-        return 3 if alone else 2 if after[:1] == " " and len(after) > 2 and name not in ("sc", "env") else 0
+        return 3 if alone else 2 if after[:1] == " " and len(after) > 1 and name not in ("sc", "env") else 0
     if alone:
-        short = len(before) < 2 or not before[-1].isalpha()
+        short = len(before) < 2 or not before[-1].isalpha() or _NOT_A_COLUMN.search(before) is not None
         if name in w.SHORT or name in w.PLAIN:
             return 3 if short else 1
         return 2 if short and plain[position - 1] != " " else 1

@@ -13,7 +13,8 @@ PLAIN = frozenset(
     " dpkg awk sed xargs base64 xxd python python2 python3 perl ruby php lua nodejs tftp sqlmap nproc"
     " lscpu lsblk iptables rm mv cp cat ping ping6 sleep usleep env ifdown ifup iwconfig getmac sc reg"
     " schtasks qwinsta net1 dig strings readlink tac rev hexdump nmap scp rsync getconf uptime groups"
-    " logname vmstat pgrep pkill killall nohup timeout phpinfo winver attrib fsutil sleep.exe".split()
+    " logname vmstat pgrep pkill killall nohup timeout phpinfo winver attrib fsutil sleep.exe tar gzip"
+    " gunzip openssl chroot sudo visudo kubectl mysqldump ssh-keygen".split()
 )
 # Short ones that also name columns, files and abbreviations.
 SHORT = frozenset("id ls ps nc sh w df du ln dd od ss dir pwd cd ip ver nl vi gcc net".split())
@@ -31,6 +32,8 @@ TELLING = frozenset("whoami ifconfig ipconfig uname netstat systeminfo tasklist 
 NEEDING = frozenset(
     "rm mv cp cat sort make mkdir rmdir ln cut chmod chown sed awk grep cc gcc ruby perl python shell".split()
 )
+# Those whose place a configuration or a first line names as well.
+NAMED = frozenset("python python2 python3 ruby perl php node lua nodejs".split())
 KNOWN = PLAIN | SHORT | ENGLISH
 
 PATH = re.compile(
@@ -42,11 +45,11 @@ ARGUMENT = re.compile(
     r"[\s+]{1,8}(?:--?[\w?]|/[a-z?](?:\s|$|:)|[~.]{0,2}[/\\]|\*|\d{1,3}(?:\.\d+){0,3}(?:$|[\s;"
     r"|&#)'\"`])|https?:|[$%]\w|[$][({]"
     r"|[a-z]:|[<>]|\S{1,40}\.(?:php|ini|txt|conf|cfg|log|exe|bat|py|sh|xml|jsp|asp|passwd)\b"
-    r"|\d+\.\d+\.\d+|localhost)"
+    r"|\d+\.\d+\.\d+|localhost|(?:aux|-?ef)\b|(?:[\w.-]{1,20}\s){1,3}/(?:etc|tmp|var|root|dev|proc|bin|home)\b)"
 )
 # What makes even a talkative value worth stopping.
 SENSITIVE = re.compile(
     r"/etc/(?:passwd|shadow|hosts|group|issue)|/dev/(?:tcp|udp)/|win\.ini|boot\.ini|\|\s{0,4}(?:ba|z"
     r"|k|c|da)?sh\b|\bnc\s+-\w*[elp]"
-    r"|169\.254\.169\.254|/proc/self|(?:^|\s)rm\s+-\w*[rf]\w*\s+/|mkfifo|-i\s+>&|whoami|net\s+user|\.ssh/"
+    r"|169\.254\.169\.254|/proc/self|(?:^|\s)rm\s+-\w*[rf]\w*\s+/|mkfifo|-i\s+>&|whoami(?!\s+[a-z]{3})|net\s+(?:user|localgroup|share|view)\b|\.ssh/"
 )

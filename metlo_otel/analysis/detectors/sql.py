@@ -20,43 +20,68 @@ MARKS = frozenset("'\"`();=<>#*")
 _UNION = re.compile(r"\bunion\b")
 
 _LOW = 2
+_PROSE = 3  # words before a quote, after which prose behind it makes it a mention
 _WORDS = (
     "and|or|xor|union|having|where|order|group|limit|like|rlike|regexp|between|in|is|not|as|procedure|waitfor|into"
-    "|intersect|except|minus|div|mod|collate|offset|if|on"
+    "|intersect|except|minus|div|mod|collate|offset|if|on|asc|desc"
 )
-_GOES_ON = re.compile(rf"\s*(?:[^\w\s]|(?:{_WORDS}|\d+)(?!\w)|$)|(?:x?or|and|union|like)['\"(\d]")
+_GOES_ON = re.compile(rf"\s*(?:[^\w\s]|(?:{_WORDS}|\d+)(?!\w)|$)|(?:x?or|and|union|like)['\"(\d]|exec(?:ute)?\s+\w")
 _READS_ON = re.compile(
     rf"[\s\-+~!@]*(?:[\w.$@]+\s*(?:[^\w\s.:'\"?]|(?:{_WORDS}|by|select|all|delay|exec\w*)\b|$)"
     rf"|[^\w\s]|(?:{_WORDS}|exec|select|declare|case)\b|[a-z_.]+\(|\d+['\"]?[a-z])"
 )
-_LONE_OPERATOR = re.compile(r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*\1\s*")
+_LONE_OPERATOR = re.compile(r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*\1\s*\d?\s*")
+_VARIABLE = re.compile(
+    r"\s*@@(?:global\.|session\.)?(?:version|hostname|datadir|basedir|servername|language)\w{0,20}\s*"
+)
+_APOSTROPHE = re.compile(r"[a-z]'[a-z]{2}")
+_SPLIT_WORD = re.compile(r"(?<=[a-z])/\*[^*]{0,20}\*/(?=[a-z])")
 
 
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding, from the context in which the text makes the strongest case."""
-    best = _LOW - 1
+    best, fragment = _strongest(text, lower)
+    if best < _LOW and "/*" in lower and _SPLIT_WORD.search(lower):
+        best, fragment = _strongest(text, _SPLIT_WORD.sub("", lower))
+    if best >= _LOW:
+        yield (high if best >= ENOUGH else low)("SQLI", fragment.strip())
+    elif _LONE_OPERATOR.fullmatch(lower) or _VARIABLE.fullmatch(lower):
+        yield low("SQLI", text)
+
+
+def _strongest(text: str, lower: str) -> tuple[int, str]:
+    """The strongest evidence of all contexts, and the fragment that gave it."""
+    best, fragment = _LOW - 1, ""
     for start, quote in _contexts(lower):
-        reading = Reading(lower[start:], quote)
+        reading = Reading(lower[start:], quote, late=lower.count(" ", 0, start) > _PROSE)
         score = reading.read(word)
-        if score > best:
+        if score > best and not (reading.broke and reading.late):
             best = score
             fragment = text[max(0, start - 1) : start + reading.reached]
         if best >= ENOUGH:
             break
-    if best < _LOW and _LONE_OPERATOR.fullmatch(lower):
-        yield low("SQLI", text)
-    if best >= _LOW:
-        yield (high if best >= ENOUGH else low)("SQLI", fragment.strip())
+    return best, fragment
 
 
 def _contexts(lower: str) -> Iterator[tuple[int, str]]:
     """Where a statement that holds the value would go on after its data, and which quote it had opened."""
     for quote in "'\"":
-        position = lower.find(quote)
-        if position >= 0 and _GOES_ON.match(lower, position + 1):
-            yield position + 1, quote
+        position = _leaving(lower, quote)
+        if position and _GOES_ON.match(lower, position):
+            yield position, quote
+    position = lower.find("`", 0, 60) + 1
+    if position and "(" not in lower[position - 2 : position] and _GOES_ON.match(lower, position):
+        yield position, "`"
     if _READS_ON.match(lower):
         yield 0, ""
     union = _UNION.search(lower, 1) if "union" in lower and not lower.startswith("select") else None
     if union:
         yield union.start(), ""
+
+
+def _leaving(lower: str, quote: str) -> int:
+    """The place behind the first quote that is no name's apostrophe (O'Brien); 0 where there is none."""
+    position = lower.find(quote) + 1
+    if position > 1 and _APOSTROPHE.match(lower, position - 2) and not _GOES_ON.match(lower, position):
+        return lower.find(quote, position) + 1
+    return position

@@ -78,7 +78,7 @@ def union_of(reading: Reading, text: str, position: int) -> bool:
 def select(reading: Reading, text: str, position: int) -> bool:
     if not reading.need and reading.last[0] not in (t.SEMICOLON, t.CLOSE):
         return False
-    reading.statement = reading.statement or not reading.started
+    reading.statement = reading.statement or not (reading.started or reading.stack)
     reading.started, reading.selecting, reading.need, reading.left, reading.alias = True, True, True, 0, False
     return True
 
@@ -128,8 +128,9 @@ def procedure(reading: Reading, text: str, position: int) -> bool:
 def statement_word(reading: Reading, text: str, position: int) -> bool:
     if reading.last[0] == t.SEMICOLON:
         return True
-    if not reading.started and text in ("exec", "waitfor", "declare") and w.STATEMENT.match(reading.text, position):
-        return reading.certain()
+    first = not reading.started or not reading.last[0]
+    if first and text in ("exec", "waitfor", "declare") and w.STATEMENT.match(reading.text, position):
+        return reading.text[position + 4 : position + 5] != "(" and reading.certain()
     if text == "waitfor" and re.match(r"\s+(?:delay|time)\s*['\"@\d]", reading.text[position + 7 :]):
         return reading.certain()
     return reading.operand(t.WORD)

@@ -11,7 +11,8 @@ from metlo_otel.analysis.detectors import sql_words as w
 
 _LIMIT = 160  # tokens read in one context
 ENOUGH = 3  # evidence that makes a finding certain
-_NOTHING_AFTER = re.compile(r"(?:--|#|/\*)[\s\-+#;*/%\x00]*")
+_NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*(?:&.*)?|/\*[\s\-+#;*/%\x00]*")
+_COMPARED = re.compile(r"['\"]\s*\w{1,8}\s*=\s*\w{1,8}")
 
 Handler = Callable[["Reading", str, int], bool]
 
@@ -24,14 +25,18 @@ class Reading:
     left = 0  # kind of the operand on the left of a comparison; negative once its sign was read, 0 for none
     connected = False  # whether a boolean operator came before
     selecting = False
+    fresh = False  # whether the last operand was the first thing selected
     union = False
     formula = False  # whether the value starts as a comparison of its own, as mathematics and filters do
     statement = False  # whether the value is a statement of its own, as people show one another
     alias = False
+    broke = False  # whether the text stopped making sense
     last = (0, "")
 
-    def __init__(self, text: str, quote: str) -> None:
-        self.text = t.without_comments(text) if "/" in text else text
+    def __init__(self, text: str, quote: str, late: bool = False) -> None:
+        """`late`: so much stands before that what follows has to make sense to its end."""
+        self.late = late
+        self.text = t.without_comments(text) if "/*" in text or "*/" in text else text
         self.quote = quote
         self.bare = not quote
         self.escaped = self.started = bool(quote)
@@ -47,13 +52,14 @@ class Reading:
             if not step(self, text, position):
                 return self._broken()
             self.last = (kind, text)
-            if self.score >= ENOUGH and (self.escaped or self.score >= ENOUGH + 2):
+            if self.score >= ENOUGH and (self.escaped or self.score >= ENOUGH + 2) and not self.late:
                 break
         return self.score
 
     def _broken(self) -> int:
         """What the evidence is worth where prose follows: nothing but the strongest, unless a quote was
         left before."""
+        self.broke = True
         return self.score if self.escaped else self.score - 2
 
     # Operands
@@ -66,7 +72,7 @@ class Reading:
 
     def open_string(self, text: str, position: int) -> bool:
         """The statement's own closing quote will end this one."""
-        if text[0] != self.quote or not self.operand(t.OPEN_STRING):
+        if text[0] != self.quote or (self.selecting and " " in text) or not self.operand(t.OPEN_STRING):
             self.escaped = self.escaped or self.connected
             return False
         for left, _, _ in self.stack:
@@ -74,7 +80,7 @@ class Reading:
                 self.compared(-left, t.OPEN_STRING)
         if self.score and self.connected:
             self.score += 1
-        elif self.last[1] in ("or", "and", "||", "&&", "xor") and len(text) < 3:
+        elif self.last[1] in ("or", "and", "||", "&&", "xor") and (len(text) < 3 or _COMPARED.fullmatch(text)):
             self.score += 2
         return True
 
@@ -84,6 +90,7 @@ class Reading:
         return self.operand(t.NUMBER if text.startswith("@") else t.WORD)
 
     def operand(self, kind: int) -> bool:
+        self.fresh = self.selecting
         if not self.need:
             return self._alias(kind)
         self.need = False
@@ -93,8 +100,8 @@ class Reading:
         if self.left < 0:
             self.compared(-self.left, kind)
             self.left = 0
-        elif not self.left:
-            self.left = kind
+        elif not self.left or (self.left == t.NUMBER and kind != t.NUMBER):
+            self.left = kind if not self.left else t.CLOSE
         return True
 
     def _alias(self, kind: int) -> bool:
@@ -111,7 +118,7 @@ class Reading:
         elif self.connected and self.escaped:
             self.score += 2
         elif self.connected and not (self.statement or self.formula) and t.CLOSE in (left, right):
-            self.score += 1
+            self.score += 0 if self.stack and self.stack[0][2] == "if" else 1
 
     def item(self, kind: int) -> None:
         """The first thing selected: a constant, a star or a call is no prose."""
@@ -122,7 +129,7 @@ class Reading:
     def selected(self) -> None:
         if self.union:
             self.score += 1 if self.statement else 3
-        elif self.stack or self.escaped:
+        elif (self.stack and not self.statement) or self.escaped:
             self.score += 2
 
     # Brackets, commas, statements
@@ -143,9 +150,13 @@ class Reading:
 
     def _called(self, name: str) -> None:
         name = name.strip("`")
-        strong = self.escaped or self.connected or bool(self.stack)
+        strong = self.escaped or self.connected or self.union or bool(self.stack)
+        if self.fresh:
+            self.selected()
         if name in w.SLOW or name in w.LEAKING:
             self.score += 3 if strong else 1
+        elif name in w.BUILDING and self.statement and not self.escaped:
+            pass
         elif name in w.BUILDING:
             self.score += 2 if (self.escaped or (self.connected and not self.formula)) and self.score < 2 else 1
         elif self.escaped and self.connected:
@@ -163,9 +174,10 @@ class Reading:
             return True
         left, self.connected, name = self.stack.pop()
         self.need = False
+        inside = self.left if self.left > 0 and not name else t.CLOSE
         if left < 0:
-            self.compared(-left, t.CLOSE)
-        self.left = self.left if self.left > 0 and not name else t.CLOSE
+            self.compared(-left, inside)
+        self.left = inside
         return True
 
     def comma(self, text: str, position: int) -> bool:
@@ -178,13 +190,13 @@ class Reading:
 
     def semicolon(self, text: str, position: int) -> bool:
         rest = self.text[position + 1 : position + 300].lstrip()
-        if not self.started and not rest.startswith(("exec", "declare", "drop", "waitfor", "shutdown", "insert")):
+        if not self.started and not w.STATEMENT.match(rest):
             return False
         self.stack.clear()
         self.left, self.need, self.connected, self.selecting = 0, True, False, False
         if w.STATEMENT.match(rest):
             return self.certain()
-        if rest.lstrip("(").startswith("select") or (rest.startswith(("if", "iif")) and "=" in rest):
+        if rest.lstrip("(").startswith("select") or (rest.startswith("iif") and "=" in rest):
             self.escaped, self.statement = True, False
         self.last = (t.SEMICOLON, text)
         return not rest or self.score > 0 or self.escaped
@@ -193,7 +205,7 @@ class Reading:
         """A comment that cuts the statement off behind the value."""
         ends = position + len(text) >= len(self.text)
         empty = _NOTHING_AFTER.fullmatch(text) is not None
-        if ends and (empty or self.score):
+        if ends and (empty or (self.score and (self.escaped or self.connected or self.union))):
             self.score += 1 if self.score or self.bare else 3
         elif ends:
             return False
@@ -209,8 +221,10 @@ class Reading:
         self.need, self.alias = True, False
         if text in w.COMPARISONS:
             self.left = -self.left if self.left > 0 else self.left
-        else:
-            self.left = t.CLOSE if not self.left < 0 else self.left
+        elif text == "::":  # a type is named next
+            self.need, self.alias = False, True
+        elif not (self.left < 0 or self.left == t.NUMBER):
+            self.left = t.CLOSE
         return True
 
     def _prefix(self, text: str) -> bool:

@@ -8,7 +8,7 @@ CONNECT = frozenset({"and", "or", "xor", "where", "having", "when", "on", "&&", 
 COMPARE = frozenset({"like", "rlike", "regexp", "ilike", "glob", "between", "sounds", "match", "contains"})
 ARITHMETIC = frozenset({"div", "mod", "collate", "escape", "at", "over", "is", "in"})
 UNARY = frozenset("not distinct all any some binary case exists then else top prior".split())
-COMPARISONS = frozenset({"=", "<", ">", "<=", ">=", "<>", "!=", "<=>", "==", "!"})
+COMPARISONS = frozenset({"=", "<", ">", "<=", ">=", "<>", "!=", "<=>", "==", "!", "@>", "<@"})
 LITERAL = frozenset({"null", "true", "false"})
 SETS = frozenset({"union", "intersect", "except", "minus"})
 LISTS = frozenset({"from", "join", "into", "using"})
@@ -41,7 +41,7 @@ BUILDING = frozenset(
     " left right md5 sha1 quote decode to_char to_number locate instr position find_in_set field"
     " greatest least repeat replicate reverse bin oct conv inet_aton listagg wm_concat json_extract"
     " sqlite_version row_count last_insert_id is_srvrolemember has_dbaccess object_id col_name"
-    " suser_name tablespace connection_id procedure".split()
+    " suser_name tablespace connection_id procedure isnull".split()
 )
 
 SYSTEM_TABLE = re.compile(
@@ -64,11 +64,12 @@ STATEMENT = re.compile(
     rf"|temp\s+)?{_KIND}\s+(?:if\s+(?:not\s+)?exists\s+)?{_NAME}"
     rf"|truncate\s+table\s+{_NAME}|insert\s+into\s+{_NAME}\s*(?:\(|values\b|select\b)"
     rf"|update\s+{_NAME}\s+set\s+{_NAME}\s*=|delete\s+from\s+{_NAME}\s*(?:$|;|--|\#|where\b)"
-    rf"|exec(?:ute)?\s*\(|exec(?:ute)?\s+(?:immediate\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@|['\"])"
+    rf"|exec(?:ute)?\s*\(\s*(?:['\"@\d(]|\w+\s*[(+])|exec(?:ute)?\s+(?:immediate\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@|['\"])"
     rf"|call\s+{_NAME}\s*\(|declare\s+@?\w+\s+\w|waitfor\s+(?:delay|time)\s*['\"@]|begin\s+{_NAME}\s*\("
     rf"|shutdown\b(?:\s+with\s+nowait)?\s*(?:$|;|--|\#)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)"
     rf"|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"
     rf"|(?:load\s+data|backup\s+database|restore\s+database|reconfigure|use\s+master)\b|set\s+@\w+\s*="
-    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|if\s*\(|merge\s+into\b"
+    rf"|attach\s+database\b|handler\s+{_NAME}\s+(?:open|read)\b|merge\s+into\b"
+    r"|if\s*\(.{0,200}?\b(?:select|sleep|waitfor|delay|exec|shutdown|drop|benchmark)\b"
     rf"|begin\s+(?:if\s*\(|declare\b)|do\s+(?:sleep\s*\(|\$\$)"
 )

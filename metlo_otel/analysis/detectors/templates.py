@@ -9,12 +9,12 @@ from metlo_otel.analysis.detectors.finding import Confidence, Finding, high, low
 
 MARKS = frozenset("{#<@$")
 
-_OPENS = re.compile(r"\$\{\{|\{\{|\$\{|#\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
+_OPENS = re.compile(r"\$\{\{|\{\{|\$\{|#\{|%\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
 _CLOSES = re.compile(r"\}\}|\}|%>|%\}|\]\]|\)(?=$|[^.()])")
 _LENGTH = 400  # characters read of one expression
 _EXPRESSIONS = 16  # read of one text
 _ARITHMETIC = re.compile(
-    r"\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*"
+    r"=?\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*"
 )
 _REACH = re.compile(
     r"__(?:class|mro|subclasses|globals|init|builtins|import|base|bases|dict|getitem)__"
@@ -29,6 +29,7 @@ _REACH = re.compile(
     r"|require\s*\(|child_process|file\.open|io\.popen"
     r"|\bdump\s*\(|\bapp\.request|smarty\.|template\.|\bdebug\b\s*$|settings\.secret|\.execute\s*\("
     r"|\beval\s*\(|exec\s*\(|phpinfo"
+    r"|\b(?:page|faces|servlet)context\.|ognl\b|#_?member_?access|#(?:dm|cmd|context)\s*="
     r"|\bdir\.entries|system\.diagnostics|range\.constructor|string\.raw|include\s*\(|source\s*\("
 )
 _DIRECTIVE = re.compile(
@@ -47,6 +48,7 @@ _POLYGLOT = re.compile(r"\$\{\{<%\[%'\"\}\}%|\{\{<%|\$\{<%|#\{<%")
 _NESTED = re.compile(r"\$\{([^${}]{0,60})\}")
 _JNDI = re.compile(r"\$\{\s{0,4}jndi\s{0,4}:")
 _LOOKUP = re.compile(r"\$\{(?:env|sys|java|ctx|main|docker|k8s|lower|upper|date|bundle|log4j|hostname):[^{}]{1,200}\}")
+_SECRET = re.compile(r"\$\{env:\w{0,60}(?:secret|access_key|token|passw)")
 _ROUNDS = 12
 
 
@@ -54,9 +56,9 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     """SSTI and LOG4SHELL findings, at most one each."""
     if not any(sign in lower for sign in _SIGNS):
         return
-    if "${" in lower:
+    if "${" in lower and ":" in lower:
         yield from _log4shell(text, lower)
-    if _POLYGLOT.search(lower):
+    if "{<%" in lower and _POLYGLOT.search(lower):
         yield high("SSTI", text)
         return
     directive = _DIRECTIVE.search(lower) if any(sign in lower for sign in _DIRECTING) else None
@@ -96,6 +98,8 @@ def _evaluates(opening: str, inner: str, whole: bool) -> Confidence | None:
 def _log4shell(text: str, lower: str) -> Iterator[Finding]:
     """Log4j resolves look-ups from the inside out; so does this, until `jndi` stands there or nothing
     moves."""
+    if lower.find(":", lower.find("${")) < 0:
+        return
     plain = lower
     for _ in range(_ROUNDS):
         if _JNDI.search(plain):
@@ -105,7 +109,7 @@ def _log4shell(text: str, lower: str) -> Iterator[Finding]:
         if resolved == plain:
             break
         plain = resolved
-    if _LOOKUP.search(lower) and "${" in lower[lower.find("${") + 2 :]:
+    if _SECRET.search(lower) or (_LOOKUP.search(lower) and "${" in lower[lower.find("${") + 2 :]):
         yield low("LOG4SHELL", text)
 
 

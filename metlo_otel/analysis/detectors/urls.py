@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.paths import OWN_FILE
 
 _URL = re.compile(
     r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
@@ -75,7 +76,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
         return
     scheme, host = match[1].rpartition(":")[2], match[2]
     if scheme == "jar" or (scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file"))):
-        if " " not in lower.strip():
+        if " " not in lower.strip() and not (OWN_FILE.fullmatch(lower) and "/." not in lower):
             yield high("SSRF", text) if "://" in lower or scheme == "file" else low("SSRF", text)
     elif scheme in _WEB_SCHEMES:
         certain = _inside(host, plain=" " not in lower.strip())

@@ -82,8 +82,7 @@ def _as_url(lower: str) -> Where | None:
             "mhtml",
             "\t",
             "\n",
-            "\
-        r",
+            "\r",
             "\x00",
         )
     ):
@@ -132,7 +131,12 @@ def _as_script(lower: str) -> Where | None:
     leaves = _LEAVES.match(lower)
     if leaves and leaves[0].count(" ") < 4 and _GOES_ON.match(lower, leaves.end()) and acts(lower[leaves.end() :]):
         return 0, len(lower), not _declares(lower)
-    if "document.cookie" in lower or _CLOSES.match(lower) or _TEMPLATE.match(lower) or _SCRIPT_LINK.search(lower):
+    if (
+        "document.cookie" in lower
+        or _CLOSES.match(lower)
+        or ("(" in lower and _TEMPLATE.match(lower))
+        or _SCRIPT_LINK.search(lower)
+    ):
         return 0, len(lower), False
     return (0, len(lower), False) if " " not in lower and _EVALUATES.search(lower) else None
 

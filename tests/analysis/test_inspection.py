@@ -1,0 +1,166 @@
+"""The agent's analysis under its settings: what is looked at when time is short, what is told, and who goes first."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from metlo_otel.analysis.budget import Budget
+from metlo_otel.analysis.inspection import Inspection, Turns
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.record import Record
+from metlo_otel.core.settings import Settings, read_settings
+from tests.analysis.attack_samples import ATTACKS
+from tests.analysis.records import json_record, message, record, refuse
+
+CONFIG = AgentConfig()
+HARMLESS = {"email": "bob@example.com", "note": "hello there"}
+ATTACK = {"id": "1' union select 1,2--"}
+
+
+def settings(**options: Any) -> Settings:
+    return read_settings({"api_key": "k", "host": "http://127.0.0.1", **options}, {})
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_order_when_time_is_short() -> None:
+    """New shapes and remarkable records may owe time, ordinary ones may not, and owed time is paid back first."""
+    clock = Clock()
+    budget = Budget(0.05, clock)
+    assert budget.allows("a", "endpoint", remarkable=False)
+    budget.spend(0.15, full=True)  # the 0.1 s that were saved up, and half as much again
+    assert not budget.allows("a", "endpoint", remarkable=False)
+    assert budget.allows("a", "endpoint", remarkable=True)
+    assert budget.allows("b", "endpoint", remarkable=False)
+    budget.spend(0.1, full=True)
+    assert not budget.allows("a", "endpoint", remarkable=True)
+    assert not budget.allows("c", "endpoint", remarkable=False)
+    clock.now += 10
+    assert budget.allows("a", "endpoint", remarkable=False)
+
+
+def test_a_busy_endpoint_does_not_take_it_all() -> None:
+    """What there is for a second is shared by the endpoints of the second before."""
+    clock = Clock()
+    budget = Budget(0.01, clock)
+    for endpoint in ("busy", "quiet"):
+        assert budget.allows(endpoint, endpoint, remarkable=False)  # new shapes, which no share is charged for
+        assert budget.allows(endpoint, endpoint, remarkable=False)
+        budget.spend(0.001, full=True)
+    clock.now += 1
+    given = 0
+    while budget.allows("busy", "busy", remarkable=False):
+        budget.spend(0.0005, full=True)
+        given += 1
+        assert given < 100
+    assert given > 0
+    assert budget.allows("quiet", "quiet", remarkable=False)
+
+
+def test_what_there_is_no_time_for_is_counted_and_looked_at_for_attacks() -> None:
+    """Without any budget left a record is partial: no types, no classes, but the attacks; nothing is left out."""
+    inspection = Inspection(settings(analysis_budget=1), refuse)
+    first = inspection.analyse(json_record(HARMLESS), CONFIG)
+    assert not first.partial
+    assert first.sensitive == {"reqBody.email": ["Email"]}
+    inspection._budget.spend(10.0, full=True)
+    ordinary = inspection.analyse(json_record(HARMLESS), CONFIG)
+    assert (ordinary.partial, dict(ordinary.data_types), dict(ordinary.sensitive)) == (True, {}, {})
+    attack = inspection.analyse(json_record(ATTACK), CONFIG)
+    assert attack.partial
+    assert attack.attacks == {"reqBody.id": ["SQLI"]}
+    assert [(each.key, each.category, each.confidence) for each in attack.fragments] == [("reqBody.id", "SQLI", "high")]
+
+
+def test_suspicious_records_go_first() -> None:
+    """Where the allowance is used up and not yet twice so, an attack is analysed in full and a like record is not."""
+    inspection = Inspection(settings(analysis_budget=5), refuse)
+    inspection.analyse(json_record(HARMLESS), CONFIG)
+    inspection._budget.spend(0.13, full=True)
+    assert inspection.analyse(json_record(HARMLESS), CONFIG).partial
+    found = inspection.analyse(json_record(ATTACK), CONFIG)
+    assert not found.partial
+    assert found.data_types["reqBody.id"] == ["string"]
+    assert found.attacks == {"reqBody.id": ["SQLI"]}
+
+
+def test_categories_that_are_off_are_silent() -> None:
+    """`off` for a category takes its findings away, from what is told and from what blocks; the others stay."""
+    given = json_record({"a": ATTACK["id"], "b": "<script>alert(1)</script>"})
+    inspection = Inspection(settings(detection="SQLI=off,XSS=block"), refuse)
+    assert inspection.analyse(given, CONFIG).attacks == {"reqBody.b": ["XSS"]}
+    assert [(key, finding.category) for key, finding in inspection.threats(given)] == [("reqBody.b", "XSS")]
+    assert list(Inspection(settings(), refuse).threats(given)) == []
+
+
+def test_only_what_is_certain_blocks() -> None:
+    """A finding of low confidence is reported and does not block."""
+    given = json_record({"url": "http://127.0.0.1/"})
+    inspection = Inspection(settings(detection="block"), refuse)
+    assert inspection.analyse(given, CONFIG).attacks == {"reqBody.url": ["SSRF"]}
+    assert list(inspection.threats(given)) == []
+
+
+def test_severe_values_are_hidden_where_that_is_asked_for() -> None:
+    """MASK_SENSITIVE names the values with a class of high severity, on both sides, and no others."""
+    given = json_record({"card": "4111 1111 1111 1111", "email": "bob@example.com"}, {"key": "AKIAIOSFODNN7EXAMPLE"})
+    found = Inspection(settings(mask_sensitive=True), refuse).analyse(given, CONFIG)
+    assert sorted(found.hidden) == ["4111 1111 1111 1111", "AKIAIOSFODNN7EXAMPLE"]
+    assert "4111" not in repr(found)
+    assert Inspection(settings(), refuse).analyse(given, CONFIG).hidden == ()
+
+
+def test_fragments_of_masked_fields_are_not_told() -> None:
+    """That a masked field held an attack is told, what it held is not."""
+    found = Inspection(settings(masked_fields=["id"]), refuse).analyse(json_record(ATTACK), CONFIG)
+    assert found.attacks == {"reqBody.id": ["SQLI"]}
+    assert found.fragments == ()
+
+
+def test_turns() -> None:
+    """The lock is given away at the first check a millisecond after the last time, and not before."""
+    clock, given = Clock(), []
+    turns = Turns(lambda: given.append(clock.now), clock)
+    for _ in range(10):
+        turns()
+        clock.now += 0.0004
+    assert [round(moment - 100, 4) for moment in given] == [0.0, 0.0012, 0.0024, 0.0036]
+
+
+def hostile() -> list[Record]:
+    """Records as large as MAX_BODY lets them be, full of what takes the detectors longest."""
+    payloads = [payload for payloads in ATTACKS.values() for payload in payloads]
+    texts = [
+        (piece * 5120)[:5000] for piece in ("<img src=x ", "; cat /etc/passwd ", "(select ", "&#x41;", "a' or 1=1 ")
+    ]
+    many = json_record(dict(enumerate(payloads[:200])))
+    return [many, *(json_record({"a": text}, {"b": text}) for text in texts), replace(record(message("x")), query=())]
+
+
+@pytest.mark.parametrize("given", hostile(), ids=lambda given: str(len(given.request.body)))
+def test_the_worker_lets_requests_go_first(given: Record) -> None:
+    """Between two checks lie a few milliseconds of CPU time at most: ten times what was measured, for slow machines."""
+    steps, last = [], time.thread_time()
+
+    def let_go() -> None:
+        nonlocal last
+        steps.append(time.thread_time() - last)
+        last = time.thread_time()
+
+    inspection = Inspection(settings(analysis_budget=100), refuse, let_go)
+    inspection.analyse(json_record(json.loads('{"warm": 1}')), CONFIG)
+    last = time.thread_time()
+    steps.clear()
+    inspection.analyse(given, CONFIG)
+    let_go()
+    assert max(steps) < 0.02
