@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from metlo_otel.core.settings import Settings, SettingsError, read_settings
+from metlo_otel.core.settings import Settings, SettingsError, misspelt, read_settings
 
 GIVEN = {"API_KEY": "k", "METLO_HOST": "https://app.metlo.com"}
 
@@ -74,3 +74,52 @@ def test_secrets_are_not_in_the_repr() -> None:
     shown = repr(_read({**GIVEN, "API_KEY": "s3cr3t", "ENCRYPTION_KEY": "s4cr4t"}))
     assert "s3cr3t" not in shown
     assert "s4cr4t" not in shown
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"METLO_HOST": "https://user:hunter2@app.metlo.com"},
+        {"RATE_LIMIT_STORAGE": "reddis://:hunter2@h:6379"},
+        {"RATE_LIMIT_STORAGE": "memcached://user:hunter2@h"},
+    ],
+)
+def test_no_password_within_a_url_is_shown(wrong: dict[str, str]) -> None:
+    """A URL's user and password are in no message; one that is right is in no repr."""
+    with pytest.raises(SettingsError) as caught:
+        _read({**GIVEN, **wrong})
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(_read({**GIVEN, "RATE_LIMIT_STORAGE": "redis://:hunter2@h:6379"}))
+
+
+@pytest.mark.parametrize("wrong", [{"API_KEY": "ключ"}, {"METLO_HOST": "http://exa mple"}])
+def test_what_no_request_could_carry_is_said_at_start(wrong: dict[str, str]) -> None:
+    """A key that no header can hold and a host that is none are errors, not something tried again for ever."""
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        _read({**GIVEN, **wrong})
+
+
+def test_a_function_whose_module_breaks_is_one_problem_of_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a module raises while it is imported, everything else that is wrong is told too."""
+
+    def broken(_name: str) -> None:
+        raise RuntimeError("no database")
+
+    monkeypatch.setattr("importlib.import_module", broken)
+    with pytest.raises(SettingsError) as caught:
+        _read({**GIVEN, "GET_USER": "shop.auth.user", "MAX_BODY": -1})
+    assert [problem.name for problem in caught.value.problems] == ["GET_USER", "MAX_BODY"]
+
+
+def test_variables_with_a_slip_of_the_pen_are_told() -> None:
+    """A variable that is nearly a setting would leave fields unmasked in silence; others are nobody's business."""
+    environ = {
+        "METLO_MASKED_FIELD": "ssn",
+        "METLO_HOST": "h",
+        "METLO_KEY": "k",
+        "METLO_DASHBOARD_PASSWORD": "x",
+        "A": "",
+    }
+    (told,) = misspelt(environ)
+    assert "METLO_MASKED_FIELD " in told
+    assert "METLO_MASKED_FIELDS" in told

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.record import Message, Record
 from metlo_otel.core.settings import read_settings
-from metlo_otel.export.masking import mask
+from metlo_otel.export.masking import MASKED, mask
 from metlo_otel.export.span_reading import record_of
 from metlo_otel.export.spans import span_of
 from metlo_otel.export.wire import encode, trace_of
@@ -148,3 +149,43 @@ def test_any_bytes_can_be_masked(body: bytes, media: str) -> None:
     assert hidden.request.truncated == item.request.truncated
     assert hidden.request.size == len(body)
     sent(item)
+
+
+WITHIN = [
+    (
+        "multipart/form-data; boundary=B",
+        b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n{"password": "%s"}\r\n--B--',
+    ),
+    ("application/x-www-form-urlencoded", b'\xef\xbb\xbf{"password":"%s"}'),
+    ("application/x-www-form-urlencoded", b'data={"password":"%s"}&x=%%7B%%22password%%22%%3A%%22%s%%22%%7D'),
+    ("application/x-www-form-urlencoded", b"a=1;password=%s&b=2"),
+    ("application/json", b'{"query":"mutation { login(user: \\"a\\", password: \\"%s\\") { id } }"}'),
+    ("application/graphql", b'mutation { login(user: "a", Api_Key: "%s") { id } }'),
+    ("text/xml", b'<a><user>bob</user><n:Password kind="x">%s</n:Password><b api-key="%s" ok="1"/></a>'),
+    ("application/xml", b"<?xml version='1.0'?><a><password>%s"),
+]
+
+
+@pytest.mark.parametrize(("media", "body"), WITHIN)
+def test_fields_within_fields_never_leave(media: str, body: bytes) -> None:
+    """JSON in a part, a form's value or behind a byte order mark, pairs in a value, GraphQL arguments, XML."""
+    secret = SECRET.encode()
+    body = body.replace(b"%s", secret).replace(b"%%", b"%")
+    text = sent(record(body, media))
+    assert SECRET not in text
+    assert MASKED in unquote(text)
+
+
+def test_query_values_with_fields_of_their_own() -> None:
+    """A filter in JSON and pairs behind a semicolon are read too."""
+    query = (("filter", f'{{"password":"{SECRET}"}}'), ("a", f"1;password={SECRET}"))
+    assert SECRET not in sent(record(query=query))
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"note":"the password: \\"x\\" is here (see query)"}', b"<p>passwords</p>", b"a=b;c=d&e=%7B%7D"]
+)
+def test_what_holds_no_masked_field_stays_byte_for_byte(body: bytes) -> None:
+    """What only looks a little like one is left alone, but for words that could be an argument."""
+    names = frozenset({"secret"})
+    assert mask(record(body, "application/x-www-form-urlencoded"), names).request.body == body

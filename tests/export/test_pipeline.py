@@ -20,10 +20,12 @@ from opentelemetry import context
 
 from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core.exchange import Verdict
+from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.processed import Processed, Session
 from metlo_otel.export import pipeline as pipelines
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.export.tracing import Seams
+from metlo_otel.exporter import open_pipeline
 from tests.export.conftest import KEY
 from tests.export.exchanges import wsgi_exchange
 from tests.export.loopback import GARBAGE, HANG, OK, Metlo
@@ -452,3 +454,58 @@ def test_many_forks_under_load_never_hang(metlo: Metlo) -> None:
     """
     done = run(script, metlo)
     assert done.returncode == 0, done.stderr
+
+
+def test_one_batch_a_second_while_exchanges_trickle_in(pipeline: Make, metlo: Metlo) -> None:
+    """Few requests at a time do not make a POST each: what comes meanwhile goes with the next batch."""
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert len(metlo.next_batch()) == 1
+    for _ in range(30):
+        way.put(wsgi_exchange())
+        threading.Event().wait(0.02)  # the pace of requests, not something awaited
+    assert way.flush(10)
+    batches = []
+    while not metlo.posts.empty():
+        batches.append(len(metlo.posts.get()))
+    assert sum(batches) == 30
+    assert len(batches) <= 3
+
+
+def test_what_is_due_every_second_is_done_while_the_collector_is_down(
+    settings: Callable[..., Any], log: RateLimitedLog, metlo: Metlo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rules file is read again and long streams end, however long a batch waits for its next try."""
+    monkeypatch.setattr(pipelines, "EVERY", 0.01)
+    metlo.always = (503, {"Retry-After": "300"}, b"")
+    ticks = threading.Semaphore(0)
+    way = open_pipeline(settings(), log, tick=ticks.release)
+    way.put(wsgi_exchange())
+    assert metlo.tried.acquire(timeout=10)
+    for _ in range(20):
+        assert ticks.acquire(timeout=10)
+    assert way.stats().queue_items == 0
+    assert way.stats().sent == 0
+    way.shutdown(0)
+
+
+def test_an_answer_that_breaks_off_after_its_status_is_an_answer(
+    pipeline: Make, metlo: Metlo, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The collector has said 200: the batch is taken, whatever becomes of the rest of the answer."""
+    metlo.always = (200, {"Content-Length": "10", "Connection": "close"}, b"OK")
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert way.flush(10)
+    assert (way.stats().sent, dict(way.stats().dropped)) == (1, {})
+    assert "failed" not in caplog.text
+
+
+def test_who_waited_in_vain_at_the_end_is_not_made_to_wait_again(pipeline: Make, metlo: Metlo) -> None:
+    """A server's shutdown and the process's exit share one time limit."""
+    metlo.always = HANG
+    way = pipeline()
+    assert way.patience == pipelines.AT_EXIT
+    way.put(wsgi_exchange())
+    assert not way.flush(0.05)
+    assert way.patience == 0
