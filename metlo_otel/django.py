@@ -155,7 +155,7 @@ class MetloDjango:
 
     def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
         self.agent.streaming(exchange)
-        exchange.response_headers = _headers(response)
+        exchange.response_headers = list(_headers(response))
         if response.is_async:
             response.streaming_content = _AsyncTee(response.streaming_content, exchange)
         elif getattr(response, "file_to_stream", None) is None or "wsgi.file_wrapper" not in request.META:
@@ -216,13 +216,14 @@ def _tee(stream: Iterable[bytes], exchange: Exchange) -> Iterator[bytes]:
 
 def _closed(exchange: Exchange, response: HttpResponseBase) -> None:
     exchange.status = response.status_code
-    exchange.response_headers = _headers(response)
+    exchange.response_headers = list(_headers(response))
     exchange.close()
 
 
-def _headers(response: HttpResponseBase) -> list[tuple[str, str]]:
-    cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
-    return [*response.items(), *cookies]
+def _headers(response: HttpResponseBase) -> Iterator[tuple[str, str]]:
+    yield from response.items()
+    for cookie in response.cookies.values():
+        yield "Set-Cookie", cookie.OutputString()
 
 
 def _agent(defaults: Mapping[str, Any]) -> Agent:

@@ -130,7 +130,7 @@ def _note(agent: Agent, exchange: Exchange, response: flask.Response) -> None:
     _note_request(agent, exchange)
     if exchange.live is not None:
         chunks = response.response if response.is_sequence else ()
-        agent.enrich(exchange, response.status_code, list(response.headers), chunks)
+        agent.enrich(exchange, response.status_code, response.headers, chunks)
     if response.status_code in _CUT_BY_WERKZEUG or flask.request.method == "HEAD":
         _note_uncut(exchange, response)
 

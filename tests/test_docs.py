@@ -47,6 +47,24 @@ django.setup()
 from django.test import Client
 assert Client().get("/users/7").json() == {"id": 7}
 """,
+    "from metlo_otel.hooks": """
+assert app.test_client().get("/users/7").json == {"id": 7}
+""",
+    "from metlo_otel.exporter": """
+from flask import Flask
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+app = Flask(__name__)
+app.add_url_rule("/users/<int:id>", view_func=lambda id: {"id": id})
+FlaskInstrumentor().instrument_app(app)
+assert app.test_client().get("/users/7").json == {"id": 7}
+provider.shutdown()
+""",
+    "metlo_otel.instrument(": """
+from flask import Flask
+app = Flask(__name__)
+app.add_url_rule("/users/<int:id>", view_func=lambda id: {"id": id})
+assert app.test_client().get("/users/7").json == {"id": 7}
+""",
     "from metlo_otel.wsgi": """
 from werkzeug.test import Client
 assert Client(wsgi_app).get("/users/7").text == "hello"
