@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import anyio
 import orjson
 from anyio import to_thread
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,8 +21,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from metlo_otel.collector import queries
-from metlo_otel.collector.configuration import is_current, read_document
-from metlo_otel.collector.database import is_unavailable
+from metlo_otel.collector.arrival import Arrival
+from metlo_otel.collector.changes import Changes
+from metlo_otel.collector.configuration import is_current, read_document, read_version
+from metlo_otel.collector.database import is_full, is_unavailable
 from metlo_otel.collector.intake import (
     Budget,
     Incoming,
@@ -42,8 +46,12 @@ _DRAINED = 8 * 1024 * 1024  # bytes of a refused body that are read, so that the
 _DRAIN_TIME = 3.0  # seconds for the same
 _SHOWN = 100  # rejected traces that an answer tells about
 _READERS = 4  # threads that read from the database at once
+_LONGEST_WAIT = 60  # seconds that a request for agent-config may wait for another one
+_OWN = "metlo-otel/"  # how the User-Agent of our own agents begins
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d{1,4})\s*(?:$|[,;])")
 
 Handler = Callable[[Request], Awaitable[Response]]
+Checked = tuple[list[Trace], list[dict[str, Any]]]
 
 
 class Json(Response):
@@ -74,7 +82,9 @@ def make_app(store: Store) -> Starlette:
         ClientDisconnect: _answer_nobody,
         Exception: _answer_failure,
     }
-    return Starlette(routes=routes, exception_handlers=handlers)
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.state.end = api.end
+    return app
 
 
 class Api:
@@ -84,6 +94,9 @@ class Api:
         self._store = store
         self._budget = Budget()
         self._readers = anyio.CapacityLimiter(_READERS)
+        self._analysts = anyio.CapacityLimiter(1)
+        self._arrival = Arrival(store)
+        self._changes = Changes(lambda: self._read(read_version))
 
     async def greet(self, _request: Request) -> Response:
         """`GET /api/v1`: whether there is a backend; needs no key."""
@@ -96,13 +109,25 @@ class Api:
         return PlainTextResponse("Client unauthorized", 401)
 
     async def agent_config(self, request: Request) -> Response:
-        """`GET /api/v1/agent-config`: 304 where If-None-Match names what is in force."""
+        """`GET /api/v1/agent-config`: 304 where If-None-Match names what is in force.
+
+        With `Prefer: wait=N` (RFC 7240) or `?wait=N` that answer waits up to N seconds for something else to tell.
+        """
         await self._authenticate(request)
-        document, etag = await self._read(read_document)
-        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-        if is_current(etag, request.headers.get("if-none-match", "")):
+        read = partial(_read_versioned, own=request.headers.get("user-agent", "").startswith(_OWN))
+        named = request.headers.get("if-none-match", "")
+        version, document, etag = await self._read(read)
+        if is_current(etag, named) and (seconds := _wait_of(request)):
+            await self._changes.wait(version, seconds)
+            _, document, etag = await self._read(read)
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "User-Agent"}
+        if is_current(etag, named):
             return Response(status_code=304, headers=headers)
         return Response(document, media_type="application/json", headers=headers)
+
+    def end(self) -> None:
+        """Let no request wait any more: the server is about to end."""
+        self._changes.end()
 
     async def log_request(self, request: Request) -> Response:
         """`POST /api/v{1,2}/log-request/{single,batch}`: 200 once every trace that is not rejected is durable."""
@@ -113,7 +138,7 @@ class Api:
         try:
             await self._authenticate(request)
             items = _items(await _receive(request, body, share), form)
-            traces, rejected = _check(items, version)
+            traces, rejected = await self._check(items, version)
             await self._keep(traces)
             return _outcome(len(traces), rejected)
         except RefusedError:
@@ -127,7 +152,7 @@ class Api:
         await self._authenticate(request)
         number = request.path_params["id"]
         try:
-            found = await self._read(partial(queries.read_one, number=number))
+            found = await self._read(partial(queries.read_one, trace=number))
         except queries.FilterError as problem:
             raise RefusedError(400, str(problem)) from None
         if found is None:
@@ -146,6 +171,12 @@ class Api:
             return Json({"items": page.items, "next": page.next})
 
         return answer
+
+    async def _check(self, items: list[Any], version: int) -> Checked:
+        """Raw traces are analysed, which takes a while: on a thread of its own, one batch after the other."""
+        if version == 2:
+            return check(items, lambda item: read_trace(item, 2))
+        return await to_thread.run_sync(check, items, self._arrival.reader(), limiter=self._analysts)
 
     async def _keep(self, traces: list[Trace]) -> None:
         if not traces:
@@ -166,6 +197,18 @@ class Api:
 
     async def _read(self, query: Callable[..., Any]) -> Any:
         return await to_thread.run_sync(self._store.read, query, limiter=self._readers)
+
+
+def _read_versioned(connection: Connection, own: bool) -> tuple[str, bytes, str]:
+    """The version goes first: a change in between is then told once more, not missed."""
+    return (read_version(connection), *read_document(connection, own))
+
+
+def _wait_of(request: Request) -> int:
+    """How many seconds a request would like to wait."""
+    asked = request.query_params.get("wait", "")
+    found = _WAIT.search(request.headers.get("prefer", "") if not asked else f"wait={asked}")
+    return min(int(found[1]), _LONGEST_WAIT) if found else 0
 
 
 async def _receive(request: Request, body: Incoming, share: Share) -> bytes:
@@ -190,12 +233,12 @@ def _items(body: bytes, form: str) -> list[Any]:
     raise RefusedError(400, "a batch is a JSON array of traces")
 
 
-def _check(items: list[Any], version: int) -> tuple[list[Trace], list[dict[str, Any]]]:
+def check(items: list[Any], read: Callable[[Any], Trace]) -> Checked:
     """The traces that can be stored, and for each other one its index and what is wrong with it."""
     traces, rejected = [], []
     for index, item in enumerate(items):
         try:
-            traces.append(read_trace(item, version))
+            traces.append(read(item))
         except TraceError as problem:
             rejected.append({"index": index, "where": problem.where, "reason": problem.reason})
     return traces, rejected
@@ -240,6 +283,9 @@ async def _answer_http(request: Request, problem: HTTPException) -> Response:
 
 
 async def _answer_database(_request: Request, problem: SQLAlchemyError) -> Response:
+    if is_full(problem):
+        LOG.error("the database is full: %s", problem.args[0])
+        return _error(503, "the database has no room; nothing of this was stored", {"Retry-After": "60"})
     if is_unavailable(problem):
         LOG.error("the database takes nothing now: %s", problem.args[0])
         return _error(503, "the database takes nothing now; try again", {"Retry-After": "5"})

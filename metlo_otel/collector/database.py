@@ -1,21 +1,22 @@
-"""Opening the database: a file (SQLite) or a URL, with the settings that durability and one writer need."""
+"""Opening the database, a file (SQLite) or a URL (PostgreSQL), as durability and one writer need it."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
-from metlo_otel.collector.schema import METADATA
+from metlo_otel.collector.migrate import migrate
 
 _LOCKED_AFTER = 5.0  # seconds that SQLite waits for another process's lock
 _CACHE = 32 * 1024  # KiB of pages that a SQLite connection may hold
+_CONNECT = 5  # seconds that PostgreSQL has to answer in
 
 
 class DatabaseError(Exception):
@@ -23,22 +24,37 @@ class DatabaseError(Exception):
 
 
 def open_database(where: str) -> Engine:
-    """An engine on `where`, a path of a SQLite file or an SQLAlchemy URL, with the tables made where they are missing.
+    """An engine on `where`, a path of a SQLite file or an SQLAlchemy URL, its tables made or brought up to date.
 
     A new file is readable by its owner alone, for traces hold what passed through the app. Raises DatabaseError.
     """
+    shown = where
     try:
         url = make_url(where) if "://" in where else make_url("sqlite+pysqlite://").set(database=where)
-        if url.get_backend_name() != "sqlite":
-            raise DatabaseError(f"--db {where!r}: a path of a SQLite file is expected")
+        shown = url.render_as_string(hide_password=True) if "://" in where else where
+        engine = _engine(url, shown)
+        try:
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    except (ArgumentError, DBAPIError, OSError, ValueError) as problem:
+        reason = problem.orig if isinstance(problem, DBAPIError) else problem
+        raise DatabaseError(f"the database {shown!r} cannot be opened: {str(reason).strip()}") from problem
+    return engine
+
+
+def _engine(url: URL, shown: str) -> Engine:
+    kind = url.get_backend_name()
+    if kind == "sqlite":
         _make_private(url.database)
         engine = create_engine(url, connect_args={"timeout": _LOCKED_AFTER}, pool_size=8, max_overflow=8)
         event.listen(engine, "connect", _prepare)
-        METADATA.create_all(engine)
-    except (ArgumentError, DBAPIError, OSError) as problem:
-        reason = problem.orig if isinstance(problem, DBAPIError) else problem
-        raise DatabaseError(f"the database {where!r} cannot be opened: {reason}") from problem
-    return engine
+        return engine
+    if kind == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+        return create_engine(url, connect_args={"connect_timeout": _CONNECT}, pool_size=8, pool_pre_ping=True)
+    raise DatabaseError(f"--db {shown!r}: a path of a SQLite file or a URL postgresql+psycopg://… is expected")
 
 
 def _make_private(path: str | None) -> None:
@@ -56,23 +72,59 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute(f"PRAGMA cache_size=-{_CACHE}")
 
 
+def begin_writing(connection: Connection) -> None:
+    """Take SQLite's write lock now: waiting for it later, after reading, would be refused at once."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def is_unavailable(problem: BaseException) -> bool:
     """Whether the database cannot take anything now (locked, disk full, gone), so that trying again makes sense."""
-    return isinstance(problem, OperationalError)
+    return isinstance(problem, OperationalError | InterfaceError)
 
 
-def add_up(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], add: Sequence[str]) -> None:
+def is_full(problem: BaseException) -> bool:
+    """Whether the disk, or the room that the database may have, is full."""
+    reason = str(getattr(problem, "orig", problem)).lower()
+    return is_unavailable(problem) and ("disk is full" in reason or "no space" in reason or "disk full" in reason)
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An INSERT that can say what to do on conflict, which both databases spell alike but SQLAlchemy apart."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def add_up(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], add: Sequence[str]) -> None:
     """Insert `rows`; where a row with the same primary key is there, add the columns `add` to it."""
-    if not rows:
-        return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table)
-    sums = {name: table.c[name] + statement.excluded[name] for name in add}
-    keys = [column.name for column in table.primary_key]
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), rows)
+    if rows:
+        statement = insert_into(connection, table)
+        sums = {name: table.c[name] + statement.excluded[name] for name in add}
+        keys = [column.name for column in table.primary_key]
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), list(rows))
 
 
-def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> None:
-    """Insert `row` unless it breaks a unique constraint, which means that it is there already."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), row)
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows that break no unique constraint; the others are there already."""
+    if rows:
+        connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """Ids for `count` new rows of a table with a sequence, which nobody else gets; begin_writing() goes before."""
+    if connection.dialect.name == "sqlite":
+        last = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
+        first = (last.scalar() or 0) + 1
+        return list(range(first, first + count))
+    ids = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
+    return sorted(connection.execute(ids, {"name": table.name, "count": count}).scalars())
+
+
+def bytes_used(connection: Connection) -> int:
+    """How many bytes of storage the database's content takes; what was freed and can be used again does not count."""
+    if connection.dialect.name == "sqlite":
+        pages, free, size = (
+            int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+    return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())

@@ -101,6 +101,14 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class EndingServer(uvicorn.Server):
+    """Tells the app before it waits for the requests that are being answered."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.end()  # type: ignore[union-attr]  # make_server() made it
+        await super().shutdown(sockets)
+
+
 def make_server(store: Store) -> uvicorn.Server:
     """A server that is not running yet, its limits set; logging is left as it is."""
     config = uvicorn.Config(
@@ -118,7 +126,7 @@ def make_server(store: Store) -> uvicorn.Server:
         timeout_graceful_shutdown=_END,
         h11_max_incomplete_event_size=_HEADERS,
     )
-    return uvicorn.Server(config)
+    return EndingServer(config)
 
 
 def serve(store: Store, listening: socket.socket) -> None:
