@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from metlo_otel.collector import queries
 from metlo_otel.collector.arrival import Arrival
@@ -63,8 +63,8 @@ class Json(Response):
         return orjson.dumps(content)
 
 
-def make_app(store: Store) -> Starlette:
-    """The collector as an ASGI app on an open store; who opened the store closes it."""
+def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The collector as an ASGI app on an open store, with `more` routes; who opened the store closes it."""
     api = Api(store)
     routes = [
         Route("/api/v1", api.greet, methods=["GET"]),
@@ -74,6 +74,7 @@ def make_app(store: Store) -> Starlette:
         Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
         Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
         Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
+        *more,
     ]
     handlers: dict[Any, Any] = {
         HTTPException: _answer_http,
