@@ -13,7 +13,7 @@ ALTOGETHER = 100
 
 
 class Attempts:
-    """Failed logins of the last minutes. Each process counts for itself, which multiplies the limits by their number."""
+    """Failed logins of the last minutes. Each process counts for itself, which multiplies the limits."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -33,7 +33,7 @@ class Marks:
     sensitive: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def pieces(self, path: str, text: str, kind: str = "text") -> list[Piece]:
-        """The pieces of a value at `path`. An attack that does not stand there in clear (it is encoded) marks it all."""
+        """The pieces of a value at `path`. An attack that is not there in clear (it is encoded) marks it all."""
         if path not in self.attacks:
             return pieces(text, kind="sensitive" if path in self.sensitive else kind)
         found = [finding.fragment for findings in detect([(path, text)]).values() for finding in findings]

@@ -58,9 +58,11 @@ class Entry:
         """
         ring, address = keyring_of(request), self._desk.address(request)
         attempt = self._attempts.failed(address)
-        if ring and await to_thread.run_sync(is_password, password, ring.password, limiter=self._guessing):
-            self._attempts.forget(attempt)
-            return ring
+        if ring:
+            known = await to_thread.run_sync(is_password, password, ring.password, limiter=self._guessing)
+            if known:
+                self._attempts.forget(attempt)
+                return ring
         await self._desk.note(request, "login.failed", self._desk.called(request, "nobody"))
         return None
 
@@ -69,9 +71,8 @@ class Entry:
         await self._desk.note(request, "login", self._desk.called(request, name))
         answer = RedirectResponse(wanted if is_page(wanted) else "/dashboard/", 303)
         value = self._desk.access.cookie_value(ring, session)
-        answer.set_cookie(
-            ring.cookie, value, LASTS, path="/dashboard", httponly=True, samesite="lax", **_secure(request)
-        )
+        secure = is_secure(request.headers, request.url.scheme)
+        answer.set_cookie(ring.cookie, value, LASTS, path="/dashboard", secure=secure, httponly=True, samesite="lax")
         return answer
 
     async def _log_out(self, request: Request) -> Response:
@@ -101,7 +102,3 @@ class Entry:
         answer = self._desk.pages.render("login.html", {**values, "theme": theme_of(request)}, status)
         answer.headers.update(headers or {})
         return answer
-
-
-def _secure(request: Request) -> dict[str, bool]:
-    return {"secure": is_secure(request.headers, request.url.scheme)}

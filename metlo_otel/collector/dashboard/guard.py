@@ -1,4 +1,4 @@
-"""What stands before every page: the headers that keep strangers' text harmless, and the check where a change comes from."""
+"""Before every page: the headers that keep strangers' text harmless, and the check where a change comes from."""
 
 from __future__ import annotations
 

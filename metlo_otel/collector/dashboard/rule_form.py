@@ -90,7 +90,7 @@ def form_of(document: Mapping[str, Any], enabled: bool) -> RuleForm:
     form = RuleForm(uuid=document["uuid"], name=document.get("name") or "", enabled=enabled)
     if len(groups) > 1:
         return replace(form, text=json.dumps(document, indent=2, ensure_ascii=False))
-    group = groups[0] if groups else {"rule": "all", "conditions": []}
+    group: Mapping[str, Any] = groups[0] if groups else {"rule": "all", "conditions": []}
     action = document.get("action") or {}
     return replace(
         form,

@@ -1,4 +1,4 @@
-"""Sessions as signed values for a cookie: nothing is kept of one but, until it would have expired, that it was ended."""
+"""Sessions as signed values for a cookie: nothing is kept of one but that it was ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stored trace as its page shows it: every value in pieces, with attacks and sensitive data marked where they stand."""
+"""A stored trace as its page shows it: values in pieces, with attacks and sensitive data marked where they stand."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def read_template(connection: Connection) -> str:
 
 
 def set_template(connection: Connection, template: str, who: str) -> None:
-    """Keep a template, such as `https://tracing.example/trace/{traceId}`; an empty one removes it. Raises ValueError."""
+    """Keep a template such as `https://tracing.example/trace/{traceId}`; an empty one removes it. Raises ValueError."""
     template = template.strip()
     if template and not _is_template(template):
         raise ValueError("a link to your tracing begins with https:// or http:// and holds {traceId}")

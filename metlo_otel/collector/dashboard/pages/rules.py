@@ -7,13 +7,15 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from metlo_otel.collector import actions, rules
+from metlo_otel.collector import actions, queries, rules
 from metlo_otel.collector.dashboard.desk import Desk, Note, seen
+from metlo_otel.collector.dashboard.dry_run import try_rule
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import is_page
 from metlo_otel.collector.dashboard.pages.asking import done
@@ -90,8 +92,17 @@ class RulePages:
             work = partial(actions.put_rule, item=item_of(form), who=self._desk.who(request), enabled=form.enabled)
             rule = await self._desk.change(work)
         except ValueError as problem:
-            return await self._form(request, form, problem=str(problem))
+            return await self._form(request, form, problem=_sentence(problem))
         return seen(f"/dashboard/rules/{quote(rule.id, safe='')}?done=saved")
+
+    async def dry_run(self, request: Request) -> Response:
+        """Say what a rule would have done to the stored traces; nothing is changed."""
+        form = read_rule_form(await read_form(request))
+        try:
+            tried = await self._desk.read(partial(_try, item=item_of(form)))
+        except ValueError as problem:
+            return await self._form(request, form, problem=_sentence(problem))
+        return await self._form(request, form, known=bool(form.uuid), tried=tried)
 
     async def block(self, request: Request) -> Response:
         """Block an actor for ever."""
@@ -132,3 +143,14 @@ class RulePages:
         status = 400 if problem else 200
         values = {"form": form, "known": known, "problem": problem, "tried": tried, "choices": CHOICES}
         return await self._desk.render(request, "rule.html", *notes, status=status, **values)
+
+
+def _try(connection: Connection, item: Any) -> dict[str, Any]:
+    found = try_rule(connection, item)
+    traces = [trace for number in found.shown if (trace := queries.read_one(connection, str(number)))]
+    return {"sentence": found.sentence, "about": found.about, "traces": traces}
+
+
+def _sentence(problem: ValueError) -> str:
+    text = str(problem)
+    return f"{text[:1].upper()}{text[1:]}."
