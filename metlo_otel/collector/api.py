@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from starlette.routing import BaseRoute, Route
 
 from metlo_otel.collector import queries
 from metlo_otel.collector.arrival import Arrival
-from metlo_otel.collector.changes import Changes
 from metlo_otel.collector.configuration import is_current, read_document, read_version
 from metlo_otel.collector.database import is_full, is_unavailable
 from metlo_otel.collector.intake import (
@@ -46,9 +45,9 @@ _DRAINED = 8 * 1024 * 1024  # bytes of a refused body that are read, so that the
 _DRAIN_TIME = 3.0  # seconds for the same
 _SHOWN = 100  # rejected traces that an answer tells about
 _READERS = 4  # threads that read from the database at once
-_LONGEST_WAIT = 60  # seconds that a request for agent-config may wait for another one
 _OWN = "metlo-otel/"  # how the User-Agent of our own agents begins
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*(\d{1,4})\s*(?:$|[,;])")
+_POLL = 2  # seconds after which agents are told to ask for agent-config again
+_BELIEVED = 30.0  # seconds for which a document that was made is served, unless somebody changes something
 
 Handler = Callable[[Request], Awaitable[Response]]
 Checked = tuple[list[Trace], list[dict[str, Any]]]
@@ -83,9 +82,7 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         ClientDisconnect: _answer_nobody,
         Exception: _answer_failure,
     }
-    app = Starlette(routes=routes, exception_handlers=handlers)
-    app.state.end = api.end
-    return app
+    return Starlette(routes=routes, exception_handlers=handlers)
 
 
 class Api:
@@ -97,7 +94,7 @@ class Api:
         self._readers = anyio.CapacityLimiter(_READERS)
         self._analysts = anyio.CapacityLimiter(1)
         self._arrival = Arrival(store)
-        self._changes = Changes(lambda: self._read(read_version))
+        self._documents: dict[bool, tuple[str, float, bytes, str]] = {}
 
     async def greet(self, _request: Request) -> Response:
         """`GET /api/v1`: whether there is a backend; needs no key."""
@@ -110,25 +107,16 @@ class Api:
         return PlainTextResponse("Client unauthorized", 401)
 
     async def agent_config(self, request: Request) -> Response:
-        """`GET /api/v1/agent-config`: 304 where If-None-Match names what is in force.
-
-        With `Prefer: wait=N` (RFC 7240) or `?wait=N` that answer waits up to N seconds for something else to tell.
+        """`GET /api/v1/agent-config`: 304 where If-None-Match names what is in force. Cache-Control says when to ask
+        again, so that what somebody changes is in force within seconds.
         """
         await self._authenticate(request)
-        read = partial(_read_versioned, own=request.headers.get("user-agent", "").startswith(_OWN))
-        named = request.headers.get("if-none-match", "")
-        version, document, etag = await self._read(read)
-        if is_current(etag, named) and (seconds := _wait_of(request)):
-            await self._changes.wait(version, seconds)
-            _, document, etag = await self._read(read)
-        headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Vary": "User-Agent"}
-        if is_current(etag, named):
+        own = request.headers.get("user-agent", "").startswith(_OWN)
+        document, etag = await self._read(partial(self._document, own=own))
+        headers = {"ETag": etag, "Cache-Control": f"private, max-age={_POLL}", "Vary": "User-Agent, Authorization"}
+        if is_current(etag, request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers=headers)
         return Response(document, media_type="application/json", headers=headers)
-
-    def end(self) -> None:
-        """Let no request wait any more: the server is about to end."""
-        self._changes.end()
 
     async def log_request(self, request: Request) -> Response:
         """`POST /api/v{1,2}/log-request/{single,batch}`: 200 once every trace that is not rejected is durable."""
@@ -196,20 +184,16 @@ class Api:
             await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
         return self._store.keys.holds(request.headers.get("authorization", ""))
 
+    def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
+        """The agent-config and its ETag, made anew when its version is another one."""
+        version, now = read_version(connection), time.monotonic()
+        known = self._documents.get(own)
+        if known is None or known[0] != version or now - known[1] > _BELIEVED:
+            known = self._documents[own] = (version, now, *read_document(connection, own))
+        return known[2], known[3]
+
     async def _read(self, query: Callable[..., Any]) -> Any:
         return await to_thread.run_sync(self._store.read, query, limiter=self._readers)
-
-
-def _read_versioned(connection: Connection, own: bool) -> tuple[str, bytes, str]:
-    """The version goes first: a change in between is then told once more, not missed."""
-    return (read_version(connection), *read_document(connection, own))
-
-
-def _wait_of(request: Request) -> int:
-    """How many seconds a request would like to wait."""
-    asked = request.query_params.get("wait", "")
-    found = _WAIT.search(request.headers.get("prefer", "") if not asked else f"wait={asked}")
-    return min(int(found[1]), _LONGEST_WAIT) if found else 0
 
 
 async def _receive(request: Request, body: Incoming, share: Share) -> bytes:

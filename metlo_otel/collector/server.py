@@ -103,14 +103,6 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class EndingServer(uvicorn.Server):
-    """Tells the app before it waits for the requests that are being answered."""
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.state.end()  # type: ignore[union-attr]  # make_server() made it
-        await super().shutdown(sockets)
-
-
 def make_server(store: Store, access: Access) -> uvicorn.Server:
     """A server that is not running yet, its limits set; logging is left as it is."""
     config = uvicorn.Config(
@@ -128,14 +120,14 @@ def make_server(store: Store, access: Access) -> uvicorn.Server:
         timeout_graceful_shutdown=_END,
         h11_max_incomplete_event_size=_HEADERS,
     )
-    return EndingServer(config)
+    return uvicorn.Server(config)
 
 
-def serve(store: Store, access: Access, listening: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, in the main thread; requests that are being answered are finished."""
+def serve(store: Store, access: Access, *listening: socket.socket) -> None:
+    """Serve on all these sockets until SIGINT or SIGTERM, in the main thread; what is being answered is finished."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        make_server(store, access).run(sockets=[listening])
+        make_server(store, access).run(sockets=list(listening))
     except KeyboardInterrupt:  # uvicorn ended in order and hands the signal on
         pass
     finally:

@@ -186,6 +186,7 @@ class Pipeline:
             while not self._give_up and (exchanges := self._queue.take(FULL, _FULL_BYTES)):
                 self._send(exchanges)
                 self._hurry.clear()
+                self._exporter.guard.run(self._exporter.refresh_if_due)  # rules do not wait for all that waits
         finally:
             self._queue.done()
             self.counters.spend(time.thread_time() - began)
