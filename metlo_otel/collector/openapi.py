@@ -76,6 +76,20 @@ def describe_host(connection: Connection, host: str) -> dict[str, Any] | None:
     return document
 
 
+def describe_endpoint(connection: Connection, endpoint: int) -> dict[str, Any] | None:
+    """The `paths` of a description with one endpoint; None where there is none, or one that OpenAPI cannot name."""
+    table = ENDPOINTS.c
+    row = connection.execute(
+        select(table.method, table.path, table.operation).where(table.id == endpoint)
+    ).one_or_none()
+    if row is None or row.method not in _METHODS:
+        return None
+    observed = _observe(connection, endpoint, row.method, row.path, row.operation)
+    template, parameters = _template(observed)
+    item = {"parameters": parameters} if parameters else {}
+    return {template: {**item, row.method.lower(): _operation(observed)}}
+
+
 def to_yaml(document: Mapping[str, Any]) -> str:
     """A description as YAML, in the same order."""
     import yaml

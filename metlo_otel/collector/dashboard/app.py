@@ -28,6 +28,7 @@ from metlo_otel.collector.dashboard.pages import (
     overview,
     rules,
     settings,
+    specs,
     traces,
 )
 from metlo_otel.collector.dashboard.rendering import Pages, Statics
@@ -37,7 +38,7 @@ from metlo_otel.collector.store import Store
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
-_PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, settings, audit)
+_PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, specs, settings, audit)
 
 
 def dashboard_routes(store: Store, access: Access) -> list[BaseRoute]:

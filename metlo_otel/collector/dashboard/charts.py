@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 480, 96  # of the drawing, in its own units
-_TOP, _BOTTOM = 6, 16  # room above the bars, and below them for the times
+WIDTH, HEIGHT = 480, 80  # of the drawing, in its own units: it is stretched to its place
 _GAP = 0.22  # of a bar's place is left empty
 
 
@@ -24,23 +23,22 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A bar chart. `top` is the number that the grid line at `line` stands for; `times` are (x, ms, anchor)."""
+    """A bar chart. `top` is what its upper edge stands for; `times` are the moments (ms) at its left and right."""
 
     bars: tuple[Bar, ...]
     top: int
-    line: float
-    base: float
     total: int
-    times: tuple[tuple[float, int, str], ...]
+    times: tuple[int, ...]
+    width: int = WIDTH
+    height: int = HEIGHT
 
 
 def draw(points: Sequence[tuple[int, int]]) -> Chart:
     """The chart of `points`: the start of each span of time (ms, evenly spaced) and its count, oldest first."""
     top = nice_top(max((value for _, value in points), default=0))
-    base = float(HEIGHT - _BOTTOM)
     place = WIDTH / max(len(points), 1)
     bars = tuple(_bar(index, start, value, top, place) for index, (start, value) in enumerate(points) if value)
-    return Chart(bars, top, float(_TOP), base, sum(value for _, value in points), _times(points))
+    return Chart(bars, top, sum(value for _, value in points), _times(points))
 
 
 def nice_top(highest: int) -> int:
@@ -56,19 +54,13 @@ def nice_top(highest: int) -> int:
 
 
 def _bar(index: int, start: int, value: int, top: int, place: float) -> Bar:
-    full = HEIGHT - _BOTTOM - _TOP
-    height = max(round(full * value / top, 2), 1.5)  # what happened once is seen
+    height = max(round(HEIGHT * value / top, 2), 2.0)  # what happened once is seen
     x = round((index + _GAP / 2) * place, 2)
-    return Bar(x, round(HEIGHT - _BOTTOM - height, 2), round(place * (1 - _GAP), 2), height, start, value)
+    return Bar(x, round(HEIGHT - height, 2), round(place * (1 - _GAP), 2), height, start, value)
 
 
-def _times(points: Sequence[tuple[int, int]]) -> tuple[tuple[float, int, str], ...]:
-    if len(points) < 3:
+def _times(points: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    if len(points) < 2:
         return ()
-    middle = len(points) // 2
     step = points[1][0] - points[0][0]
-    return (
-        (0.0, points[0][0], "start"),
-        (WIDTH * middle / len(points), points[middle][0], "middle"),
-        (float(WIDTH), points[-1][0] + step, "end"),
-    )
+    return points[0][0], points[-1][0] + step

@@ -96,7 +96,7 @@ class Desk:
         """The address of the connection's other end."""
         return request.client.host if request.client else ""
 
-    async def render(self, request: Request, template: str, *notes: Note, status: int = 200, **values: Any) -> Response:
+    async def render(self, request: Request, page: str, /, *notes: Note, status: int = 200, **values: Any) -> Response:
         """A page in the frame of all pages."""
         frame = {
             "session": session_of(request),
@@ -106,7 +106,7 @@ class Desk:
             "notes": notes,
             "open_alerts": await self.read(_count_open_alerts),
         }
-        return self.pages.render(template, {**frame, **values}, status)
+        return self.pages.render(page, {**frame, **values}, status)
 
     async def render_error(self, request: Request, status: int, text: str) -> Response:
         """A page that says what is wrong; bare words for who is not logged in."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.resources import files
@@ -13,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
+from metlo_otel.collector.dashboard import words
 from metlo_otel.collector.dashboard.text import visible
 
 _PACKAGE = "metlo_otel.collector.dashboard"
@@ -68,10 +70,12 @@ def make_environment(statics: Statics) -> Environment:
         short=short_number,
         duration=duration,
         instant=instant,
+        clock=clock,
+        json=to_json,
         iso=iso,
         size=size,
     )
-    environment.globals.update(static=statics.url, query=query)
+    environment.globals.update(static=statics.url, query=query, words=words)
     return environment
 
 
@@ -112,6 +116,11 @@ def instant(milliseconds: int) -> str:
     return _moment(milliseconds).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def clock(milliseconds: int) -> str:
+    """The same in short, for the axis of a chart."""
+    return _moment(milliseconds).strftime("%m-%d %H:%M")
+
+
 def iso(milliseconds: int) -> str:
     """The same for machines."""
     return _moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -122,6 +131,11 @@ def query(parameters: Mapping[str, Any], **changed: Any) -> str:
     return "?" + urlencode(
         [(key, str(value)) for key, value in {**parameters, **changed}.items() if value not in (None, "")]
     )
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON that is easily read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from metlo_otel.blocking.rules import IDENTIFIERS, INTERVALS, KEYED_FIELDS, KINDS, UNITS
 from metlo_otel.collector.dashboard.forms import Form
@@ -102,6 +103,26 @@ def form_of(document: Mapping[str, Any], enabled: bool) -> RuleForm:
         identifiers=document.get("identifiers") or (),
         limit=_limit(action.get("rateLimit")),
         ends=action.get("blockEndTime"),
+    )
+
+
+def form_for(endpoint: Mapping[str, Any], kind: str) -> RuleForm:
+    """The form of a rule for one endpoint; a path with parameters is matched by its beginning and its end."""
+    method, path = endpoint["method"], endpoint["path"]
+    rows = [Row("method", "eq", "", method)]
+    begin, opened, _ = path.partition("{")
+    if not opened:
+        rows.append(Row("path", "eq", "", path))
+    else:
+        end = path.rpartition("}")[2]
+        rows.append(Row("path", "startswith", "", begin))
+        rows += [Row("path", "endswith", "", end)] if end.strip("/") else []
+    named = f"metlo-otel:endpoint:{endpoint['host']}:{method}:{path}:{kind}"
+    return RuleForm(
+        uuid=str(uuid5(NAMESPACE_URL, named)),
+        name=f"{kind.replace('_', ' ')} {method} {path}"[:255],
+        kind=kind,
+        rows=rows,
     )
 
 

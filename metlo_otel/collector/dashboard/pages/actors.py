@@ -18,7 +18,7 @@ from metlo_otel.collector.dashboard.pages.rules import DONE
 
 SORTS = {"attacks": "Attacks", "calls": "Calls", "seen": "Last seen"}
 _FILTERS = ("kind", "value", "sort", "offset")
-_COLUMN = {"address": "source", "user": "user", "session": "session"}  # under which traces and attacks have an actor
+COLUMNS = {"address": "source", "user": "user", "session": "session"}  # under which traces and attacks have an actor
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -28,8 +28,7 @@ def routes(desk: Desk) -> list[Route]:
         filters = read_filters(request, _FILTERS)
         filters["sort"] = filters["sort"] or "attacks"
         page, problem = await find(desk, queries.find_actors, given(filters))
-        stored = await desk.read(rules.list_rules)
-        blocked = {rule.id for rule in stored if rule.enabled and rule.mode == "block"}
+        blocked = await desk.read(rules_in_force)
         return await desk.render(
             request,
             "actors.html",
@@ -39,7 +38,11 @@ def routes(desk: Desk) -> list[Route]:
             filtered=bool(filters["kind"] or filters["value"]),
             problem=problem,
             sorts=SORTS,
-            blocked={actor["id"]: _rule_id(actor) for actor in page.items if _rule_id(actor) in blocked},
+            blocked={
+                actor["id"]: rule_id(actor["kind"], actor["value"])
+                for actor in page.items
+                if rule_id(actor["kind"], actor["value"]) in blocked
+            },
             status=400 if problem else 200,
         )
 
@@ -53,10 +56,15 @@ def routes(desk: Desk) -> list[Route]:
     return [Route("/actors", actors, methods=["GET"]), Route("/actors/{id:int}", one, methods=["GET"])]
 
 
-def _rule_id(actor: dict[str, Any]) -> str:
+def rules_in_force(connection: Connection) -> set[str]:
+    """The ids of all rules that are switched on and block."""
+    return {rule.id for rule in rules.list_rules(connection) if rule.enabled and rule.mode == "block"}
+
+
+def rule_id(kind: str, value: str) -> str:
     """The id of the rule that one click makes for an actor, empty where no rule can name it."""
     try:
-        return str(rules.block_actor(actor["kind"], actor["value"])["uuid"])
+        return str(rules.block_actor(kind, value)["uuid"])
     except ValueError:
         return ""
 
@@ -65,11 +73,11 @@ def _read(connection: Connection, number: int) -> dict[str, Any] | None:
     actor = queries.read_actor(connection, number)
     if actor is None:
         return None
-    by = {_COLUMN[actor["kind"]]: actor["value"]}
+    by = {COLUMNS[actor["kind"]]: actor["value"]}
     return {
         "actor": actor,
         "by": by,
-        "rule": rules.find_rule(connection, _rule_id(actor)),
+        "rule": rules.find_rule(connection, rule_id(actor["kind"], actor["value"])),
         "traces": queries.find_traces(connection, {**by, "limit": "20"}).items,
         "attacks": queries.find_attacks(connection, {**by, "limit": "12"}).items,
     }

@@ -12,22 +12,11 @@ from starlette.routing import Route
 
 from metlo_otel.collector import actions, queries
 from metlo_otel.collector.alerts import KINDS, STATUSES
+from metlo_otel.collector.dashboard import words
 from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
 
-TITLES = {
-    "new_endpoint": "New endpoint",
-    "sensitive_data": "Sensitive data",
-    "sensitive_in_url": "Sensitive data in a URL",
-    "unauthenticated_data": "Sensitive data without authentication",
-    "basic_authentication": "Basic authentication",
-    "no_tls": "No TLS",
-    "spec_diff": "Differs from the specification",
-    "attack": "Attack",
-    "error_rate": "Many errors",
-    "rate_limit": "Rate limit reached",
-}
 _FILTERS = ("status", "kind", "severity", "endpoint", "offset")
 _DONE = {"open": "Opened again.", "resolved": "Resolved. It opens again if it happens again.", "ignored": "Ignored."}
 
@@ -47,7 +36,7 @@ def routes(desk: Desk) -> list[Route]:
             filters=filters,
             filtered=bool(filters["kind"] or filters["severity"] or filters["endpoint"]),
             problem=problem,
-            kinds={kind: TITLES.get(kind, kind) for kind in KINDS},
+            kinds={kind: words.ALERTS.get(kind, kind) for kind in KINDS},
             statuses=STATUSES,
             status=400 if problem else 200,
         )

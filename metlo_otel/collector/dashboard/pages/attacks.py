@@ -10,7 +10,9 @@ from starlette.routing import Route
 
 from metlo_otel.collector import queries
 from metlo_otel.collector.dashboard.desk import Desk
-from metlo_otel.collector.dashboard.pages.asking import find, given, read_filters
+from metlo_otel.collector.dashboard.pages.actors import rule_id, rules_in_force
+from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
+from metlo_otel.collector.dashboard.pages.rules import DONE
 
 _FILTERS = ("category", "path", "source", "user", "blocked", "confidence", "endpoint", "session", "since", "before")
 
@@ -22,13 +24,17 @@ def routes(desk: Desk) -> list[Route]:
         filters = read_filters(request, _FILTERS)
         wanted = given(filters)
         page, problem = await find(desk, queries.find_attacks, wanted)
+        in_force = await desk.read(rules_in_force)
+        sources = {attack["source"] for attack in page.items if attack["source"]}
         return await desk.render(
             request,
             "attacks.html",
+            *done(request, DONE),
             page=page,
             filters=filters,
             filtered=bool(wanted),
             problem=problem,
+            blocked={source for source in sources if rule_id("address", source) in in_force},
             categories=await desk.read(partial(queries.count_attacks, since=0)),
             status=400 if problem else 200,
         )

@@ -13,10 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metlo_otel.collector import actions, queries
+from metlo_otel.collector.configuration import read_parts
 from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
 from metlo_otel.collector.dashboard.pages.overview import POINTS, RANGES, panels_of
+from metlo_otel.collector.openapi import describe_endpoint
 
 SORTS = {
     "risk": "Risk",
@@ -110,6 +112,8 @@ def _read(connection: Connection, number: int, minutes: int) -> dict[str, Any] |
     series = queries.series(connection, since, now, POINTS, number)
     return {
         "endpoint": endpoint,
+        "everything": read_parts(connection)["globalFullTraceCapture"],
+        "schema": None if endpoint["host"] == "*" else describe_endpoint(connection, number),
         "panels": panels_of(series, since, number),
         "traces": queries.find_traces(connection, {"endpoint": str(number), "limit": "12"}).items,
         "attacks": queries.find_attacks(connection, {"endpoint": str(number), "limit": "8"}).items,

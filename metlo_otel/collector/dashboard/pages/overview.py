@@ -15,6 +15,7 @@ from starlette.routing import Route
 from metlo_otel.collector import queries
 from metlo_otel.collector.dashboard.charts import Chart, draw
 from metlo_otel.collector.dashboard.desk import Desk
+from metlo_otel.collector.dashboard.rendering import query
 
 RANGES = {"15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080}
 """What can be chosen, in minutes."""
@@ -25,12 +26,14 @@ _SHOWN = "7"  # rows of each list
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One chart under its name; `kind` is its colour, `link` where its number leads to."""
+    """One chart under its name; `kind` is its colour, `parts` what its number is made of: name, number, and the page
+    that lists them.
+    """
 
     name: str
     kind: str
     chart: Chart
-    link: str
+    parts: tuple[tuple[str, int, str], ...]
 
 
 def routes(desk: Desk) -> list[Route]:
@@ -48,20 +51,26 @@ def routes(desk: Desk) -> list[Route]:
     return [Route("/", overview, methods=["GET"])]
 
 
-def panels_of(points: list[dict[str, int]], since: int | None = None, endpoint: int | None = None) -> list[Panel]:
+def panels_of(points: list[dict[str, int]], since: int, endpoint: int | None = None) -> list[Panel]:
     """The four charts of the counts in `points`, linked to what they count."""
-    where = f"endpoint={endpoint}&" if endpoint is not None else ""
-    when = f"since={since}" if since is not None else ""
+    where = {"since": str(since)} if endpoint is None else {"endpoint": str(endpoint), "since": str(since)}
+
+    def panel(name: str, page: str, *parts: tuple[str, str, dict[str, str]]) -> Panel:
+        chart = draw([(point["at"], sum(point[count] for _, count, _ in parts)) for point in points])
+        told = [
+            (called, sum(point[count] for point in points), f"/dashboard/{page}{query(where, **more)}")
+            for called, count, more in parts
+        ]
+        return Panel(name, name.lower(), chart, tuple(told))
+
     return [
-        Panel("Requests", "requests", _chart(points, "calls"), f"/dashboard/traces?{where}{when}"),
-        Panel("Errors", "errors", _chart(points, "clientErrors", "serverErrors"), f"/dashboard/traces?{where}{when}"),
-        Panel("Attacks", "attacks", _chart(points, "attacks"), f"/dashboard/attacks?{where}{when}"),
-        Panel("Blocked", "blocked", _chart(points, "blocked"), f"/dashboard/traces?{where}blocked=true&{when}"),
+        panel("Requests", "traces", ("all", "calls", {})),
+        panel(
+            "Errors", "traces", ("4xx", "clientErrors", {"status": "4xx"}), ("5xx", "serverErrors", {"status": "5xx"})
+        ),
+        panel("Attacks", "attacks", ("all", "attacks", {})),
+        panel("Blocked", "traces", ("all", "blocked", {"blocked": "true"})),
     ]
-
-
-def _chart(points: list[dict[str, int]], *names: str) -> Chart:
-    return draw([(point["at"], sum(point[name] for name in names)) for point in points])
 
 
 def _read(connection: Connection, since: int, now: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from metlo_otel.collector.dashboard.dry_run import try_rule
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import is_page
 from metlo_otel.collector.dashboard.pages.asking import done
-from metlo_otel.collector.dashboard.rule_form import CHOICES, RuleForm, form_of, item_of, read_rule_form
+from metlo_otel.collector.dashboard.rule_form import CHOICES, RuleForm, form_for, form_of, item_of, read_rule_form
 
 DONE = {
     "saved": "The rule is stored. Connected agents apply it within seconds.",
@@ -56,6 +56,7 @@ def routes(desk: Desk) -> list[Route]:
         Route("/rules/new", page.new, methods=["GET"]),
         Route("/rules/try", page.dry_run, methods=["POST"]),
         Route("/rules/block", page.block, methods=["POST"]),
+        Route("/rules/endpoint", page.block_endpoint, methods=["POST"]),
         Route("/rules/{id:path}/enabled", page.enable, methods=["POST"]),
         Route("/rules/{id:path}/remove", page.remove, methods=["POST"]),
         Route("/rules/{id:path}", page.one, methods=["GET"]),
@@ -74,8 +75,10 @@ class RulePages:
         return await self._desk.render(request, "rules.html", *done(request, DONE), rules=found, choices=CHOICES)
 
     async def new(self, request: Request) -> Response:
-        """An empty form."""
+        """An empty form, or one that is filled in for an endpoint."""
         form = RuleForm(text=_EXAMPLE) if request.query_params.get("as") == "json" else RuleForm()
+        if asked := request.query_params.get("endpoint"):
+            form = form_for(await self._endpoint(asked), "block")
         return await self._form(request, form)
 
     async def one(self, request: Request) -> Response:
@@ -114,6 +117,20 @@ class RulePages:
             raise HTTPException(400, f"No rule can be made of this: {problem}.") from None
         back = form.get("back").partition("?")[0]
         return seen(f"{back if is_page(back) else '/dashboard/rules/' + quote(rule.id, safe='')}?done=blocked")
+
+    async def block_endpoint(self, request: Request) -> Response:
+        """Block every request to an endpoint."""
+        endpoint = await self._endpoint((await read_form(request)).get("endpoint"))
+        item = item_of(form_for(endpoint, "block"))
+        rule = await self._desk.change(partial(actions.put_rule, item=item, who=self._desk.who(request)))
+        return seen(f"/dashboard/rules/{quote(rule.id, safe='')}?done=saved")
+
+    async def _endpoint(self, number: str) -> dict[str, Any]:
+        known = number.isascii() and number.isdecimal() and len(number) < 19
+        found = await self._desk.read(partial(queries.read_endpoint, endpoint=int(number))) if known else None
+        if found is None:
+            raise HTTPException(404, "There is no such endpoint.")
+        return found
 
     async def enable(self, request: Request) -> Response:
         """Switch a rule on or off."""

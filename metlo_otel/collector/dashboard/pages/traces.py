@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,7 +13,9 @@ from starlette.routing import Route
 from metlo_otel.analysis.attacks import CATEGORIES
 from metlo_otel.collector import queries
 from metlo_otel.collector.dashboard.desk import Desk
-from metlo_otel.collector.dashboard.pages.asking import find, given, read_filters
+from metlo_otel.collector.dashboard.pages.actors import COLUMNS, rule_id, rules_in_force
+from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
+from metlo_otel.collector.dashboard.pages.rules import DONE
 from metlo_otel.collector.dashboard.trace_view import view_trace
 from metlo_otel.collector.dashboard.tracing import read_template, tracing_link
 
@@ -45,12 +49,14 @@ def routes(desk: Desk) -> list[Route]:
         if found is None:
             raise HTTPException(404, f"There is no trace {number}. Only the latest of each endpoint are kept.")
         trace = orjson.loads(orjson.dumps(found))
-        tracing = await desk.read(read_template)
+        tracing, in_force = await desk.read(read_template), await desk.read(rules_in_force)
         return await desk.render(
             request,
             "trace.html",
+            *done(request, DONE),
             trace=trace,
             view=view_trace(trace["trace"]),
+            blocked=[kind for kind, value in _actors(trace) if rule_id(kind, value) in in_force],
             tracing=tracing_link(tracing, trace["trace"]),
         )
 
@@ -58,3 +64,8 @@ def routes(desk: Desk) -> list[Route]:
         Route("/traces", search, methods=["GET"]),
         Route("/traces/{id:int}", one, methods=["GET"]),
     ]
+
+
+def _actors(trace: dict[str, Any]) -> list[tuple[str, str]]:
+    """Who sent it, as actors are known."""
+    return [(kind, trace[name]) for kind, name in COLUMNS.items() if trace[name]]

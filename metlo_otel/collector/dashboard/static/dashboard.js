@@ -7,14 +7,19 @@
   const root = document.documentElement;
 
   const localTimes = (within) => {
-    const now = new Date();
-    for (const element of within.querySelectorAll("time[datetime], text[data-time]")) {
-      const when = new Date(element.getAttribute("datetime") || Number(element.dataset.time));
+    const today = new Date().toDateString();
+    const told = (when, form) => {
+      const day = when.toDateString() === today ? "" : when.toLocaleDateString([], { month: "short", day: "numeric" }) + ", ";
+      return day + when.toLocaleTimeString([], { timeStyle: form });
+    };
+    for (const element of within.querySelectorAll("time[datetime]")) {
+      const when = new Date(element.getAttribute("datetime"));
       if (Number.isNaN(when.getTime())) continue;
-      const day = when.toDateString() === now.toDateString() ? "" : when.toLocaleDateString() + " ";
-      const form = element.tagName === "time" || element.tagName === "TIME" ? { timeStyle: "medium" } : { timeStyle: "short" };
-      element.textContent = day + when.toLocaleTimeString([], form);
-      if (element.tagName === "TIME") element.title = when.toString();
+      element.textContent = told(when, "short" in element.dataset ? "short" : "medium");
+      element.title = when.toString();
+    }
+    for (const title of within.querySelectorAll("title[data-time]")) {
+      title.textContent = title.textContent.split(" · ")[0] + " · " + told(new Date(Number(title.dataset.time)), "short");
     }
   };
 
@@ -39,6 +44,7 @@
       served.set(part.id, next.outerHTML);
       const taken = document.importNode(next, true);
       localTimes(taken);
+      for (const box of taken.querySelectorAll("[data-all]")) box.hidden = false;
       part.replaceWith(taken);
     }
   };
@@ -130,7 +136,25 @@
     show();
   };
 
+  // One box selects all; it is looked for each time, for live parts are replaced.
+  const selectAll = () => {
+    for (const box of document.querySelectorAll("[data-all]")) box.hidden = false;
+    document.addEventListener("change", (event) => {
+      if (!(event.target instanceof Element) || !event.target.matches("[data-all]")) return;
+      for (const each of event.target.closest("form").querySelectorAll("input[name=id]")) each.checked = event.target.checked;
+    });
+  };
+
+  // On a phone the pages' names are one line that scrolls.
+  const showCurrent = () => {
+    const link = document.querySelector(".side [aria-current]");
+    const nav = link === null ? null : link.closest("nav");
+    if (nav !== null && nav.scrollWidth > nav.clientWidth) nav.scrollLeft = link.offsetLeft - nav.clientWidth / 2 + link.offsetWidth / 2;
+  };
+
   localTimes(document);
+  showCurrent();
+  selectAll();
   rules();
   theme();
   keys();
