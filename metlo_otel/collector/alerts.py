@@ -6,12 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, case, null, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from metlo_otel.collector.audit import note
-from metlo_otel.collector.database import insert_into
+from metlo_otel.collector.database import write_many
 from metlo_otel.collector.endpoints import storable
 from metlo_otel.collector.schema import ALERTS
 
@@ -51,7 +53,13 @@ def raise_alerts(connection: Connection, alerts: Iterable[Alert], now: int) -> N
         latest[key] = alert
     if not counted:
         return
-    statement = insert_into(connection, ALERTS)
+    rows = [_row(*key, latest[key], times, now) for key, times in sorted(counted.items())]
+    write_many(connection, _raising(connection.dialect.name), rows)
+
+
+@lru_cache
+def _raising(dialect: str) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(ALERTS)
     again = ALERTS.c.status == "resolved"
     changes = {
         "count": ALERTS.c.count + statement.excluded.count,
@@ -60,8 +68,7 @@ def raise_alerts(connection: Connection, alerts: Iterable[Alert], now: int) -> N
         "notified": case((again, null()), else_=ALERTS.c.notified),
         "attempts": case((again, 0), else_=ALERTS.c.attempts),
     }
-    rows = [_row(*key, latest[key], times, now) for key, times in sorted(counted.items())]
-    connection.execute(statement.on_conflict_do_update(index_elements=["kind", "subject"], set_=changes), rows)
+    return statement.on_conflict_do_update(index_elements=["kind", "subject"], set_=changes)
 
 
 def _row(kind: str, subject: str, alert: Alert, times: int, now: int) -> dict[str, Any]:

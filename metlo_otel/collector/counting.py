@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, update
+from sqlalchemy.dialects import postgresql, sqlite
 
-from metlo_otel.collector.database import add_up, insert_into
+from metlo_otel.collector.database import add_up, write_many
 from metlo_otel.collector.endpoints import storable
 from metlo_otel.collector.schema import ACTORS, COUNTS, ENDPOINTS, MINUTES, STATUSES, TOTALS
 from metlo_otel.collector.trace import Trace
@@ -31,7 +33,7 @@ _SEEN = (
 def count(connection: Connection, found: Located, now: int) -> None:
     """Add to all counts; in order of the keys, so that two processes cannot wait for each other for ever."""
     rows = _by_endpoint(found)
-    connection.execute(_SEEN, [_seen(endpoint, row, now) for endpoint, row in rows])
+    write_many(connection, _SEEN, [_seen(endpoint, row, now) for endpoint, row in rows])
     _count_statuses(connection, found)
     minute = now // 60_000
     add_up(connection, MINUTES, [{"endpoint_id": key, "minute": minute, **row} for key, row in rows], COUNTS)
@@ -73,15 +75,16 @@ def _count_actors(connection: Connection, found: Located, now: int) -> None:
         for kind, value in (("address", trace.source), ("session", trace.session), ("user", trace.user)):
             if value:
                 _add(rows[kind, value], trace)
-    if rows:
-        statement = insert_into(connection, ACTORS)
-        added = {name: ACTORS.c[name] + statement.excluded[name] for name in COUNTS}
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["kind", "value"], set_={**added, "last_seen": statement.excluded.last_seen}
-            ),
-            [_actor(kind, value, row, now) for (kind, value), row in sorted(rows.items())],
-        )
+    actors = [_actor(kind, value, row, now) for (kind, value), row in sorted(rows.items())]
+    write_many(connection, _adding_actors(connection.dialect.name), actors)
+
+
+@lru_cache
+def _adding_actors(dialect: str) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(ACTORS)
+    sums = {name: ACTORS.c[name] + statement.excluded[name] for name in COUNTS}
+    changes = {**sums, "last_seen": statement.excluded.last_seen}
+    return statement.on_conflict_do_update(index_elements=["kind", "value"], set_=changes)
 
 
 def _actor(kind: str, value: str, row: list[int], now: int) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
@@ -17,6 +19,8 @@ from metlo_otel.collector.migrate import migrate
 _LOCKED_AFTER = 5.0  # seconds that SQLite waits for another process's lock
 _CACHE = 32 * 1024  # KiB of pages that a SQLite connection may hold
 _CONNECT = 5  # seconds that PostgreSQL has to answer in
+_TAKE_LOCK = text("SELECT pg_advisory_xact_lock(7304265119)")  # a number of our own, for whoever writes
+_OVERHEAD = 700  # bytes that a trace takes beside its document, about
 
 
 class DatabaseError(Exception):
@@ -73,9 +77,13 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def begin_writing(connection: Connection) -> None:
-    """Take SQLite's write lock now: waiting for it later, after reading, would be refused at once."""
+    """Wait for the one lock of all who write, so that no two can wait for each other for ever. SQLite's is the file's,
+    taken now because waiting for it after reading would be refused at once.
+    """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(_TAKE_LOCK)
 
 
 def is_unavailable(problem: BaseException) -> bool:
@@ -94,19 +102,50 @@ def insert_into(connection: Connection, table: Table) -> Any:
     return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
+def write_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement for each of `rows`, which have the same keys. For statements that are made once and executed
+    with many rows again and again: they go to the driver as they were compiled the first time, which takes a third of
+    the time. Columns are of types that drivers take as they are.
+    """
+    if rows:
+        text, names, constants = _compiled(connection.dialect, statement, tuple(rows[0]))
+        if constants:
+            rows = [{**constants, **row} for row in rows]
+        given: Any = list(map(itemgetter(*names), rows)) if names else list(rows)
+        connection.exec_driver_sql(text, given)
+
+
+@lru_cache(maxsize=128)
+def _compiled(dialect: Dialect, statement: Any, columns: tuple[str, ...]) -> tuple[str, list[str], dict[str, Any]]:
+    """The SQL, the names of its parameters in their order (empty where they go by name), and those that are the same
+    for all rows.
+    """
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    constants = {name: value for name, value in compiled.params.items() if name not in columns}
+    return str(compiled), list(compiled.positiontup or ()), constants
+
+
 def add_up(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], add: Sequence[str]) -> None:
     """Insert `rows`; where a row with the same primary key is there, add the columns `add` to it."""
-    if rows:
-        statement = insert_into(connection, table)
-        sums = {name: table.c[name] + statement.excluded[name] for name in add}
-        keys = [column.name for column in table.primary_key]
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), list(rows))
+    write_many(connection, _adding(connection.dialect.name, table, tuple(add)), rows)
+
+
+@lru_cache
+def _adding(dialect: str, table: Table, add: tuple[str, ...]) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
+    sums = {name: table.c[name] + statement.excluded[name] for name in add}
+    keys = [column.name for column in table.primary_key]
+    return statement.on_conflict_do_update(index_elements=keys, set_=sums)
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert the rows that break no unique constraint; the others are there already."""
-    if rows:
-        connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))
+    write_many(connection, _if_new(connection.dialect.name, table), rows)
+
+
+@lru_cache
+def _if_new(dialect: str, table: Table) -> Any:
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
 
 
 def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
@@ -120,11 +159,21 @@ def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
 
 
 def bytes_used(connection: Connection) -> int:
-    """How many bytes of storage the database's content takes; what was freed and can be used again does not count."""
+    """How many bytes of storage the database's content takes; what was freed and can be used again does not count.
+
+    PostgreSQL does not tell the latter, so that there the documents are added up, before compression.
+    """
     if connection.dialect.name == "sqlite":
         pages, free, size = (
             int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
             for name in ("page_count", "freelist_count", "page_size")
         )
         return (pages - free) * size
-    return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+    held = text("SELECT coalesce(sum(size), 0) + count(*) * :each FROM traces")
+    others = text(
+        "SELECT coalesce(sum(pg_total_relation_size(relid)), 0) FROM pg_stat_user_tables "
+        "WHERE relname NOT IN ('traces', 'trace_documents')"
+    )
+    return int(connection.execute(held, {"each": _OVERHEAD}).scalar_one()) + int(
+        connection.execute(others).scalar_one()
+    )

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select
 
 from metlo_otel.collector.counting import Located
-from metlo_otel.collector.database import take_ids
+from metlo_otel.collector.database import take_ids, write_many
 from metlo_otel.collector.endpoints import LONGEST_PATH, storable
 from metlo_otel.collector.schema import ATTACKS, DOCUMENTS, TRACES
 from metlo_otel.collector.trace import Found, Trace
@@ -18,9 +18,11 @@ KEPT = 100  # latest traces of each endpoint
 
 _SLACK = 50  # traces over KEPT after which the oldest are deleted
 _PER_SECOND = 20  # traces of one endpoint that replace older ones in a second, ordinary and interesting ones each
+_IN_ALL = 500  # the same of all endpoints together; what is left out is counted and learnt of all the same
 _ATTACKS_PER_SECOND = 500  # rows about attacks; in a flood further ones are only counted
 _LONGEST_FRAGMENT = 200
 _LONGEST = 255
+_INSERT_TRACES, _INSERT_DOCUMENTS, _INSERT_ATTACKS = insert(TRACES), insert(DOCUMENTS), insert(ATTACKS)
 
 
 class Keeping:
@@ -30,6 +32,7 @@ class Keeping:
         self._kept = kept
         self._second = 0
         self._replaced: Counter[tuple[int, bool]] = Counter()
+        self._replaced_in_all: Counter[bool] = Counter()
         self._attacks = 0
         self.forget()
 
@@ -42,17 +45,18 @@ class Keeping:
         if now // 1000 != self._second:
             self._second = now // 1000
             self._replaced.clear()
+            self._replaced_in_all.clear()
             self._attacks = 0
         self._count(connection, {endpoint for endpoint, _ in found})
         chosen = [(endpoint, trace) for endpoint, trace in found if is_kept(trace) and self._has_room(endpoint, trace)]
         ids = take_ids(connection, TRACES, len(chosen)) if chosen else []
         if chosen:
             rows = [_row(number, *each, now) for number, each in zip(ids, chosen, strict=True)]
-            connection.execute(insert(TRACES), rows)
+            write_many(connection, _INSERT_TRACES, rows)
             documents = [
                 {"trace_id": number, "document": trace.document} for number, (_, trace) in zip(ids, chosen, strict=True)
             ]
-            connection.execute(insert(DOCUMENTS), documents)
+            write_many(connection, _INSERT_DOCUMENTS, documents)
         self._note_attacks(connection, found, dict(zip(map(id, [trace for _, trace in chosen]), ids, strict=True)), now)
         self._trim(connection, {endpoint for endpoint, _ in chosen})
 
@@ -67,9 +71,10 @@ class Keeping:
     def _has_room(self, endpoint: int, trace: Trace) -> bool:
         if self._held[endpoint] >= self._kept:
             key = (endpoint, is_interesting(trace))
-            if self._replaced[key] >= _PER_SECOND:
+            if self._replaced[key] >= _PER_SECOND or self._replaced_in_all[key[1]] >= _IN_ALL:
                 return False
             self._replaced[key] += 1
+            self._replaced_in_all[key[1]] += 1
         self._held[endpoint] += 1
         return True
 
@@ -81,7 +86,7 @@ class Keeping:
         ][: max(_ATTACKS_PER_SECOND - self._attacks, 0)]
         if rows:
             self._attacks += len(rows)
-            connection.execute(insert(ATTACKS), rows)
+            write_many(connection, _INSERT_ATTACKS, rows)
 
     def _trim(self, connection: Connection, endpoints: set[int]) -> None:
         """Delete the oldest traces of an endpoint, every so often."""

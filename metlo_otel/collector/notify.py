@@ -69,7 +69,8 @@ class Notifier:
         webhooks = store.read(list_webhooks)
         for alert in alerts:
             if alert["attempts"] == 0:
-                LOG.warning("alert: %s", json.dumps({name: alert[name] for name in ("kind", "severity", "detail")}))
+                level = logging.INFO if alert["severity"] == "low" else logging.WARNING
+                LOG.log(level, "alert: %s", json.dumps({name: alert[name] for name in ("kind", "severity", "detail")}))
         failed = [problem for webhook in webhooks if alerts and (problem := _post(webhook, alerts))]
         if failed:
             LOG.warning("alerts could not be told to %s; this is tried again", "; ".join(failed))

@@ -27,8 +27,8 @@ _SCHEME = "observed"
 _UNSPOKEN = frozenset(
     "accept content-type authorization host user-agent accept-encoding accept-language connection content-length "
     "cookie origin referer cache-control pragma upgrade-insecure-requests dnt te transfer-encoding date server "
-    "set-cookie vary keep-alive via forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port x-real-ip "
-    "traceparent tracestate baggage".split()
+    "set-cookie vary keep-alive via forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port "
+    "x-real-ip traceparent tracestate baggage".split()
 )
 _UNSPOKEN_PREFIXES = ("sec-", "x-amzn-", "cf-")
 

@@ -78,7 +78,6 @@ ENDPOINTS = Table(
     Column("full_capture", Boolean, nullable=False),
     UniqueConstraint("host", "method", "path", "operation"),
     Index(None, "risk"),
-    Index(None, "calls"),
 )
 
 # How often an endpoint answered with a status, since ever.
@@ -200,7 +199,6 @@ ACTORS = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
     UniqueConstraint("kind", "value"),
-    Index(None, "last_seen"),
     Index(None, "attacks"),
 )
 
