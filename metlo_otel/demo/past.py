@@ -44,7 +44,7 @@ _RULES: tuple[tuple[dict[str, Any], bool], ...] = (  # rules to try, and whether
             "name": "No climbing out of the manuals",
             "block": True,
             "path": "/api/manuals",
-            "parameter": {"name": "file", "contains": ".."},
+            "parameter": {"file": {"contains": ".."}},
         },
         False,
     ),

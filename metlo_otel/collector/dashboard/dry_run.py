@@ -94,7 +94,8 @@ def try_rule(connection: Connection, item: Any) -> DryRun:
     switched on, only watches or has ended does not matter. Raises ValueError for a wrong rule.
     """
     document = wire_form(item)
-    rule = parse_rule({**document, "action": {**(document["action"] or {}), "blockEndTime": None}})
+    action = {**(document["action"] or {}), "blockEndTime": None}
+    rule = parse_rule({**document, "action": action, "mode": "block"})
     policy = Policy([rule], LocalStore())
     asks = bool(_CONTENT & {condition.field for group in rule.groups for condition in group.conditions})
     hit, blind, tried = [], 0, 0
