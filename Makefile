@@ -2,12 +2,16 @@
 PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check unit oldest newest bench clean
+.PHONY: demo test system check unit oldest newest bench clean
 
 demo: .venv/ready
 	.venv/bin/metlo-otel demo $(DEMO)
 
-test: check unit oldest newest
+test: system check unit oldest newest
+
+# A browser and servers that some tests drive, installed where that is possible.
+system:
+	@.ci/system
 
 check: .venv/ready
 	.venv/bin/ruff check .
