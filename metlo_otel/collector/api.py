@@ -73,6 +73,9 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
         Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
         Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
+        Route("/api/v1/attacks", api.page(queries.find_attacks), methods=["GET"]),
+        Route("/api/v1/actors", api.page(queries.find_actors), methods=["GET"]),
+        Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
         *more,
     ]
     handlers: dict[Any, Any] = {

@@ -129,7 +129,7 @@ def _read_details(
         "invalid": _keys(found.get("validationErrors")),
         "authenticated": provided if isinstance(provided, bool) else None,
         "auth_type": _told(session, "authType"),
-        "scheme": _told(meta, "scheme") or _forwarded_scheme(request),
+        "scheme": _forwarded_scheme(request) or _told(meta, "scheme"),
         "rule": _told(meta, "ruleId"),
         "trace_id": _told(meta, "traceId"),
         "duration": duration if type(duration) is int and 0 <= duration < 2**62 else None,

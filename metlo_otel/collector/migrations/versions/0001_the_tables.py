@@ -48,7 +48,6 @@ def _actors() -> None:
     )
     with op.batch_alter_table("actors", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_actors_attacks"), ["attacks"], unique=False)
-        batch_op.create_index(batch_op.f("ix_actors_last_seen"), ["last_seen"], unique=False)
 
 
 def _api_keys() -> None:
@@ -102,7 +101,6 @@ def _endpoints() -> None:
         ),
     )
     with op.batch_alter_table("endpoints", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_endpoints_calls"), ["calls"], unique=False)
         batch_op.create_index(batch_op.f("ix_endpoints_risk"), ["risk"], unique=False)
 
 
