@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.resources import files
@@ -15,7 +14,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from metlo_otel.collector.dashboard import words
-from metlo_otel.collector.dashboard.text import visible
+from metlo_otel.collector.dashboard.text import json_text, visible
 
 _PACKAGE = "metlo_otel.collector.dashboard"
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -71,7 +70,7 @@ def make_environment(statics: Statics) -> Environment:
         duration=duration,
         instant=instant,
         clock=clock,
-        json=to_json,
+        json=json_text,
         iso=iso,
         size=size,
     )
@@ -131,11 +130,6 @@ def query(parameters: Mapping[str, Any], **changed: Any) -> str:
     return "?" + urlencode(
         [(key, str(value)) for key, value in {**parameters, **changed}.items() if value not in (None, "")]
     )
-
-
-def to_json(value: Any) -> str:
-    """A value as JSON that is easily read."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from metlo_otel.blocking.rules import IDENTIFIERS, INTERVALS, KEYED_FIELDS, KINDS, UNITS
 from metlo_otel.collector.dashboard.forms import Form
+from metlo_otel.collector.dashboard.text import json_text
 
 ROWS = 3  # rows for conditions at least; there is always an empty one
 FIELDS = {
@@ -90,7 +91,7 @@ def form_of(document: Mapping[str, Any], enabled: bool) -> RuleForm:
     groups = document["conditionGroups"]
     form = RuleForm(uuid=document["uuid"], name=document.get("name") or "", enabled=enabled)
     if len(groups) > 1:
-        return replace(form, text=json.dumps(document, indent=2, ensure_ascii=False))
+        return replace(form, text=json_text(document))
     group: Mapping[str, Any] = groups[0] if groups else {"rule": "all", "conditions": []}
     action = document.get("action") or {}
     return replace(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 LONGEST = 16_384  # characters of one value that are shown
 
@@ -26,6 +28,12 @@ class Piece:
 def visible(text: str) -> str:
     """`text` with its invisible characters as escapes, tabs and line feeds kept."""
     return text if text.isascii() and text.isprintable() else _ODD.sub(_escape, text)
+
+
+def json_text(value: Any) -> str:
+    """A value as JSON to be read and edited, its invisible characters as JSON's own escapes."""
+    written = json.dumps(value, indent=2, ensure_ascii=False)
+    return _ODD.sub(lambda match: json.dumps(match.group())[1:-1], written)
 
 
 def cut(text: str, longest: int = LONGEST) -> str:

@@ -169,5 +169,4 @@ def _try(connection: Connection, item: Any) -> dict[str, Any]:
 
 
 def _sentence(problem: ValueError) -> str:
-    text = str(problem)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"There can be no such rule: {problem}."

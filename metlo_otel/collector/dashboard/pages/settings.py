@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import keyring_of
 from metlo_otel.collector.dashboard.pages.asking import done
 from metlo_otel.collector.dashboard.passwords import is_password
+from metlo_otel.collector.dashboard.text import json_text
 from metlo_otel.collector.dashboard.tracing import read_template, set_template
 from metlo_otel.collector.keys import list_keys
 from metlo_otel.collector.notify import list_webhooks
@@ -75,6 +77,7 @@ PARTS = (
         json=False,
     ),
 )
+_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+-----END PUBLIC KEY-----")
 _PARTS = {part.name: part for part in PARTS}
 
 
@@ -205,7 +208,7 @@ def _read(connection: Connection) -> dict[str, Any]:
 
 def _read_part(part: Part, text: str) -> Any:
     if not part.json:
-        return text.strip() or None
+        return _read_key(text.strip())
     if not text.strip():
         return None if part.name == "sensitiveDataList" else []
     try:
@@ -214,7 +217,14 @@ def _read_part(part: Part, text: str) -> Any:
         raise ValueError(f"this is not JSON: {problem}") from None
 
 
+def _read_key(text: str) -> str | None:
+    """A public key as PEM (RFC 7468); agents say more about one that is none of RSA."""
+    if text and _KEY.fullmatch(text) is None:
+        raise ValueError("a public key begins with -----BEGIN PUBLIC KEY----- and ends with -----END PUBLIC KEY-----")
+    return text or None
+
+
 def _write_part(part: Part, value: Any) -> str:
     if not value:
         return ""
-    return json.dumps(value, indent=2, ensure_ascii=False) if part.json else str(value)
+    return json_text(value) if part.json else str(value)
