@@ -146,7 +146,7 @@ def test_strangers_text_is_only_text(attacked: Browser, agent: Client) -> None:
     assert shown >= 20
 
 
-def test_the_check_itself(attacked: Browser) -> None:
+def test_the_check_itself() -> None:
     """What is looked for would be found."""
     for evil in (EVIL, "<b onclick=x>", "<script>x</script>", '<a href="javascript:x">', "<p style=x>", "<iframe>"):
         assert read(f"<p>{evil}</p>").wrong
@@ -172,8 +172,8 @@ def test_a_download_with_a_hostile_name(attacked: Browser) -> None:
 @pytest.mark.parametrize(
     "template", ["javascript:alert({traceId})", "https://evil.example", "//x/{traceId}", "x" * 2000]
 )
-def test_a_tracing_link_is_one(browser: Browser, template: str) -> None:
+def test_a_tracing_link_is_one(reader: Browser, template: str) -> None:
     """A template that is no link of http or https is refused."""
-    answer = browser.post("/dashboard/settings/tracing", template=template)
+    answer = reader.post("/dashboard/settings/tracing", template=template)
     assert answer.status_code == 400
     assert "begins with https:// or http://" in answer.text

@@ -88,9 +88,9 @@ def test_wrong_passwords(stranger: Browser) -> None:
         "/dashboard/\r\nX: y",
     ],
 )
-def test_the_login_leads_nowhere_else(stranger: Browser, wanted: str) -> None:
+def test_the_login_leads_nowhere_else(reader: Browser, wanted: str) -> None:
     """What is no page of ours is not where the login leads to."""
-    answer = stranger.post("/dashboard/login", follow=False, password=PASSWORD, next=wanted)
+    answer = reader.post("/dashboard/login", follow=False, password=PASSWORD, next=wanted)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/dashboard/")
 
 
@@ -108,29 +108,29 @@ def test_the_login_leads_nowhere_else(stranger: Browser, wanted: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/dashboard/logout", "/dashboard/theme", "/dashboard/login"])
-def test_changes_asked_for_elsewhere(browser: Browser, path: str, headers: dict[str, str]) -> None:
+def test_changes_asked_for_elsewhere(reader: Browser, path: str, headers: dict[str, str]) -> None:
     """A form that another site sends, or nobody says where from, changes nothing."""
-    sent = {name: browser.url if value == "own" else value for name, value in headers.items()}
-    answer = browser.post(path, follow=False, headers=sent, theme="dark", password=PASSWORD)
+    sent = {name: reader.url if value == "own" else value for name, value in headers.items()}
+    answer = reader.post(path, follow=False, headers=sent, theme="dark", password=PASSWORD)
     assert answer.status_code == 403
     assert "Set-Cookie" not in answer.headers
-    assert browser.get("/dashboard/traces", follow=False).status_code == 200
+    assert reader.get("/dashboard/traces", follow=False).status_code == 200
 
 
-def test_changes_asked_for_by_origin(browser: Browser) -> None:
+def test_changes_asked_for_by_origin(reader: Browser) -> None:
     """Where a browser sends no Sec-Fetch-Site, an Origin that names the host itself is enough."""
-    answer = browser.post("/dashboard/theme", follow=False, headers={"Origin": browser.url}, theme="dark")
+    answer = reader.post("/dashboard/theme", follow=False, headers={"Origin": reader.url}, theme="dark")
     assert answer.status_code == 303
-    assert 'data-theme="dark"' in browser.get("/dashboard/traces").text
+    assert 'data-theme="dark"' in reader.get("/dashboard/traces").text
 
 
 @pytest.mark.parametrize(
     "path",
     ["/dashboard/login", "/dashboard/traces", "/dashboard/traces/999", "/dashboard/nothing", "/dashboard/static/none"],
 )
-def test_headers_of_every_answer(browser: Browser, path: str) -> None:
+def test_headers_of_every_answer(reader: Browser, path: str) -> None:
     """Pages, errors and what is not found have the policy and are not kept by caches."""
-    headers = browser.get(path).headers
+    headers = reader.get(path).headers
     assert headers["Content-Security-Policy"] == POLICY
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "same-origin"
