@@ -42,7 +42,7 @@ def _has_fact(kind: str, name: str) -> Any:
 _FILTERS: Filters = {
     "host": (string, lambda value: _TABLE.host == value.lower()),
     "method": (string, lambda value: _TABLE.method == value.upper()),
-    "path": (string, lambda value: _TABLE.path.contains(value, autoescape=True)),
+    "path": (string, lambda value: _TABLE.path.icontains(value, autoescape=True)),
     "operation": (string, lambda value: _TABLE.operation == value),
     "class": (string, lambda value: _has_fact("class", value)),
     "flag": (string, lambda value: _has_fact("flag", value)),

@@ -28,7 +28,7 @@ _ATTACK_FILTERS: Filters = {
     "endpoint": (number, lambda value: ATTACKS.c.endpoint_id == value),
     "category": (string, lambda value: ATTACKS.c.category == value.upper()),
     "confidence": (one_of("high", "low"), lambda value: ATTACKS.c.confidence == value),
-    "path": (string, lambda value: ATTACKS.c.path.contains(value, autoescape=True)),
+    "path": (string, lambda value: ATTACKS.c.path.icontains(value, autoescape=True)),
     "status": (status, lambda value: ATTACKS.c.status.between(*value)),
     "source": (string, lambda value: ATTACKS.c.source == value),
     "user": (string, lambda value: ATTACKS.c.user == value),
@@ -42,7 +42,7 @@ _ATTACK_FILTERS: Filters = {
 }
 _ACTOR_FILTERS: Filters = {
     "kind": (one_of("address", "session", "user"), lambda value: ACTORS.c.kind == value),
-    "value": (string, lambda value: ACTORS.c.value.contains(value, autoescape=True)),
+    "value": (string, lambda value: ACTORS.c.value.icontains(value, autoescape=True)),
     "since": (number, lambda value: ACTORS.c.last_seen >= value),
 }
 _ACTOR_ORDERS: dict[str, list[Any]] = {
