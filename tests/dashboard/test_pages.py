@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import Any
 
@@ -362,3 +363,36 @@ def test_forms_are_bounded(reader: Browser) -> None:
     assert reader.post("/dashboard/rules", headers=headers).status_code == 415
     many: dict[str, Any] = {f"f{number}": "x" for number in range(1100)}
     assert reader.post("/dashboard/rules", **many).status_code == 400
+
+
+def test_the_form_means_what_the_rule_does(collector: RunningCollector, browser: Browser) -> None:
+    """A rule of several groups is a form where all must hold, and JSON where not; saving it changes nothing of it."""
+    path, header = {"field": "path", "operator": "eq", "value": "/a"}, {"field": "user", "operator": "eq", "value": "b"}
+    simple = [{"rule": "one", "conditions": [path]}, {"rule": "all", "conditions": [header]}]
+    for uuid, groups in (("1", simple), ("2", [*simple, {"rule": "one", "conditions": [path, header]}])):
+        rule = {"uuid": uuid, "ruleType": "block", "conditionGroups": groups}
+        done(browser, "rules", text=json.dumps(rule), enabled="on")
+    form = browser.get("/dashboard/rules/1").text
+    assert re.findall(r'<input name="value" value="([^"]*)">', form) == ["/a", "b", ""]
+    assert 'name="text"' not in form
+    assert 'name="text"' in browser.get("/dashboard/rules/2").text
+
+
+def test_a_dry_run_counts_as_agents_do(browser: Browser, agent: Client) -> None:
+    """Blocks, limits over time and ranges of addresses hit what they would have hit; blind spots are told."""
+    traces = [attack(f"/items/{number}", f"10.0.0.{number}") for number in range(8)]
+    agent.post([*traces, make_trace("/items/1"), make_trace("/items/2", redacted=True)])
+    limit = {"kind": "rate_limit", "threshold": "3", "interval": "minute_1", "second": "10"}
+    parameter = {"field": "request_parameter", "key": "q", "operator": "contains"}
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"operator": "startswith", "value": "/items/"}, "would have blocked 10 of 10"),
+        ({"field": "ip_address", "operator": "eq", "value": "10.0.0.0/30"}, "would have blocked 4 of 10"),
+        ({**parameter, "value": "OR 1=1"}, "would have blocked 8 of 10"),
+        ({**parameter, "value": "OR 1=1"}, "Of 1 the collector has no content"),
+        ({**limit, "operator": "startswith", "value": "/"}, "would have blocked 7 of 10 Only the stored"),
+        ({**limit, "operator": "startswith", "value": "/", "identifiers": "ip"}, "would have blocked 0 of 10"),
+        ({**limit, "field": "status_code", "operator": "eq", "value": "404"}, "would have blocked 7 of 10"),
+        ({"kind": "tag", "tag": "x", "mode": "monitor", "value": "/items"}, "would have tagged 10 of 10"),
+    ]
+    for fields, told in cases:
+        assert told in done(browser, "rules/try", **{**RULE, **fields}), fields

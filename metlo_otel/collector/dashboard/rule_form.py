@@ -87,12 +87,12 @@ class RuleForm:
 
 
 def form_of(document: Mapping[str, Any], enabled: bool) -> RuleForm:
-    """The form of a rule that is stored; as JSON where it has several groups of conditions."""
-    groups = document["conditionGroups"]
+    """The form of a rule that is stored; as JSON where its conditions are more than one list of them."""
+    groups = _joined(document["conditionGroups"])
     form = RuleForm(uuid=document["uuid"], name=document.get("name") or "", enabled=enabled)
     if len(groups) > 1:
         return replace(form, text=json_text(document))
-    group: Mapping[str, Any] = groups[0] if groups else {"rule": "all", "conditions": []}
+    group = groups[0]
     action = document.get("action") or {}
     return replace(
         form,
@@ -166,6 +166,13 @@ def item_of(form: RuleForm) -> Any:
         "conditionGroups": [{"rule": form.match, "conditions": [_condition(row) for row in form.rows]}],
     }
     return {**item, "uuid": form.uuid} if form.uuid else item
+
+
+def _joined(groups: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Groups as one where they mean the same: all of them must hold, so those of which all conditions must are one."""
+    if all(group["rule"] == "all" or len(group["conditions"]) == 1 for group in groups):
+        return [{"rule": "all", "conditions": [each for group in groups for each in group["conditions"]]}]
+    return groups
 
 
 def _action(form: RuleForm) -> dict[str, Any] | None:

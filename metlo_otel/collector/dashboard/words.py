@@ -23,7 +23,7 @@ FLAGS = {
     "https": "with TLS",
     "attacked": "was attacked",
 }
-BAD_FLAGS = frozenset(("open", "basic", "http", "attacked"))
+BAD_FLAGS = frozenset(("public", "open", "basic", "http", "attacked"))
 CHANGES = {
     "login": "logged in",
     "login.failed": "gave a wrong password",
