@@ -45,4 +45,4 @@ def quiet(browser: Browser, url: str, **options: Any) -> Iterator[BrowserContext
         yield context
     finally:
         context.close()
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)

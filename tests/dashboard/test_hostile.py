@@ -13,6 +13,7 @@ import pytest
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import Client, make_trace
 from tests.dashboard.browser import Browser
+from tests.dashboard.chromium import chromium, quiet
 
 MARK = "h0st1le"
 EVIL = (
@@ -144,6 +145,19 @@ def test_strangers_text_is_only_text(attacked: Browser, agent: Client) -> None:
         assert not {"\u202e", "\x1b"} & set(text), path
         shown += f"<script>{MARK}()</script>" in text
     assert shown >= 20
+
+
+def test_in_a_browser(attacked: Browser, agent: Client) -> None:
+    """A real browser runs nothing of it, asks nobody else for anything, and has nothing to complain of."""
+    with chromium() as browser, quiet(browser, attacked.url) as context:
+        cookies = [{"name": each.name, "value": each.value, "url": attacked.url} for each in attacked.session.cookies]
+        context.add_cookies(cookies)  # type: ignore[arg-type]  # the values are text
+        page = context.new_page()
+        for path in all_pages(attacked, agent):
+            if attacked.get(f"/dashboard/{path}").status_code == 200:  # a browser complains of any other by itself
+                page.goto(f"{attacked.url}/dashboard/{path}")
+                assert page.locator("main").count() == 1
+                assert page.locator("main img, main script").count() == 0
 
 
 def test_the_check_itself() -> None:
