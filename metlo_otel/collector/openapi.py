@@ -157,7 +157,7 @@ def _template(each: Observed) -> tuple[str, list[dict[str, Any]]]:
 def _operation(each: Observed) -> dict[str, Any]:
     operation: dict[str, Any] = {}
     if each.operations:
-        operation["x-graphql-operations"] = list(each.operations)
+        operation["x-graphql-operations"] = sorted(each.operations)
     if parameters := [*_parameters(each, "reqQuery", "query"), *_parameters(each, "reqHeaders", "header")]:
         operation["parameters"] = parameters
     if content := _content(each, "reqBody", 0):

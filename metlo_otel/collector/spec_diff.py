@@ -66,8 +66,8 @@ def _of_operation(
 
 
 def _find(written: Description, method: str, path: str) -> str | None:
-    """The described path, literal segments first, below any of the servers' paths."""
-    for prefix in written.prefixes:
+    """The described path, literal segments first, below one of the servers' paths where they have any."""
+    for prefix in [prefix for prefix in written.prefixes if prefix] or [""]:
         if path.startswith(prefix):
             rest = path[len(prefix) :] or "/"
             for template in written.paths_of(len(rest.rstrip("/").split("/"))):
