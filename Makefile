@@ -19,6 +19,10 @@ check: .venv/ready
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+# A real PostgreSQL for the collector's tests, where this user may install one; else they are skipped and say so.
+postgresql:
+	@.ci/postgresql
+
 unit: .venv/ready
 	.venv/bin/python -m pytest
 
@@ -31,6 +35,7 @@ newest:
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead
+	.venv/bin/python -m benchmarks.collector
 
 clean:
 	rm -rf .venv .venv-oldest .venv-newest

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ app = Flask("shop")
 def user(number):
     return {"id": number, "email": "anna@shop.example"}
 
-MetloFlask(app, "http://127.0.0.1", key, collector_port=int(collector), backend_port=int(backend))
+MetloFlask(app, "http://127.0.0.1", key, COLLECTOR_PORT=int(collector), BACKEND_PORT=int(backend))
 client = app.test_client()
 peer = {"REMOTE_ADDR": "192.0.2.9", "REMOTE_PORT": "40000"}
 print("started", flush=True)
@@ -46,18 +47,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("original")
     venv.create(folder, with_pip=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
-    command = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--only-binary=:all:",
-        *_PACKAGES,
-    ]
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
     try:
-        installed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        installed = subprocess.run([*install, *_PACKAGES], capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         pytest.skip("the original agent could not be installed within two minutes")
     if installed.returncode:
@@ -66,8 +58,8 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_the_original_agent(original: str, tmp_path: Path) -> None:
-    """It starts, takes the configuration, and what it sends lands: endpoints, data classes, attacks, its user agent's
-    own way of content; a rule that the collector serves is in force in it.
+    """It starts, takes the configuration, and what it sends lands: endpoint, data classes, content and attack; a rule
+    that the collector serves is in force in it.
     """
     path = str(tmp_path / "x.db")
     store = Store(path, duties=False)
@@ -83,21 +75,28 @@ def test_the_original_agent(original: str, tmp_path: Path) -> None:
             line = next(line for line in collector.stdout if line.startswith("Collector"))
             ports = re.findall(r"http://127\.0\.0\.1:(\d+)", line)
             assert len(set(ports)) == 2
-            _drive(original, ports, Client(f"http://127.0.0.1:{ports[0]}"))
+            _drive(original, ports, Client(f"http://127.0.0.1:{ports[0]}"), tmp_path)
         finally:
             collector.terminate()
 
 
-def _drive(python: str, ports: list[str], client: Client) -> None:
+def _drive(python: str, ports: list[str], client: Client, folder: Path) -> None:
     command = [python, "-c", _APP, *ports, KEY]
     environment = {**os.environ, "METLO_DISABLE_E2EE": "true"}
+    # away from here, where Python would find our own package `metlo`
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=folder,
     ) as app:
         try:
             assert app.stdin is not None
             assert app.stdout is not None
-            assert app.stdout.readline() == "started\n", app.stderr and app.stderr.read()
+            assert app.stdout.readline() == "started\n"
 
             def ask(path: str) -> str:
                 assert app.stdin is not None
@@ -121,11 +120,11 @@ def _drive(python: str, ports: list[str], client: Client) -> None:
             client.session.close()
 
 
-def _until(is_so: object) -> None:
+def _until(is_so: Callable[[], bool]) -> None:
     """The original agent sends once a second."""
     pause = threading.Event()
     for _ in range(200):
-        if callable(is_so) and is_so():
+        if is_so():
             return
         pause.wait(0.1)
     raise AssertionError("nothing arrived within 20 seconds")
