@@ -19,10 +19,6 @@ check: .venv/ready
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-# A real PostgreSQL for the collector's tests, where this user may install one; else they are skipped and say so.
-postgresql:
-	@.ci/postgresql
-
 unit: .venv/ready
 	.venv/bin/python -m pytest
 

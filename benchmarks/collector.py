@@ -106,17 +106,19 @@ def batches(count: int) -> list[bytes]:
 
 
 @contextmanager
-def collector(database: str, *options: str) -> Iterator[tuple[str, float]]:
-    """A running collector: its URL, and the seconds that it took to answer its first request."""
+def collector(database: str, *options: str) -> Iterator[tuple[str, int, float]]:
+    """A running collector: its URL, its process, and the seconds that it took to answer its first request."""
     command = [sys.executable, "-m", "metlo_otel.cli", "collector", "--port", "0", "--db", database, *options]
     environment = {**os.environ, "METLO_KEY": KEY, "METLO_DASHBOARD_PASSWORD": PASSWORD}
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as process:
         try:
             assert process.stdout is not None
             url = next(found[0] for line in process.stdout if (found := re.search(r"http://[\w.:]+\d", line)))
             ask(url, "/api/v1")
-            yield url, time.perf_counter() - began
+            yield url, process.pid, time.perf_counter() - began
         finally:
             process.terminate()
             process.wait(30)
@@ -160,10 +162,17 @@ def send(url: str, bodies: list[bytes], until: float, pace: float, sender: Sende
     connection.close()
 
 
-def load(url: str, bodies: list[bytes], seconds: float, connections: int, rate: float) -> str:
+def cpu_seconds(process: int) -> float:
+    """What a process has computed so far, by Linux's account; unlike time it does not depend on who else computes."""
+    stat = Path(f"/proc/{process}/stat")
+    fields = stat.read_text().rpartition(")")[2].split() if stat.exists() else ["0"] * 20
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def load(url: str, process: int, bodies: list[bytes], seconds: float, connections: int, rate: float) -> str:
     """Traces a second at `rate` (0: as many as it takes), in words."""
     pace = connections * BATCH / rate if rate else 0.0
-    began = time.perf_counter()
+    began, computed = time.perf_counter(), cpu_seconds(process)
     senders = [Sender() for _ in range(connections)]
     threads = [threading.Thread(target=send, args=(url, bodies, began + seconds, pace, sender)) for sender in senders]
     for thread in threads:
@@ -172,13 +181,15 @@ def load(url: str, bodies: list[bytes], seconds: float, connections: int, rate: 
         thread.join()
     took = time.perf_counter() - began
     times = sorted(value for sender in senders for value in sender.times)
-    per_second = sum(sender.sent for sender in senders) / took
+    sent = sum(sender.sent for sender in senders)
+    per_second, cpu = sent / took, (cpu_seconds(process) - computed) / max(sent, 1) * 1_000_000
     p50, p99 = times[len(times) // 2], times[min(len(times) - 1, len(times) * 99 // 100)]
     asked = f"{rate:6.0f}/s asked" if rate else "   as fast as it goes"
     refused = sum(sender.refused for sender in senders)
     return (
         f"{asked}: {per_second:6.0f} traces/s over {connections} connections; a batch of {BATCH}: "
-        f"median {p50:.0f} ms, p99 {p99:.0f} ms, longest {times[-1]:.0f} ms; refused {refused}"
+        f"median {p50:.0f} ms, p99 {p99:.0f} ms, longest {times[-1]:.0f} ms; "
+        f"{cpu:.0f} µs of CPU a trace; refused {refused}"
     )
 
 
@@ -235,21 +246,21 @@ def measure(database: str, seconds: float) -> None:
     bodies = batches(300)
     size = statistics.mean(map(len, bodies))
     print(f"batches of {size / 1000:.0f} kB compressed; {os.cpu_count()} cores")
-    with collector(database) as (url, took):
+    with collector(database) as (url, process, took):
         print(f"first start, tables made: {took:.2f} s")
         for connections in (1, 4, 8):
-            print(load(url, bodies, seconds, connections, 0), flush=True)
-        print(load(url, bodies, seconds, 4, 5_000), flush=True)
-    with collector(database) as (url, took):
+            print(load(url, process, bodies, seconds, connections, 0), flush=True)
+        print(load(url, process, bodies, seconds, 4, 5_000), flush=True)
+    with collector(database) as (url, process, took):
         print(f"next start: {took:.2f} s")
-        fill(url, bodies)
+        fill(url, process, bodies)
         for path, milliseconds in pages(url):
             print(f"{milliseconds:7.1f} ms  {path}")
 
 
-def fill(url: str, bodies: list[bytes]) -> None:
+def fill(url: str, process: int, bodies: list[bytes]) -> None:
     """Send until there are as many traces as there should be."""
-    load(url, bodies, 40, 4, 0)
+    load(url, process, bodies, 40, 4, 0)
     found = json.loads(ask(url, "/api/v1/traces?limit=1"))["items"][0]["id"]
     print(f"latest trace kept: number {found}")
 
