@@ -10,20 +10,18 @@ from functools import partial
 from typing import Any
 
 import anyio
-import orjson
 from anyio import to_thread
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from metlo_otel.collector import queries
+from metlo_otel.collector.answers import HANDLERS, Json
 from metlo_otel.collector.arrival import Arrival
 from metlo_otel.collector.configuration import is_current, read_document, read_version
-from metlo_otel.collector.database import is_full, is_unavailable
 from metlo_otel.collector.intake import (
     Budget,
     Incoming,
@@ -53,15 +51,6 @@ Handler = Callable[[Request], Awaitable[Response]]
 Checked = tuple[list[Trace], list[dict[str, Any]]]
 
 
-class Json(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
-
-
 def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The collector as an ASGI app on an open store, with `more` routes; who opened the store closes it."""
     api = Api(store)
@@ -78,14 +67,7 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
         *more,
     ]
-    handlers: dict[Any, Any] = {
-        HTTPException: _answer_http,
-        RefusedError: _answer_refused,
-        SQLAlchemyError: _answer_database,
-        ClientDisconnect: _answer_nobody,
-        Exception: _answer_failure,
-    }
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return Starlette(routes=routes, exception_handlers=HANDLERS)
 
 
 class Api:
@@ -252,38 +234,3 @@ async def _drain(body: Incoming) -> None:
             left -= len(chunk)
             if left < 0:
                 return
-
-
-def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
-    return Json({"error": reason}, status, headers)
-
-
-async def _answer_refused(_request: Request, problem: RefusedError) -> Response:
-    headers = {"Retry-After": "1"} if problem.status == 503 else {}
-    if problem.status in (401, 408, 413, 415):
-        headers["Connection"] = "close"
-    return _error(problem.status, problem.reason, headers)
-
-
-async def _answer_http(request: Request, problem: HTTPException) -> Response:
-    reason = f"{problem.detail}: {request.method} {request.url.path[:200]}"
-    return _error(problem.status_code, reason, dict(problem.headers or {}))
-
-
-async def _answer_database(_request: Request, problem: SQLAlchemyError) -> Response:
-    if is_full(problem):
-        LOG.error("the database is full: %s", problem.args[0])
-        return _error(503, "the database has no room; nothing of this was stored", {"Retry-After": "60"})
-    if is_unavailable(problem):
-        LOG.error("the database takes nothing now: %s", problem.args[0])
-        return _error(503, "the database takes nothing now; try again", {"Retry-After": "5"})
-    LOG.error("the database refused: %s", problem, exc_info=problem)
-    return _error(500, "the collector failed; its log says why")
-
-
-async def _answer_failure(_request: Request, _problem: Exception) -> Response:
-    return _error(500, "the collector failed; its log says why")
-
-
-async def _answer_nobody(_request: Request, _problem: Exception) -> Response:
-    return Response(status_code=400)

@@ -29,6 +29,7 @@ from metlo_otel.collector.schema import (
 
 _DAY = 86_400_000  # milliseconds
 _SLICE = 2_000  # rows deleted in one transaction
+_SLICES = 10  # such transactions about traces in one round
 _ERRORS_OVER = 5  # minutes that an error rate is taken over
 _ERRORS_FROM = 50  # calls in these from which there is a rate at all
 _ERROR_RATE = 0.2
@@ -68,8 +69,9 @@ class Upkeep:
         limits, now = self._limits, int(time.time() * 1000)
         yield lambda connection: _raise_error_rates(connection, now)
         yield merge_guesses
-        yield lambda connection: _delete_traces(connection, TRACES.c.received < now - limits.trace_days * _DAY)
-        yield lambda connection: _shrink(connection, limits.size)
+        for _ in range(_SLICES):
+            yield lambda connection: _delete_traces(connection, TRACES.c.received < now - limits.trace_days * _DAY)
+            yield lambda connection: _shrink(connection, limits.size)
         for table in (MINUTES, TOTALS):
             yield lambda connection, table=table: _sum_up(connection, table, now - limits.minute_days * _DAY)  # type: ignore[misc]
             yield lambda connection, table=table: _drop_minutes(connection, table, now - limits.hour_days * _DAY)  # type: ignore[misc]
