@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -127,6 +128,8 @@ def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str
         urls = " and ".join(url_of(each) for each in listening)
         print(f"Collector on {urls}, data in {_shown(options.db)}. Ctrl-C ends it.", flush=True)
         print(f"Dashboard on {url_of(listening[0])}/dashboard/{_password(access, password)}", flush=True)
+        gc.freeze()  # what is loaded stays, and what batches are made of goes by itself: no need to look often
+        gc.set_threshold(100_000, 20, 50)
         serve(store, access, *listening)
     finally:
         store.close()
