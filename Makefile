@@ -9,7 +9,7 @@ demo: .venv/ready
 
 test: system check unit oldest newest
 
-# Servers that some tests drive, installed where that is possible.
+# A browser and servers that some tests drive, installed where that is possible.
 system:
 	@.ci/system
 
@@ -31,6 +31,7 @@ newest:
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead
+	.venv/bin/python -m benchmarks.collector
 
 clean:
 	rm -rf .venv .venv-oldest .venv-newest

@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from metlo_otel.blocking.cache import ConfigCache
-from metlo_otel.core.agent_config import AgentConfig, AgentConfigError, parse_agent_config
+from metlo_otel.core.agent_config import AgentConfig, AgentConfigError, Served, parse_agent_config
 
-EVERY = 60.0  # seconds
+EVERY = 60.0  # seconds, where the backend does not say how often it wants to be asked
+_SOONEST = 1.0
 _FIRST_WAIT = 1.0
 _chance = random.SystemRandom()  # jitter must not take numbers from the app's own, perhaps seeded, random
 
-Fetch = Callable[["str | None"], "tuple[Any, str | None] | None"]
-"""Given the last ETag: the decoded document and its ETag, or None where it has not changed.
+Fetch = Callable[["str | None"], Served]
+"""Given the last ETag: what the backend answers.
 
 Raises ConnectionError or ValueError where there is none to be had.
 """
@@ -63,25 +64,22 @@ class RemoteConfiguration:
             return False
         self._due = self._clock() + EVERY  # also where on_change fails in a way that nobody thought of
         try:
-            changed = self._refresh()
+            served = self._fetch(self._etag)
+            changed = served.changed and self._take(served)
         except (ConnectionError, ValueError) as problem:
             self._failed(problem)
             return False
-        self._succeeded()
+        self._succeeded(EVERY if served.again is None else min(max(served.again, _SOONEST), EVERY))
         return changed
 
-    def _refresh(self) -> bool:
-        answer = self._fetch(self._etag)
-        if answer is None:
+    def _take(self, served: Served) -> bool:
+        if self.fetched and served.document == self._document:
+            self._etag = served.etag
             return False
-        document, etag = answer
-        if self.fetched and document == self._document:
-            self._etag = etag
-            return False
-        self._put_in_force(document)
-        self._etag = etag
+        self._put_in_force(served.document)
+        self._etag = served.etag
         if self._cache is not None:
-            self._cache.save(document)
+            self._cache.save(served.document)
         return True
 
     def _put_in_force(self, document: Any) -> None:
@@ -90,11 +88,11 @@ class RemoteConfiguration:
             self._on_change(config)
         self.current, self._document = config, document
 
-    def _succeeded(self) -> None:
+    def _succeeded(self, every: float) -> None:
         self.fetched = True
         self._problem = None
         self._wait = _FIRST_WAIT
-        self._due = self._clock() + EVERY * _chance.uniform(0.9, 1.1)
+        self._due = self._clock() + every * _chance.uniform(0.9, 1.1)
 
     def _failed(self, problem: Exception) -> None:
         """Come back soon, later each time, until there was a first configuration; warn once of one kind of failure."""

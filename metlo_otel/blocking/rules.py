@@ -13,6 +13,7 @@ Warn = Callable[[str], None]
 
 BLOCK, RATE_LIMIT, TAG = "block", "rate_limit", "tag"
 KINDS = (BLOCK, RATE_LIMIT, TAG)
+MODES = ("block", "monitor")
 ALL, ONE = "all", "one"
 KEYED_FIELDS = ("request_header", "request_parameter")
 FIELDS = (
@@ -117,7 +118,10 @@ def merge_rules(first: Iterable[Rule], then: Iterable[Rule], warn: Warn) -> tupl
 
 
 def parse_rule(item: Any) -> Rule:
-    """Read one rule in the wire form. Raises RuleError for the first thing that is wrong with it."""
+    """Read one rule in the wire form; our own collector says its `name` and `mode` (block or monitor) too.
+
+    Raises RuleError for the first thing that is wrong with it.
+    """
     if not isinstance(item, Mapping):
         raise RuleError("", f"a rule is an object, not {type(item).__name__}")
     kind = one_of(item.get("ruleType"), KINDS, "ruleType")
@@ -135,6 +139,8 @@ def parse_rule(item: Any) -> Rule:
         identifiers=_identifiers(item.get("identifiers")) if kind == RATE_LIMIT else (),
         limit=_rate_limit(action.get("rateLimit")) if kind == RATE_LIMIT else None,
         ends=_ends(action.get("blockEndTime")),
+        name=text(item["name"], "name") if item.get("name") else None,
+        monitor=one_of(item.get("mode") or MODES[0], MODES, "mode") == MODES[1],
     )
 
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 import anyio
-import orjson
 from anyio import to_thread
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from metlo_otel.collector import queries
-from metlo_otel.collector.configuration import is_current, read_document
-from metlo_otel.collector.database import is_unavailable
+from metlo_otel.collector.answers import HANDLERS, Json
+from metlo_otel.collector.arrival import Arrival
+from metlo_otel.collector.configuration import is_current, read_document, read_version
 from metlo_otel.collector.intake import (
     Budget,
     Incoming,
@@ -42,21 +43,16 @@ _DRAINED = 8 * 1024 * 1024  # bytes of a refused body that are read, so that the
 _DRAIN_TIME = 3.0  # seconds for the same
 _SHOWN = 100  # rejected traces that an answer tells about
 _READERS = 4  # threads that read from the database at once
+_OWN = "metlo-otel/"  # how the User-Agent of our own agents begins
+_POLL = 2  # seconds after which agents are told to ask for agent-config again
+_BELIEVED = 30.0  # seconds for which a document that was made is served, unless somebody changes something
 
 Handler = Callable[[Request], Awaitable[Response]]
+Checked = tuple[list[Trace], list[dict[str, Any]]]
 
 
-class Json(Response):
-    """A JSON answer."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
-
-
-def make_app(store: Store) -> Starlette:
-    """The collector as an ASGI app on an open store; who opened the store closes it."""
+def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The collector as an ASGI app on an open store, with `more` routes; who opened the store closes it."""
     api = Api(store)
     routes = [
         Route("/api/v1", api.greet, methods=["GET"]),
@@ -66,15 +62,12 @@ def make_app(store: Store) -> Starlette:
         Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
         Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
         Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
+        Route("/api/v1/attacks", api.page(queries.find_attacks), methods=["GET"]),
+        Route("/api/v1/actors", api.page(queries.find_actors), methods=["GET"]),
+        Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
+        *more,
     ]
-    handlers: dict[Any, Any] = {
-        HTTPException: _answer_http,
-        RefusedError: _answer_refused,
-        SQLAlchemyError: _answer_database,
-        ClientDisconnect: _answer_nobody,
-        Exception: _answer_failure,
-    }
-    return Starlette(routes=routes, exception_handlers=handlers)
+    return Starlette(routes=routes, exception_handlers=HANDLERS)
 
 
 class Api:
@@ -84,6 +77,9 @@ class Api:
         self._store = store
         self._budget = Budget()
         self._readers = anyio.CapacityLimiter(_READERS)
+        self._analysts = anyio.CapacityLimiter(1)
+        self._arrival = Arrival(store)
+        self._documents: dict[bool, tuple[str, float, bytes, str]] = {}
 
     async def greet(self, _request: Request) -> Response:
         """`GET /api/v1`: whether there is a backend; needs no key."""
@@ -96,10 +92,13 @@ class Api:
         return PlainTextResponse("Client unauthorized", 401)
 
     async def agent_config(self, request: Request) -> Response:
-        """`GET /api/v1/agent-config`: 304 where If-None-Match names what is in force."""
+        """`GET /api/v1/agent-config`: 304 where If-None-Match names what is in force. Cache-Control says when to ask
+        again, so that what somebody changes is in force within seconds.
+        """
         await self._authenticate(request)
-        document, etag = await self._read(read_document)
-        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+        own = request.headers.get("user-agent", "").startswith(_OWN)
+        document, etag = await self._read(partial(self._document, own=own))
+        headers = {"ETag": etag, "Cache-Control": f"private, max-age={_POLL}", "Vary": "User-Agent, Authorization"}
         if is_current(etag, request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers=headers)
         return Response(document, media_type="application/json", headers=headers)
@@ -113,7 +112,7 @@ class Api:
         try:
             await self._authenticate(request)
             items = _items(await _receive(request, body, share), form)
-            traces, rejected = _check(items, version)
+            traces, rejected = await self._check(items, version)
             await self._keep(traces)
             return _outcome(len(traces), rejected)
         except RefusedError:
@@ -127,7 +126,7 @@ class Api:
         await self._authenticate(request)
         number = request.path_params["id"]
         try:
-            found = await self._read(partial(queries.read_one, number=number))
+            found = await self._read(partial(queries.read_one, trace=number))
         except queries.FilterError as problem:
             raise RefusedError(400, str(problem)) from None
         if found is None:
@@ -147,6 +146,12 @@ class Api:
 
         return answer
 
+    async def _check(self, items: list[Any], version: int) -> Checked:
+        """Raw traces are analysed, which takes a while: on a thread of its own, one batch after the other."""
+        if version == 2:
+            return check(items, lambda item: read_trace(item, 2))
+        return await to_thread.run_sync(check, items, self._arrival.reader(), limiter=self._analysts)
+
     async def _keep(self, traces: list[Trace]) -> None:
         if not traces:
             return
@@ -163,6 +168,14 @@ class Api:
         if not self._store.keys.is_fresh:
             await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
         return self._store.keys.holds(request.headers.get("authorization", ""))
+
+    def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
+        """The agent-config and its ETag, made anew when its version is another one."""
+        version, now = read_version(connection), time.monotonic()
+        known = self._documents.get(own)
+        if known is None or known[0] != version or now - known[1] > _BELIEVED:
+            known = self._documents[own] = (version, now, *read_document(connection, own))
+        return known[2], known[3]
 
     async def _read(self, query: Callable[..., Any]) -> Any:
         return await to_thread.run_sync(self._store.read, query, limiter=self._readers)
@@ -190,12 +203,12 @@ def _items(body: bytes, form: str) -> list[Any]:
     raise RefusedError(400, "a batch is a JSON array of traces")
 
 
-def _check(items: list[Any], version: int) -> tuple[list[Trace], list[dict[str, Any]]]:
+def check(items: list[Any], read: Callable[[Any], Trace]) -> Checked:
     """The traces that can be stored, and for each other one its index and what is wrong with it."""
     traces, rejected = [], []
     for index, item in enumerate(items):
         try:
-            traces.append(read_trace(item, version))
+            traces.append(read(item))
         except TraceError as problem:
             rejected.append({"index": index, "where": problem.where, "reason": problem.reason})
     return traces, rejected
@@ -221,35 +234,3 @@ async def _drain(body: Incoming) -> None:
             left -= len(chunk)
             if left < 0:
                 return
-
-
-def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
-    return Json({"error": reason}, status, headers)
-
-
-async def _answer_refused(_request: Request, problem: RefusedError) -> Response:
-    headers = {"Retry-After": "1"} if problem.status == 503 else {}
-    if problem.status in (401, 408, 413, 415):
-        headers["Connection"] = "close"
-    return _error(problem.status, problem.reason, headers)
-
-
-async def _answer_http(request: Request, problem: HTTPException) -> Response:
-    reason = f"{problem.detail}: {request.method} {request.url.path[:200]}"
-    return _error(problem.status_code, reason, dict(problem.headers or {}))
-
-
-async def _answer_database(_request: Request, problem: SQLAlchemyError) -> Response:
-    if is_unavailable(problem):
-        LOG.error("the database takes nothing now: %s", problem.args[0])
-        return _error(503, "the database takes nothing now; try again", {"Retry-After": "5"})
-    LOG.error("the database refused: %s", problem, exc_info=problem)
-    return _error(500, "the collector failed; its log says why")
-
-
-async def _answer_failure(_request: Request, _problem: Exception) -> Response:
-    return _error(500, "the collector failed; its log says why")
-
-
-async def _answer_nobody(_request: Request, _problem: Exception) -> Response:
-    return Response(status_code=400)

@@ -1,21 +1,26 @@
-"""Opening the database: a file (SQLite) or a URL, with the settings that durability and one writer need."""
+"""Opening the database, a file (SQLite) or a URL (PostgreSQL), as durability and one writer need it."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
-from metlo_otel.collector.schema import METADATA
+from metlo_otel.collector.migrate import migrate
 
 _LOCKED_AFTER = 5.0  # seconds that SQLite waits for another process's lock
 _CACHE = 32 * 1024  # KiB of pages that a SQLite connection may hold
+_CONNECT = 5  # seconds that PostgreSQL has to answer in
+_TAKE_LOCK = text("SELECT pg_advisory_xact_lock(7304265119)")  # a number of our own, for whoever writes
+_OVERHEAD = 700  # bytes that a trace takes beside its document, about
 
 
 class DatabaseError(Exception):
@@ -23,22 +28,37 @@ class DatabaseError(Exception):
 
 
 def open_database(where: str) -> Engine:
-    """An engine on `where`, a path of a SQLite file or an SQLAlchemy URL, with the tables made where they are missing.
+    """An engine on `where`, a path of a SQLite file or an SQLAlchemy URL, its tables made or brought up to date.
 
     A new file is readable by its owner alone, for traces hold what passed through the app. Raises DatabaseError.
     """
+    shown = where
     try:
         url = make_url(where) if "://" in where else make_url("sqlite+pysqlite://").set(database=where)
-        if url.get_backend_name() != "sqlite":
-            raise DatabaseError(f"--db {where!r}: a path of a SQLite file is expected")
+        shown = url.render_as_string(hide_password=True) if "://" in where else where
+        engine = _engine(url, shown)
+        try:
+            migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    except (ArgumentError, DBAPIError, OSError, ValueError) as problem:
+        reason = problem.orig if isinstance(problem, DBAPIError) else problem
+        raise DatabaseError(f"the database {shown!r} cannot be opened: {str(reason).strip()}") from problem
+    return engine
+
+
+def _engine(url: URL, shown: str) -> Engine:
+    kind = url.get_backend_name()
+    if kind == "sqlite":
         _make_private(url.database)
         engine = create_engine(url, connect_args={"timeout": _LOCKED_AFTER}, pool_size=8, max_overflow=8)
         event.listen(engine, "connect", _prepare)
-        METADATA.create_all(engine)
-    except (ArgumentError, DBAPIError, OSError) as problem:
-        reason = problem.orig if isinstance(problem, DBAPIError) else problem
-        raise DatabaseError(f"the database {where!r} cannot be opened: {reason}") from problem
-    return engine
+        return engine
+    if kind == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+        return create_engine(url, connect_args={"connect_timeout": _CONNECT}, pool_size=8, pool_pre_ping=True)
+    raise DatabaseError(f"--db {shown!r}: a path of a SQLite file or a URL postgresql+psycopg://… is expected")
 
 
 def _make_private(path: str | None) -> None:
@@ -56,23 +76,104 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute(f"PRAGMA cache_size=-{_CACHE}")
 
 
+def begin_writing(connection: Connection) -> None:
+    """Wait for the one lock of all who write, so that no two can wait for each other for ever. SQLite's is the file's,
+    taken now because waiting for it after reading would be refused at once.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(_TAKE_LOCK)
+
+
 def is_unavailable(problem: BaseException) -> bool:
     """Whether the database cannot take anything now (locked, disk full, gone), so that trying again makes sense."""
-    return isinstance(problem, OperationalError)
+    return isinstance(problem, OperationalError | InterfaceError)
 
 
-def add_up(connection: Connection, table: Table, rows: Sequence[dict[str, Any]], add: Sequence[str]) -> None:
+def is_full(problem: BaseException) -> bool:
+    """Whether the disk, or the room that the database may have, is full."""
+    reason = str(getattr(problem, "orig", problem)).lower()
+    return is_unavailable(problem) and ("disk is full" in reason or "no space" in reason or "disk full" in reason)
+
+
+def insert_into(connection: Connection, table: Table) -> Any:
+    """An INSERT that can say what to do on conflict, which both databases spell alike but SQLAlchemy apart."""
+    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
+
+
+def write_many(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement for each of `rows`, which have the same keys. For statements that are made once and executed
+    with many rows again and again: they go to the driver as they were compiled the first time, which takes a third of
+    the time. Columns are of types that drivers take as they are.
+    """
+    if rows:
+        text, names, constants = _compiled(connection.dialect, statement, tuple(rows[0]))
+        if constants:
+            rows = [{**constants, **row} for row in rows]
+        given: Any = list(map(itemgetter(*names), rows)) if names else list(rows)
+        connection.exec_driver_sql(text, given)
+
+
+@lru_cache(maxsize=128)
+def _compiled(dialect: Dialect, statement: Any, columns: tuple[str, ...]) -> tuple[str, list[str], dict[str, Any]]:
+    """The SQL, the names of its parameters in their order (empty where they go by name), and those that are the same
+    for all rows.
+    """
+    compiled = statement.compile(dialect=dialect, column_keys=list(columns))
+    constants = {name: value for name, value in compiled.params.items() if name not in columns}
+    return str(compiled), list(compiled.positiontup or ()), constants
+
+
+def add_up(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]], add: Sequence[str]) -> None:
     """Insert `rows`; where a row with the same primary key is there, add the columns `add` to it."""
-    if not rows:
-        return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(table)
+    write_many(connection, _adding(connection.dialect.name, table, tuple(add)), rows)
+
+
+@lru_cache
+def _adding(dialect: str, table: Table, add: tuple[str, ...]) -> Any:
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(table)
     sums = {name: table.c[name] + statement.excluded[name] for name in add}
     keys = [column.name for column in table.primary_key]
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=sums)
 
 
-def insert_new(connection: Connection, table: Table, row: dict[str, Any]) -> None:
-    """Insert `row` unless it breaks a unique constraint, which means that it is there already."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), row)
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows that break no unique constraint; the others are there already."""
+    write_many(connection, _if_new(connection.dialect.name, table), rows)
+
+
+@lru_cache
+def _if_new(dialect: str, table: Table) -> Any:
+    return (sqlite if dialect == "sqlite" else postgresql).insert(table).on_conflict_do_nothing()
+
+
+def take_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """Ids for `count` new rows of a table with a sequence, which nobody else gets; begin_writing() goes before."""
+    if connection.dialect.name == "sqlite":
+        last = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = :name"), {"name": table.name})
+        first = (last.scalar() or 0) + 1
+        return list(range(first, first + count))
+    ids = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
+    return sorted(connection.execute(ids, {"name": table.name, "count": count}).scalars())
+
+
+def bytes_used(connection: Connection) -> int:
+    """How many bytes of storage the database's content takes; what was freed and can be used again does not count.
+
+    PostgreSQL does not tell the latter, so that there the documents are added up, before compression.
+    """
+    if connection.dialect.name == "sqlite":
+        pages, free, size = (
+            int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size
+    held = text("SELECT coalesce(sum(size), 0) + count(*) * :each FROM traces")
+    others = text(
+        "SELECT coalesce(sum(pg_total_relation_size(relid)), 0) FROM pg_stat_user_tables "
+        "WHERE relname NOT IN ('traces', 'trace_documents')"
+    )
+    return int(connection.execute(held, {"each": _OVERHEAD}).scalar_one()) + int(
+        connection.execute(others).scalar_one()
+    )

@@ -1,11 +1,12 @@
-"""Which endpoint a trace belongs to: the framework's route, or a guess from the path."""
+"""Which endpoint a trace belongs to: the framework's route, a template that is known, or a guess from the path."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 
-from metlo_otel.collector.trace import Trace
+from metlo_otel.analysis.endpoints import is_parameter
 
 LONGEST_HOST = 255  # characters, as DNS has it
 LONGEST_PATH = 1024  # characters of a path that are kept to search by
@@ -15,45 +16,80 @@ _PARAMETER = re.compile(
     r"""(?ix)
       [+-]?\d+                                        # a number
     | [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}       # a UUID
-    | \d{4}-\d\d-\d\d                                 # a date
+    | \d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-][\d:]+)?)?       # a date, or a moment
     | [0-9a-f]{16,}                                   # a hash
     | (?=[^/]*\d)(?=[^/]*[a-z])[\w~-]{20,}            # a token: long, of letters and digits
+    | [^/@]+@[^/@]+\.[a-z]{2,}                        # an e-mail address
     """
 )
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointKey:
-    """What tells endpoints apart; `path` has parameters as `{name}`."""
+    """What tells endpoints apart; `path` has parameters as `{name}`, `operation` is GraphQL's (`query.user`)."""
 
     host: str
     method: str
     path: str
-
-
-def find_endpoint(trace: Trace) -> EndpointKey:
-    """The endpoint of a trace, in text that every database can hold."""
-    route = trace.route if trace.route and _TEMPLATE.fullmatch(trace.route) else guess_template(trace.path)
-    return EndpointKey(storable(trace.host.lower(), LONGEST_HOST), trace.method, storable(route, LONGEST_PATH) or "/")
+    operation: str = ""
 
 
 def other_endpoint(method: str) -> EndpointKey:
-    """Where traces are counted once the inventory is full."""
+    """Where traces are counted that belong to nothing known, or come once the inventory is full."""
     return EndpointKey("*", method, "/*")
+
+
+def is_template(route: str | None) -> bool:
+    """Whether a route that an agent told can stand for an endpoint."""
+    return bool(route and _TEMPLATE.fullmatch(route))
 
 
 def guess_template(path: str) -> str:
     """`path` with the segments that look like values, not names, as `{param1}`, `{param2}`, and so on."""
+    return number_parameters(["{}" if _PARAMETER.fullmatch(segment) else segment for segment in path.split("/")])
+
+
+def number_parameters(segments: list[str]) -> str:
+    """The path of these segments, its parameters `{param1}`, `{param2}`, and so on, whatever they were called."""
     count = 0
-    segments = []
-    for segment in path.split("/"):
-        if _PARAMETER.fullmatch(segment):
+    named = []
+    for segment in segments:
+        if is_parameter(segment):
             count += 1
             segment = f"{{param{count}}}"
-        segments.append(segment)
-    return "/".join(segments)
+        named.append(segment)
+    return "/".join(named)
 
 
 def storable(text: str, longest: int) -> str:
     """`text` cut to a column's length and without NUL, which PostgreSQL refuses."""
     return text[:longest].replace("\0", "\ufffd")
+
+
+def fits(template: str, path: str) -> bool:
+    """Whether `path`, or another template, is one that `template` describes."""
+    wanted, given = template.split("/"), path.split("/")
+    return len(wanted) == len(given) and all(
+        name == value or (is_parameter(name) and value != "") for name, value in zip(wanted, given, strict=True)
+    )
+
+
+class Templates:
+    """The templates with parameters that are known, found by a path; literal segments win, from the left."""
+
+    def __init__(self) -> None:
+        self._by_shape: dict[tuple[str, str, int], list[tuple[list[bool], str]]] = defaultdict(list)
+
+    def add(self, key: EndpointKey) -> None:
+        """Know one template more; a path without parameters is none."""
+        segments = key.path.split("/")
+        shape = [is_parameter(segment) for segment in segments]
+        if any(shape):
+            known = self._by_shape[key.host, key.method, len(segments)]
+            known.append((shape, key.path))
+            known.sort()
+
+    def find(self, host: str, method: str, path: str) -> str | None:
+        """The template that a path without query belongs to, if one is known."""
+        known = self._by_shape.get((host, method, path.count("/") + 1), ())
+        return next((template for _, template in known if fits(template, path)), None)

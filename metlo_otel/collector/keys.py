@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
+from metlo_otel.collector.audit import note
 from metlo_otel.collector.schema import KEYS
 
 GIVEN = "given at the start"
@@ -19,12 +21,14 @@ _FRESH = 2.0  # seconds for which the keys that were read are believed
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as the database knows it; `hint` is its beginning."""
+    """A key as the database knows it; `hint` is its beginning, times are in milliseconds."""
 
     id: int
     name: str
     hint: str
     digest: bytes
+    made: int
+    last_used: int | None
 
 
 def make_key() -> str:
@@ -47,9 +51,34 @@ def store_key(connection: Connection, name: str, key: str) -> None:
     connection.execute(insert(KEYS), row)
 
 
+def add_key(connection: Connection, name: str, who: str) -> str:
+    """Make a key, valid from now on, and return it: it can be shown only now. Raises ValueError for a name that is
+    taken, empty, or longer than 64 characters.
+    """
+    name = name.strip()
+    if not name or len(name) > 64 or "\0" in name:
+        raise ValueError("the name of a key has 1 to 64 characters")
+    if connection.execute(select(KEYS.c.id).where(KEYS.c.name == name)).scalar() is not None:
+        raise ValueError(f"there is a key called {name!r} already")
+    key = make_key()
+    store_key(connection, name, key)
+    note(connection, who, "keys.add", {"name": name})
+    return key
+
+
+def revoke_key(connection: Connection, number: int, who: str) -> bool:
+    """Make a key invalid, everywhere within two seconds; whether there was one with this id."""
+    name = connection.execute(select(KEYS.c.name).where(KEYS.c.id == number)).scalar()
+    if name is None:
+        return False
+    connection.execute(delete(KEYS).where(KEYS.c.id == number))
+    note(connection, who, "keys.revoke", {"name": name})
+    return True
+
+
 def list_keys(connection: Connection) -> list[Key]:
     """All valid keys, oldest first."""
-    columns = (KEYS.c.id, KEYS.c.name, KEYS.c.hint, KEYS.c.digest)
+    columns = (KEYS.c.id, KEYS.c.name, KEYS.c.hint, KEYS.c.digest, KEYS.c.made, KEYS.c.last_used)
     return [Key(*row) for row in connection.execute(select(*columns).order_by(KEYS.c.id))]
 
 
@@ -60,6 +89,7 @@ class KeyRing:
         self._engine = engine
         self._read = float("-inf")
         self._valid: frozenset[bytes] = frozenset()
+        self._used: dict[bytes, int] = {}
 
     @property
     def is_fresh(self) -> bool:
@@ -74,7 +104,21 @@ class KeyRing:
 
     def holds(self, key: str) -> bool:
         """Whether `key` is valid. Digests are compared, so the time that it takes tells nothing about a key."""
-        return bool(key) and _digest(key) in self._valid
+        digest = _digest(key)
+        if not key or digest not in self._valid:
+            return False
+        self._used[digest] = int(time.time() * 1000)
+        return True
+
+    def take_used(self) -> dict[bytes, int]:
+        """When keys were used last, by digest, since this was asked before."""
+        used, self._used = self._used, {}
+        return used
+
+    def note_used(self, connection: Connection, used: Mapping[bytes, int]) -> None:
+        """Write down when keys were used."""
+        for digest, moment in sorted(used.items()):
+            connection.execute(update(KEYS).where(KEYS.c.digest == digest).values(last_used=moment))
 
 
 def _digest(key: str) -> bytes:

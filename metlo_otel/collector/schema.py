@@ -1,4 +1,4 @@
-"""The tables of the store; times are milliseconds since the epoch, UTC."""
+"""The tables of the store; times are milliseconds since the epoch, UTC, and minutes count from the epoch too."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 
 # SQLite numbers rows by itself only in columns of exactly the type INTEGER.
-_Id = BigInteger().with_variant(Integer, "sqlite")
+Id = BigInteger().with_variant(Integer, "sqlite")
 
 METADATA = MetaData(
     naming_convention={
@@ -29,18 +29,30 @@ METADATA = MetaData(
     }
 )
 
+
+def _counts() -> tuple[Column[int], ...]:
+    names = ("calls", "client_errors", "server_errors", "attacks", "blocked")
+    return tuple(Column(name, BigInteger, nullable=False, server_default="0") for name in names)
+
+
+def _endpoint(primary_key: bool = False) -> Column[int]:
+    reference = ForeignKey("endpoints.id", ondelete="CASCADE")
+    return Column("endpoint_id", Id, reference, primary_key=primary_key, nullable=False)
+
+
 # Keys of agents: only the SHA-256 of each is kept, and its first characters to recognise it by.
 KEYS = Table(
     "api_keys",
     METADATA,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String(64), nullable=False, unique=True),
     Column("digest", LargeBinary(32), nullable=False),
     Column("hint", String(16), nullable=False),
     Column("made", BigInteger, nullable=False),
+    Column("last_used", BigInteger),
 )
 
-# Parts of agent-config that somebody set, each as JSON text; what is not here has its default.
+# What somebody set, each as JSON text; what is not here has its default. `version` counts the changes of agent-config.
 SETTINGS = Table(
     "settings",
     METADATA,
@@ -49,48 +61,75 @@ SETTINGS = Table(
     Column("changed", BigInteger, nullable=False),
 )
 
+# `operation` is a GraphQL operation (`query.user`), else empty; `inferred` says that the path is a guess.
 ENDPOINTS = Table(
     "endpoints",
     METADATA,
-    Column("id", _Id, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("host", String(255), nullable=False),
     Column("method", String(8), nullable=False),
     Column("path", String(1024), nullable=False),
-    Column("calls", BigInteger, nullable=False),
+    Column("operation", String(255), nullable=False),
+    Column("inferred", Boolean, nullable=False),
+    *_counts(),
+    Column("risk", Integer, nullable=False),
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
     Column("full_capture", Boolean, nullable=False),
-    UniqueConstraint("host", "method", "path"),
+    UniqueConstraint("host", "method", "path", "operation"),
+    Index(None, "risk"),
 )
 
 # How often an endpoint answered with a status, since ever.
 STATUSES = Table(
     "endpoint_statuses",
     METADATA,
-    Column("endpoint_id", _Id, ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True),
+    _endpoint(primary_key=True),
     Column("status", Integer, primary_key=True),
     Column("calls", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
-# What happened at an endpoint in one minute (`minute` counts minutes since the epoch).
+# What happened at an endpoint in one minute; of older times whole hours are summed up in their first minute.
 MINUTES = Table(
     "endpoint_minutes",
     METADATA,
-    Column("endpoint_id", _Id, ForeignKey("endpoints.id", ondelete="CASCADE"), primary_key=True),
+    _endpoint(primary_key=True),
     Column("minute", Integer, primary_key=True),
-    Column("calls", Integer, nullable=False),
-    Column("client_errors", Integer, nullable=False),
-    Column("server_errors", Integer, nullable=False),
-    Column("attacks", Integer, nullable=False),
-    Column("blocked", Integer, nullable=False),
+    *_counts(),
+    Index(None, "minute"),
+    sqlite_with_rowid=False,
 )
 
-# The latest traces of each endpoint; `document` is the trace as JSON in UTF-8, the other columns are to search by.
+# The same of all endpoints together.
+TOTALS = Table(
+    "total_minutes",
+    METADATA,
+    Column("minute", Integer, primary_key=True, autoincrement=False),
+    *_counts(),
+)
+
+# What was learnt of an endpoint and its fields. `key` is `<section>.<path>` as on the wire (empty: the endpoint),
+# `status` the response's for what stood in one, else 0. Kinds: `type`, `class`, `media`, `flag`, and `absent` (there
+# was the field's parent but not the field).
+FACTS = Table(
+    "endpoint_facts",
+    METADATA,
+    _endpoint(primary_key=True),
+    Column("key", String(512), primary_key=True),
+    Column("status", Integer, primary_key=True),
+    Column("kind", String(8), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("first_seen", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# The latest traces of each endpoint, as columns to search by; `trace_id` is OpenTelemetry's.
 TRACES = Table(
     "traces",
     METADATA,
-    Column("id", _Id, primary_key=True),
-    Column("endpoint_id", _Id, ForeignKey("endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("id", Id, primary_key=True),
+    _endpoint(),
     Column("received", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),
     Column("host", String(255), nullable=False),
@@ -101,8 +140,125 @@ TRACES = Table(
     Column("user", String(255)),
     Column("session", String(255)),
     Column("blocked", Boolean, nullable=False),
+    Column("rule", String(255)),
     Column("attacks", String(255)),
     Column("redacted", Boolean, nullable=False),
-    Column("document", LargeBinary, nullable=False),
-    Index(None, "endpoint_id", "id"),
+    Column("interesting", Boolean, nullable=False),
+    Column("trace_id", String(32)),
+    Column("duration", BigInteger),
+    Column("size", Integer, nullable=False),
+    Index(None, "endpoint_id", "id", "interesting"),
+    Index(None, "received"),
+    Index(None, "source", "id"),
+    Index(None, "user", "id"),
+    Index(None, "session", "id"),
+    Index(None, "trace_id"),
+    sqlite_autoincrement=True,
 )
+
+# The traces whole, as JSON in UTF-8; apart from the columns, so that searching does not read them.
+DOCUMENTS = Table(
+    "trace_documents",
+    METADATA,
+    Column("trace_id", Id, ForeignKey("traces.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("document", LargeBinary, nullable=False),
+)
+
+# One row for each category in each field of an attack; `stored_trace` may have been deleted since.
+ATTACKS = Table(
+    "attacks",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    _endpoint(),
+    Column("stored_trace", BigInteger),
+    Column("category", String(64), nullable=False),
+    Column("field", String(512), nullable=False),
+    Column("confidence", String(8)),
+    Column("fragment", Text),
+    Column("path", String(1024), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("blocked", Boolean, nullable=False),
+    Column("source", String(255)),
+    Column("user", String(255)),
+    Column("session", String(255)),
+    Index(None, "at"),
+    Index(None, "endpoint_id", "id"),
+    Index(None, "source", "id"),
+    sqlite_autoincrement=True,
+)
+
+# Who sent requests: `kind` is address, session or user.
+ACTORS = Table(
+    "actors",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("value", String(255), nullable=False),
+    *_counts(),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    UniqueConstraint("kind", "value"),
+    Index(None, "attacks"),
+)
+
+# Rules; `document` is the wire form, `mode` is block or monitor.
+RULES = Table(
+    "rules",
+    METADATA,
+    Column("id", String(64), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("mode", String(8), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+)
+
+# `subject` tells alerts of one kind apart, `status` is open, resolved or ignored, `detail` a JSON object,
+# `notified` is when it was handed to log and webhooks (null: not yet).
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("subject", String(600), nullable=False),
+    Column("severity", String(8), nullable=False),
+    Column("endpoint_id", Id, ForeignKey("endpoints.id", ondelete="CASCADE")),
+    Column("detail", Text, nullable=False),
+    Column("status", String(8), nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("notified", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    UniqueConstraint("kind", "subject"),
+    Index(None, "status", "last_seen"),
+    Index(None, "endpoint_id"),
+)
+
+# Who changed what; `detail` is a JSON object.
+AUDIT = Table(
+    "audit_log",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("detail", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# OpenAPI descriptions that were uploaded; `host` is the (mapped) host that they describe.
+SPECS = Table(
+    "specs",
+    METADATA,
+    Column("name", String(128), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+)
+
+COUNTS = ("calls", "client_errors", "server_errors", "attacks", "blocked")

@@ -16,6 +16,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from metlo_otel.collector.api import make_app
+from metlo_otel.collector.dashboard.access import Access
+from metlo_otel.collector.dashboard.app import dashboard_routes
 from metlo_otel.collector.store import Store
 
 _HEADERS = 65_536  # bytes of a request's line and headers; more is answered with 400
@@ -101,10 +103,10 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def make_server(store: Store) -> uvicorn.Server:
+def make_server(store: Store, access: Access) -> uvicorn.Server:
     """A server that is not running yet, its limits set; logging is left as it is."""
     config = uvicorn.Config(
-        make_app(store),
+        make_app(store, dashboard_routes(store, access)),
         http=PatientProtocol,
         ws="none",
         loop="asyncio",
@@ -121,11 +123,11 @@ def make_server(store: Store) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(store: Store, listening: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, in the main thread; requests that are being answered are finished."""
+def serve(store: Store, access: Access, *listening: socket.socket) -> None:
+    """Serve on all these sockets until SIGINT or SIGTERM, in the main thread; what is being answered is finished."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        make_server(store).run(sockets=[listening])
+        make_server(store, access).run(sockets=list(listening))
     except KeyboardInterrupt:  # uvicorn ended in order and hands the signal on
         pass
     finally:
@@ -135,13 +137,15 @@ def serve(store: Store, listening: socket.socket) -> None:
 class RunningCollector:
     """A collector on a thread of its own, on any free port of the loopback; use it with `with`."""
 
-    def __init__(self, where: str, key: str) -> None:
+    def __init__(self, where: str, key: str, password: str | None = None) -> None:
         self.key = key
         self.store = Store(where)
         self.store.ensure_key(key)
+        access = Access(self.store)
+        self.password = access.ensure_password(password) or password
         self._socket = listen("127.0.0.1", 0)
         self.url = url_of(self._socket)
-        self._server = make_server(self.store)
+        self._server = make_server(self.store, access)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="metlo-otel-collector")
 
     def __enter__(self) -> RunningCollector:

@@ -12,35 +12,40 @@ from sqlalchemy import Connection
 
 from metlo_otel.collector.configuration import configure
 from metlo_otel.collector.database import open_database
+from metlo_otel.collector.duties import Duties
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.keys import GIVEN, MADE, KeyRing, check_key, list_keys, make_key, store_key
 from metlo_otel.collector.trace import Trace
+from metlo_otel.collector.upkeep import DEFAULT_LIMITS, Limits, Upkeep
 from metlo_otel.collector.writer import Writer
 
 T = TypeVar("T")
 
 
 class Store:
-    """Everything that is kept. `where` is a path of a SQLite file; raises DatabaseError where it cannot be opened."""
+    """Everything that is kept. `where` is a path of a SQLite file or a URL; raises DatabaseError where it cannot be
+    opened. With `duties` a thread keeps it within `limits` and tells its alerts.
+    """
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, limits: Limits = DEFAULT_LIMITS, duties: bool = True) -> None:
         self._engine = open_database(where)
-        self._ingest = Ingest()
-        self._writer = Writer(self._engine, self._ingest.forget)
+        self._ingest = Ingest(limits.traces_per_endpoint, limits.endpoints)
+        self._writer = Writer(self._engine, self._write, self._ingest.forget)
         self.keys = KeyRing(self._engine)
+        self._upkeep = Upkeep(limits)
+        self._duties = Duties(self) if duties else None
 
     def add(self, traces: Sequence[Trace]) -> Future[None]:
         """A future that is done once the traces are durable. Raises BusyError."""
-        now = time.time_ns() // 1_000_000
-        return self._writer.submit(partial(self._ingest.write, traces=traces, now=now))
+        return self._writer.add(traces)
 
     def change(self, work: Callable[[Connection], T]) -> Future[T]:
         """A future of what `work` returns, run in the writer's thread, done after its commit. Raises BusyError."""
         return self._writer.submit(work)
 
-    def configure(self, name: str, value: object) -> None:
-        """Set a part of agent-config and wait until it is stored. Raises KeyError for an unknown name."""
-        self.change(partial(configure, name=name, value=value)).result()
+    def configure(self, name: str, value: object, who: str = "command line") -> None:
+        """Set a part of agent-config and wait until it is stored. Raises KeyError for an unknown name, ValueError."""
+        self.change(partial(configure, name=name, value=value, who=who)).result()
 
     def ensure_key(self, given: str | None = None, new: bool = False) -> str | None:
         """Make sure that there is a valid API key: the `given` one (which replaces the one given before), else one
@@ -62,7 +67,24 @@ class Store:
         with self._engine.connect() as connection:
             return query(connection)
 
+    def keep_up(self) -> None:
+        """Do what is due: older things summed up and deleted, endpoints merged, uses of keys noted. Waits for it."""
+        for step in self._upkeep.steps():
+            if self.change(step).result():
+                self.change(self._forget).result()
+        used = self.keys.take_used()
+        if used:
+            self.change(partial(self.keys.note_used, used=used)).result()
+
     def close(self) -> None:
         """Write what waits and let the database go."""
+        if self._duties is not None:
+            self._duties.close()
         self._writer.close()
         self._engine.dispose()
+
+    def _write(self, connection: Connection, traces: Sequence[Trace]) -> None:
+        self._ingest.write(connection, traces, time.time_ns() // 1_000_000)
+
+    def _forget(self, _connection: Connection) -> None:
+        self._ingest.forget()

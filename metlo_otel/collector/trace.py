@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+Places = Mapping[str, list[str]]
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"))
 _KEPT = (
@@ -31,10 +34,21 @@ class TraceError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """One category of attack in one field; what is not known is None."""
+
+    field: str
+    category: str
+    confidence: str | None = None
+    fragment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Trace:
     """A checked trace. `version` is 1 (raw) or 2 (analysed by the agent), `document` the JSON to keep.
 
-    `attacks` are the types that the agent found, `whole` is false for a trace that only counts a call.
+    `attacks` are the types that were found and `findings` where, `whole` is false for a trace that only counts a call,
+    `authenticated` is None where nobody knows, `operations` are GraphQL's (`query.user`), `duration` is in µs.
     """
 
     version: int
@@ -50,7 +64,19 @@ class Trace:
     attacks: tuple[str, ...]
     redacted: bool
     whole: bool
-    document: bytes
+    document: bytes = field(repr=False)
+    findings: tuple[Found, ...] = ()
+    data_types: Places = field(default_factory=dict)
+    sensitive: Places = field(default_factory=dict)
+    media: tuple[str, str] = ("", "")
+    operations: tuple[str, ...] = ()
+    invalid: tuple[str, ...] = ()
+    authenticated: bool | None = None
+    auth_type: str | None = None
+    scheme: str | None = None
+    rule: str | None = None
+    trace_id: str | None = None
+    duration: int | None = None
 
 
 def read_trace(item: Any, version: int) -> Trace:
@@ -59,12 +85,12 @@ def read_trace(item: Any, version: int) -> Trace:
     request = _object(trace.get("request"), "request")
     url = _object(request.get("url"), "request.url")
     response = _object(trace.get("response"), "response")
-    meta = _optional(trace, "meta")
-    session = _optional(trace, "sessionMeta")
+    meta, session = _optional(trace, "meta"), _optional(trace, "sessionMeta")
     _check_message(request, "request")
     _check_message(response, "response")
     _pairs(url.get("parameters"), "request.url.parameters")
     found = _read_processed(trace, version)
+    findings = _findings(found)
     return Trace(
         version=version,
         host=_host(url),
@@ -76,11 +102,38 @@ def read_trace(item: Any, version: int) -> Trace:
         user=_text(request, "user", "request") or _text(session, "user", "sessionMeta"),
         session=_text(session, "uniqueSessionKey", "sessionMeta"),
         blocked=found.get("block") is True,
-        attacks=_attacks(found),
+        attacks=tuple(sorted({finding.category for finding in findings})),
         redacted=trace.get("redacted") is True,
         whole=trace.get("analysisType") != "partial",
         document=_write({key: trace[key] for key in _KEPT if key in trace}),
+        findings=findings,
+        **_read_details(trace, found, meta, session, request),
     )
+
+
+def _read_details(
+    trace: Mapping[str, Any],
+    found: Mapping[str, Any],
+    meta: Mapping[str, Any],
+    session: Mapping[str, Any],
+    request: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What agents tell when they can; a detail of the wrong kind counts as not told."""
+    duration = meta.get("durationMicroseconds")
+    provided = session.get("authenticationProvided")
+    return {
+        "data_types": found.get("dataTypes") or {},
+        "sensitive": found.get("sensitiveDataDetected") or {},
+        "media": (_told(found, "requestContentType") or "", _told(found, "responseContentType") or ""),
+        "operations": _operations(trace, found),
+        "invalid": _keys(found.get("validationErrors")),
+        "authenticated": provided if isinstance(provided, bool) else None,
+        "auth_type": _told(session, "authType"),
+        "scheme": _forwarded_scheme(request) or _told(meta, "scheme"),
+        "rule": _told(meta, "ruleId"),
+        "trace_id": _told(meta, "traceId"),
+        "duration": duration if type(duration) is int and 0 <= duration < 2**62 else None,
+    }
 
 
 def _read_processed(trace: dict[str, Any], version: int) -> dict[str, Any]:
@@ -94,9 +147,55 @@ def _read_processed(trace: dict[str, Any], version: int) -> dict[str, Any]:
     return found
 
 
-def _attacks(found: dict[str, Any]) -> tuple[str, ...]:
-    types = {kind for kinds in (found.get("attackDetections") or {}).values() for kind in kinds}
-    return tuple(sorted(types))
+def _findings(found: Mapping[str, Any]) -> tuple[Found, ...]:
+    """What `attackDetections` tells, with the confidence and fragment that `attackFragments` adds where it is there:
+    `[{"key", "type", "confidence", "fragment"}]`.
+    """
+    detections = found.get("attackDetections")
+    if not detections:
+        return ()
+    more = found.get("attackFragments")
+    details = {
+        (item.get("key"), item.get("type")): item
+        for item in (more if isinstance(more, list) else ())
+        if isinstance(item, dict) and isinstance(item.get("key"), str) and isinstance(item.get("type"), str)
+    }
+    nothing: dict[str, Any] = {}
+    return tuple(
+        Found(key, kind, _told(detail, "confidence"), _told(detail, "fragment"))
+        for key, kinds in detections.items()
+        for kind in dict.fromkeys(kinds)
+        for detail in (details.get((key, kind), nothing),)
+    )
+
+
+def _operations(trace: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[str, ...]:
+    """GraphQL's operations: `query.user` of `reqBody.query.user.__args.id`, or as a partial trace has it."""
+    paths = found.get("graphqlPaths") or trace.get("graphqlPaths")
+    if not isinstance(paths, list):
+        return ()
+    named = [path.removeprefix("reqBody.").removeprefix("reqQuery.") for path in paths if isinstance(path, str)]
+    steps = [path.split(".", 2) for path in named]
+    asked = (parts for parts in steps if len(parts) > 1 and parts[0] in ("query", "mutation", "subscription"))
+    return tuple(dict.fromkeys(f"{parts[0]}.{parts[1]}" for parts in asked))
+
+
+def _forwarded_scheme(request: Mapping[str, Any]) -> str | None:
+    """What a proxy says of the connection that it took."""
+    for header in request.get("headers") or ():
+        if len(header["name"]) == 17 and header["name"].lower() == "x-forwarded-proto":
+            scheme: str = header["value"].partition(",")[0].strip().lower()
+            return scheme
+    return None
+
+
+def _keys(value: Any) -> tuple[str, ...]:
+    return tuple(value) if isinstance(value, dict) else ()
+
+
+def _told(holder: Mapping[str, Any], key: str) -> str | None:
+    value = holder.get(key)
+    return value if isinstance(value, str) and value else None
 
 
 def _lists_of_names(value: Any, where: str) -> None:

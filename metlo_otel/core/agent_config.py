@@ -20,6 +20,18 @@ class AgentConfigError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What a backend answered: the decoded document and its ETag, `changed` false where it is still the one with the
+    ETag that was asked with, and after how many seconds it wants to be asked again, where it said so.
+    """
+
+    document: Any = field(default=None, repr=False)
+    etag: str | None = None
+    changed: bool = True
+    again: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DataClass:
     """A class of sensitive data: found by its value, by its key's path, or not at all without a regex."""
 

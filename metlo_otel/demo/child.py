@@ -28,7 +28,14 @@ class Shop:
         self._ending = ending
         self._log = directory / "shop.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("METLO_")}
-        self._environment = {**clean, "METLO_HOST": collector, "METLO_KEY": key}
+        named = {
+            "METLO_HOST": collector,
+            "METLO_KEY": key,
+            "METLO_ANALYSIS_BUDGET": "100",  # its first minutes pass quickly
+            "METLO_CONFIG_CACHE": "off",  # nothing of it is left behind
+            "METLO_RATE_LIMIT_STORAGE": "memory",
+        }
+        self._environment = {**clean, **named}
         self.url = ""
 
     def __enter__(self) -> Shop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
+from metlo_otel.collector.dashboard.passwords import make_password
 from metlo_otel.collector.keys import make_key
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.demo.child import ChildError, Shop
 from metlo_otel.demo.ending import Ending
+from metlo_otel.demo.past import configure, lay_out, rehearse
 from metlo_otel.demo.table import render
-from metlo_otel.demo.visitors import Visitors
+from metlo_otel.demo.visitors import PAUSE, Visitors
 
 _PATIENCE = 30.0  # seconds in which the first trace must land
 _SHOWN = 8  # latest traces in the table
+_PACE = 0.6  # seconds between two requests of visitors, on average
 
 
 class DemoError(Exception):
@@ -33,8 +38,10 @@ def run(once: bool = False, patience: float = _PATIENCE) -> int:
     Where nothing landed within `patience` seconds it says why and returns 1.
     """
     console = Console()
+    logging.getLogger("metlo_otel").addHandler(logging.NullHandler())  # alerts are on the dashboard
     try:
-        with Ending() as ending, _world(ending) as watch:
+        with Ending() as ending, _world(ending, once) as watch:
+            console.print(watch.addresses(), soft_wrap=True)
             if not ending.wait(patience, lambda: bool(watch.look()[0])):
                 raise DemoError(f"nothing reached the collector within {patience:.0f} seconds; {watch.reason()}")
             if once:
@@ -54,10 +61,22 @@ class Watch:
 
     def __init__(self, collector: RunningCollector, shop: Shop, visitors: Visitors) -> None:
         self._url = collector.url + "/api/v1/"
+        self._collector = collector
         self._shop = shop
         self._visitors = visitors
         self._session = requests.Session()
         self._session.headers["Authorization"] = collector.key
+
+    def addresses(self) -> Text:
+        """Where everything is, and how to get in."""
+        text = Text()
+        for name, value in (
+            ("Dashboard", f"{self._collector.url}/dashboard/?range=15m"),
+            ("Password", self._collector.password or ""),
+            ("Shop", self._shop.url),
+        ):
+            text.append(f"{name:<10}", "bold").append(f"{value}\n")
+        return text
 
     def look(self) -> tuple[list[Any], list[Any]]:
         """The endpoints and the latest traces. Raises DemoError where the shop is not alive any more."""
@@ -81,15 +100,18 @@ class Watch:
 def _show(console: Console, watch: Watch, ending: Ending) -> None:
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         while True:
-            live.update(render(*watch.look()), refresh=True)
+            live.update(Group(watch.addresses(), render(*watch.look())), refresh=True)
             ending.wait(1)
 
 
 @contextmanager
-def _world(ending: Ending) -> Iterator[Watch]:
+def _world(ending: Ending, once: bool) -> Iterator[Watch]:
     with tempfile.TemporaryDirectory(prefix="metlo-otel-demo-") as name:
         directory = Path(name)
-        with RunningCollector(str(directory / "demo.db"), make_key()) as collector:
-            collector.store.configure("globalFullTraceCapture", True)
-            with Shop(collector.url, collector.key, directory, ending) as shop, Visitors(shop.url) as visitors:
+        past = [] if once else rehearse(directory, ending)
+        with RunningCollector(str(directory / "demo.db"), make_key(), make_password()) as collector:
+            configure(collector.store)
+            lay_out(collector.store, past)
+            shop = Shop(collector.url, collector.key, directory, ending)
+            with shop, Visitors(shop.url, pause=PAUSE if once else _PACE) as visitors:
                 yield Watch(collector, shop, visitors)

@@ -14,7 +14,9 @@ import requests
 from metlo_otel.demo.goods import PRODUCTS, USERS, User
 
 _TIMEOUT = 10.0  # seconds
-_PAUSE = 0.15  # seconds between two requests, on average
+PAUSE = 0.15  # seconds between two requests, on average
+
+HOST = "shop.example"  # under which visitors know the shop, behind a proxy that speaks TLS
 
 _CARD = "4111 1111 1111 1111"  # the number that card networks give out for tests
 _ATTACKS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -38,17 +40,25 @@ class Visitor:
     session: requests.Session = field(default_factory=requests.Session)
 
     def go(self, method: str, path: str, **more: Any) -> requests.Response:
-        headers = {"X-Forwarded-For": self.address, "User-Agent": self.agent, **more.pop("headers", {})}
+        headers = {
+            "Host": HOST,
+            "X-Forwarded-For": self.address,
+            "X-Forwarded-Proto": "https",
+            "User-Agent": self.agent,
+            **more.pop("headers", {}),
+        }
         return self.session.request(method, self.shop + path, headers=headers, timeout=_TIMEOUT, **more)
 
 
 class Visitors:
     """All of them, one request at a time on a thread of their own; use it with `with`."""
 
-    def __init__(self, shop: str, seed: int = 7) -> None:
+    def __init__(self, shop: str, seed: int = 7, pause: float = PAUSE) -> None:
         self._random = random.Random(seed)
+        self._pause = pause
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._visit, args=(shop,), name="metlo-otel-visitors", daemon=True)
+        self.requests = 0
         self.problem: requests.RequestException | None = None
 
     def __enter__(self) -> Visitors:
@@ -64,7 +74,8 @@ class Visitors:
         try:
             while not self._end.is_set():
                 for _ in next(plans)():
-                    if self._end.wait(self._random.uniform(0, 2 * _PAUSE)):
+                    self.requests += 1
+                    if self._end.wait(self._random.uniform(0, 2 * self._pause)):
                         return
         except requests.RequestException as problem:
             self.problem = problem
@@ -81,7 +92,8 @@ def _plans(shop: str, chance: random.Random) -> list[Plan]:
     crawler = Visitor(shop, "203.0.113.9", "guesser/0.3")
     attacker = Visitor(shop, "203.0.113.66", "python-requests/2.31")
     customers = [_customer(who, user, chance) for who, user in zip(people, USERS.values(), strict=True)]
-    return [*customers, _window_shopper(people[0], chance), _guesser(crawler, chance), _attacker(attacker, chance)]
+    good = [*customers, _window_shopper(people[0], chance)]
+    return [*good, _guesser(crawler, chance), _attacker(attacker, chance), *good, *good]
 
 
 def _customer(who: Visitor, user: User, chance: random.Random) -> Plan:
@@ -93,6 +105,8 @@ def _customer(who: Visitor, user: User, chance: random.Random) -> Plan:
             yield who.go("POST", "/api/login", json={"user": user.name, "password": "qwertz"})
         entry = who.go("POST", "/api/login", json={"user": user.name, "password": user.password})
         yield entry
+        if entry.status_code != 200:  # somebody made a rule
+            return
         known = {"Authorization": f"Bearer {entry.json()['token']}"}
         yield who.go("GET", "/api/me", headers=known)
         lines = [{"product": chance.choice(list(PRODUCTS)), "count": 1}] if chance.random() > 0.3 else []

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 import zlib
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import orjson
 import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
+from metlo_otel.core.agent_config import Served
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.version import __version__
 
@@ -23,6 +24,7 @@ _CONFIG_READ_SECONDS = 5.0
 _LONGEST_WAIT = 300.0
 _MAX_CONFIG = 32 * 1024 * 1024
 _MAX_ANSWER = 4096
+_MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])", re.IGNORECASE | re.ASCII)
 _GZIP_FROM = 1024  # bytes below which compression saves nothing
 
 
@@ -102,8 +104,8 @@ class Client:
             return TryLater(_name(problem))
         return outcome
 
-    def get_config(self, etag: str | None = None) -> tuple[Any, str | None] | None:
-        """The agent-config document and its ETag; None where it is still the one with `etag`.
+    def get_config(self, etag: str | None = None) -> Served:
+        """The agent-config document, unless it is still the one with `etag`.
 
         Raises ConnectionError where there is no answer of that kind, ValueError where it is not JSON or too large.
         """
@@ -124,9 +126,10 @@ class Client:
             raise ConnectionError(_name(problem)) from None
 
 
-def _config(answer: requests.Response) -> tuple[Any, str | None] | None:
+def _config(answer: requests.Response) -> Served:
+    again = _max_age(answer.headers.get("Cache-Control", ""))
     if answer.status_code == 304:
-        return None
+        return Served(changed=False, again=again)
     if answer.status_code != 200:
         _finish(answer)
         raise ConnectionError(f"status {answer.status_code}")
@@ -134,9 +137,15 @@ def _config(answer: requests.Response) -> tuple[Any, str | None] | None:
     if body is None:
         raise ValueError(f"agent-config is larger than {_MAX_CONFIG} bytes")
     try:
-        return orjson.loads(body), answer.headers.get("ETag")
+        return Served(orjson.loads(body), answer.headers.get("ETag"), again=again)
     except orjson.JSONDecodeError:
         raise ValueError("agent-config is not JSON") from None
+
+
+def _max_age(value: str) -> float | None:
+    """Seconds for which an answer says that it is fresh (RFC 9111, 5.2.2.1)."""
+    found = _MAX_AGE.search(value)
+    return float(found[1]) if found else None
 
 
 def _outcome(answer: requests.Response) -> Outcome:

@@ -201,6 +201,7 @@ class Pipeline:
                 self._send(exchanges)
                 if not (self._hurry.is_set() or self._is_full()):
                     break
+                self._exporter.guard.run(self._exporter.refresh_if_due)  # rules do not wait for all that waits
         finally:
             self._queue.done()
             self.counters.spend(time.thread_time() - began)

@@ -108,6 +108,8 @@ class Wire:
             "destination": record.destination[0],
             "destinationPort": record.destination[1],
             "originalSource": record.forwarded,
+            "scheme": _scheme(record),
+            "ruleId": record.verdict.rule,
             "requestBodySize": record.request.size,
             "requestBodyTruncated": record.request.truncated,
             "requestBodyBinary": binary_request,
@@ -120,6 +122,14 @@ class Wire:
             "startedAt": record.started // 1_000_000,
             "durationMicroseconds": max(record.ended - record.started, 0) // 1000,
         }
+
+
+def _scheme(record: Record) -> str | None:
+    """How the client spoke: what a proxy in front says of that, None where there is one that says nothing."""
+    told = record.request.header("x-forwarded-proto")
+    if told:
+        return told[0].partition(",")[0].strip().lower()
+    return None if record.request.header("x-forwarded-for") else record.scheme
 
 
 def without_bodies(trace: Trace) -> Trace:

@@ -191,6 +191,18 @@ def damaged_rules(draw: st.DrawFn) -> Any:
         place = place[key]
 
 
+def test_our_collectors_rules_may_only_watch() -> None:
+    """The name and mode that our collector adds to a rule are in force; others' rules have neither, and block."""
+    warned: list[str] = []
+    items = [{**GOOD, "name": "closed", "mode": "monitor"}, broken(mode="watch"), wire(every(), uuid="plain")]
+    watching, plain = parse_rules(items, warned.append)
+    assert (watching.name, watching.monitor) == ("closed", True)
+    assert (plain.name, plain.monitor) == (None, False)
+    assert "mode is one of block, monitor" in warned[0]
+    verdict = Policy([watching]).decide(exchange(target="/closed"), client(), NOW)
+    assert (verdict.blocked, verdict.would_block, verdict.rule_name) == (False, True, "closed")
+
+
 @settings(max_examples=300, deadline=None)
 @given(damaged_rules() | json_values)
 def test_any_damage_is_told_or_harmless(item: Any) -> None:

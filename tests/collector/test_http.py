@@ -156,7 +156,7 @@ def test_refusals(client: Client, body: bytes, headers: dict[str, str], status: 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/api/v1/nothing", 404),
         ("POST", "/api/v3/log-request/batch", 404),
         ("POST", "/api/v2/log-request/many", 404),

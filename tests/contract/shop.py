@@ -140,6 +140,8 @@ def told(
             "destination": call.server[0],
             "destinationPort": call.server[1],
             "originalSource": None,
+            "scheme": "http",
+            "ruleId": None,
             "requestBodyTruncated": len(read) < sizes["requestBodySize"],
             "requestBodyBinary": False,
             "responseBodyTruncated": False,

@@ -34,7 +34,8 @@ def metlo() -> Iterator[Metlo]:
 @pytest.fixture
 def settings(metlo: Metlo) -> Callable[..., Settings]:
     """Settings for that collector, with more on top."""
-    return lambda **more: read_settings({"api_key": KEY, "metlo_host": metlo.url, **more}, {})
+    given = {"api_key": KEY, "metlo_host": metlo.url, "config_cache": "off"}  # ports come again, and caches with them
+    return lambda **more: read_settings({**given, **more}, {})
 
 
 @pytest.fixture

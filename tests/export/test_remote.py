@@ -71,6 +71,31 @@ def test_the_etag_is_used(remote: RemoteConfiguration, metlo: Metlo, clock: Cloc
 
 
 @pytest.mark.parametrize(
+    ("header", "soonest", "latest"),
+    [
+        ("private, max-age=2", 1.8, 2.2),
+        ("max-age=0", 0.9, 1.1),
+        ("no-cache, MAX-AGE=300", 54, 66),
+        ("s-maxage=2", 54, 66),
+        ("max-age=soon", 54, 66),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 304])
+def test_the_backend_says_how_often(
+    remote: RemoteConfiguration, metlo: Metlo, clock: Clock, header: str, soonest: float, latest: float, status: int
+) -> None:
+    """Cache-Control's max-age is when it is asked for again, between a second and a minute; without it a minute."""
+    metlo.config_answer = (status, {"Cache-Control": header}, b"{}" if status == 200 else b"")
+    remote.refresh_if_due()
+    clock.now = soonest - 0.01
+    remote.refresh_if_due()
+    assert len(metlo.gets) == 1
+    clock.now = latest + 0.01
+    remote.refresh_if_due()
+    assert len(metlo.gets) == 2
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         (200, {}, b"[]"),

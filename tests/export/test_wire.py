@@ -131,6 +131,8 @@ def test_a_whole_trace() -> None:
             "destination": "10.0.0.1",
             "destinationPort": 80,
             "originalSource": None,
+            "scheme": "http",
+            "ruleId": None,
             "requestBodySize": 7,
             "requestBodyTruncated": False,
             "requestBodyBinary": False,

@@ -1,0 +1,163 @@
+"""`metlo-otel collector`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import gc
+import logging
+import os
+import re
+from typing import TYPE_CHECKING
+
+from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, port
+
+if TYPE_CHECKING:
+    import socket
+
+    from metlo_otel.collector.dashboard.access import Access
+    from metlo_otel.collector.store import Store
+
+_UNITS = {"": 1, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Know the command."""
+    about = "take in the traces of Metlo agents, keep them, show them and serve the agents' configuration"
+    command = add_command(commands, "collector", about)
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    command.add_argument("--port", type=port, default=8081, help="port to listen on, 0: any (default: %(default)s)")
+    command.add_argument(
+        "--backend-port", type=port, help="another port for the same, such as 8000, where original agents ask"
+    )
+    add_database(command)
+    key = command.add_mutually_exclusive_group()
+    key.add_argument("--api-key", help="key of the agents (default: METLO_KEY, else one is made and printed once)")
+    key.add_argument("--new-key", action="store_true", help="make a new key, print it and forget the one made before")
+    command.add_argument(
+        "--password",
+        help="of the dashboard (default: METLO_DASHBOARD_PASSWORD, else one is made and printed once)",
+    )
+    command.add_argument(
+        "--full-capture",
+        action=argparse.BooleanOptionalAction,
+        help="have agents send parameters, headers and bodies of all requests; remembered (at first: no)",
+    )
+    _add_limits(command)
+    command.set_defaults(run=_run)
+
+
+def _add_limits(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--keep", type=_count, default=100, metavar="N", help="traces kept of each endpoint (default: %(default)s)"
+    )
+    command.add_argument(
+        "--keep-days", type=_count, default=14, metavar="DAYS", help="age at which traces go (default: %(default)s)"
+    )
+    command.add_argument(
+        "--max-size",
+        type=_size,
+        default=1_900_000_000,
+        metavar="SIZE",
+        help="of the database, such as 500M or 10G; the oldest traces go first (default: 1.9G)",
+    )
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= int(text) <= 100_000:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a number from 1 to 100000 is expected, not {text!r}")
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([KMG]?)B?", text.strip().upper(), re.ASCII)
+    size = float(found[1]) * _UNITS[found[2]] if found else 0
+    if size >= 10_000_000:
+        return int(size)
+    raise argparse.ArgumentTypeError(f"a size of at least 10M is expected, such as 500M or 10G, not {text!r}")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from metlo_otel.collector.database import DatabaseError
+    from metlo_otel.collector.server import ListenError, is_loopback, listen
+
+    key, password = _given_key(options), options.password or os.environ.get("METLO_DASHBOARD_PASSWORD") or None
+    if not is_loopback(options.host):
+        _require(options.host, key, password)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        with contextlib.ExitStack() as stack:
+            ports = [options.port] if options.backend_port is None else [options.port, options.backend_port]
+            listening = [stack.enter_context(listen(options.host, number)) for number in ports]
+            _serve(options, listening, key, password)
+    except (DatabaseError, ListenError) as problem:
+        raise CommandError(str(problem)) from problem
+    return 0
+
+
+def _given_key(options: argparse.Namespace) -> str | None:
+    from metlo_otel.collector.keys import check_key
+
+    given = options.api_key if options.api_key is not None or options.new_key else os.environ.get("METLO_KEY") or None
+    try:
+        return None if given is None else check_key(given)
+    except ValueError as problem:
+        raise CommandError(str(problem)) from problem
+
+
+def _require(host: str, key: str | None, password: str | None) -> None:
+    if key is None:
+        raise CommandError(f"--host {host} can be reached by others: give the agents' key with --api-key or METLO_KEY")
+    if password is None:
+        given = "give the dashboard's password with --password or METLO_DASHBOARD_PASSWORD"
+        raise CommandError(f"--host {host} can be reached by others: {given}")
+
+
+def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str | None, password: str | None) -> None:
+    from metlo_otel.collector.dashboard.access import Access
+    from metlo_otel.collector.server import serve, url_of
+    from metlo_otel.collector.store import Store
+    from metlo_otel.collector.upkeep import Limits
+
+    store = Store(
+        options.db, Limits(traces_per_endpoint=options.keep, trace_days=options.keep_days, size=options.max_size)
+    )
+    try:
+        access = Access(store)
+        _prepare(store, options, key)
+        urls = " and ".join(url_of(each) for each in listening)
+        print(f"Collector on {urls}, data in {_shown(options.db)}. Ctrl-C ends it.", flush=True)
+        print(f"Dashboard on {url_of(listening[0])}/dashboard/{_password(access, password)}", flush=True)
+        gc.freeze()  # what is loaded stays, and what batches are made of goes by itself: no need to look often
+        gc.set_threshold(100_000, 20, 50)
+        serve(store, access, *listening)
+    finally:
+        store.close()
+
+
+def _shown(database: str) -> str:
+    """Where the data is, without the password in its URL."""
+    from sqlalchemy import make_url
+
+    return make_url(database).render_as_string(hide_password=True) if "://" in database else database
+
+
+def _prepare(store: Store, options: argparse.Namespace, given: str | None) -> None:
+    from metlo_otel.collector.keys import list_keys
+
+    made = store.ensure_key(given, new=options.new_key)
+    if options.full_capture is not None:
+        store.configure("globalFullTraceCapture", options.full_capture)
+    if made:
+        print(f"API key, shown this once: {made}")
+    else:
+        valid = ", ".join(f"{key.hint}… ({key.name})" for key in store.read(list_keys))
+        print(f"API keys in force: {valid}")
+
+
+def _password(access: Access, given: str | None) -> str:
+    try:
+        made = access.ensure_password(given)
+    except ValueError as problem:
+        raise CommandError(f"--password: {problem}") from None
+    return f"; password, shown this once: {made}" if made else ""

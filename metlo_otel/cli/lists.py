@@ -1,0 +1,117 @@
+"""`metlo-otel endpoints`, `traces` and `attacks`: what the collector has found, as lists."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
+from metlo_otel.cli.tables import moment, write_json, write_table
+
+if TYPE_CHECKING:
+    from metlo_otel.collector.store import Store
+
+Item = Mapping[str, Any]
+Row = Callable[[Item], Sequence[Any]]
+
+_EVERY = 0.5  # seconds between looks with --follow
+_ENDPOINTS = ("Risk", "Method", "Host", "Path", "Calls", "Errors", "Attacks", "Data", "Last seen")
+_TRACES = ("Id", "Time", "Method", "Host", "Path", "Status", "From", "User", "Attacks", "Blocked")
+_ATTACKS = ("Time", "Type", "Method", "Host", "Path", "Field", "From", "User", "Status", "Blocked")
+_FILTERS = {
+    "endpoints": ("host", "method", "path", "class", "flag", "risk", "sort"),
+    "traces": ("host", "method", "path", "status", "source", "user", "session", "attack", "trace", "endpoint"),
+    "attacks": ("category", "path", "status", "source", "user", "session", "endpoint"),
+}
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Know the commands."""
+    _add_list(commands, "endpoints", "the endpoints that were seen, the riskiest first")
+    traces = _add_list(commands, "traces", "the latest requests")
+    traces.add_argument("--follow", action="store_true", help="go on with new ones as they come, until Ctrl-C")
+    attacks = _add_list(commands, "attacks", "the attacks that were found, newest first")
+    for command in (traces, attacks):
+        command.add_argument("--blocked", action="store_const", const="true", help="only what was blocked")
+
+
+def _add_list(commands: Commands[argparse.ArgumentParser], name: str, about: str) -> argparse.ArgumentParser:
+    command = add_command(commands, name, about)
+    add_database(command)
+    add_json(command)
+    command.add_argument("--limit", default="50", help="how many at most (default: %(default)s)")
+    for each in _FILTERS[name]:
+        command.add_argument(f"--{each}", dest=f"filter_{each}", metavar=each.upper(), help=f"only of this {each}")
+    command.set_defaults(run=_run)
+    return command
+
+
+def _run(options: argparse.Namespace) -> int:
+    with opened(options) as store:
+        if options.command == "endpoints":
+            _show(options, _ENDPOINTS, _find(store, options), _endpoint, "No endpoint was seen yet.")
+        elif options.command == "attacks":
+            _show(options, _ATTACKS, _find(store, options), _attack, "No attack was found.")
+        else:
+            _run_traces(options, store)
+    return 0
+
+
+def _run_traces(options: argparse.Namespace, store: Store) -> None:
+    items = _find(store, options)
+    _show(options, _TRACES, items, _trace, "" if options.follow else "No trace is kept.")
+    last = max((item["id"] for item in items), default=0)
+    while options.follow:
+        time.sleep(_EVERY)
+        new = _find(store, options, after=str(last), limit="500")
+        if new:
+            last = new[0]["id"]
+            _show(options, _TRACES, new[::-1], _trace, "")
+
+
+def _find(store: Store, options: argparse.Namespace, **more: str) -> list[dict[str, Any]]:
+    from metlo_otel.collector import queries
+
+    find = {
+        "endpoints": queries.find_endpoints,
+        "traces": queries.find_traces,
+        "attacks": queries.find_attacks,
+    }[options.command]
+    asked = {name: getattr(options, f"filter_{name}") for name in _FILTERS[options.command]}
+    asked |= {"limit": options.limit, "blocked": getattr(options, "blocked", None)}
+    if options.command == "endpoints":
+        asked["sort"] = asked["sort"] or "risk"
+    parameters = {name: value for name, value in {**asked, **more}.items() if value is not None}
+    try:
+        return store.read(partial(find, parameters=parameters)).items
+    except queries.FilterError as problem:
+        raise CommandError(f"--{problem}") from None
+
+
+def _show(options: argparse.Namespace, columns: Sequence[str], items: Sequence[Item], row: Row, empty: str) -> None:
+    if options.json:
+        for item in items:
+            write_json(item)
+    elif items or empty:
+        write_table(columns, map(row, items), empty)
+
+
+def _endpoint(item: Item) -> Sequence[Any]:
+    name = f"{item['path']} {item['operation']}" if item["operation"] else item["path"]
+    errors = item["clientErrors"] + item["serverErrors"]
+    data = ", ".join(item["classes"])
+    seen = moment(item["lastSeen"])
+    return item["risk"], item["method"], item["host"], name, item["calls"], errors, item["attacks"], data, seen
+
+
+def _trace(item: Item) -> Sequence[Any]:
+    where = (item["id"], moment(item["received"]), item["method"], item["host"], item["path"], item["status"])
+    return (*where, item["source"], item["user"], ", ".join(item["attacks"]), "yes" if item["blocked"] else "")
+
+
+def _attack(item: Item) -> Sequence[Any]:
+    where = (moment(item["at"]), item["category"], item["method"], item["host"], item["path"], item["field"])
+    return (*where, item["source"], item["user"], item["status"], "yes" if item["blocked"] else "")

@@ -1,0 +1,136 @@
+"""`metlo-otel rules`: what agents block, limit and tag."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
+from metlo_otel.cli.tables import write_json, write_table
+
+if TYPE_CHECKING:
+    from metlo_otel.collector.rules import StoredRule
+
+_COLUMNS = ("Id", "Name", "Kind", "Mode", "In force")
+_WHO = "command line"
+
+
+def add(commands: Commands[argparse.ArgumentParser]) -> None:
+    """Know the command."""
+    command = add_command(commands, "rules", "the rules that the collector gives to agents")
+    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = add_command(actions, "list", "all rules, in the order in which they are tried")
+    listed.set_defaults(run=_list)
+    added = add_command(actions, "add", "add the rules of a file; one with the id of a stored rule replaces it")
+    _add_file(added)
+    added.add_argument("--off", action="store_true", help="store them, but do not put them in force yet")
+    added.set_defaults(run=_add)
+    removed = add_command(actions, "rm", "remove rules")
+    removed.add_argument("ids", nargs="+", metavar="ID", help="as `rules list` shows it; its beginning is enough")
+    removed.set_defaults(run=_remove)
+    for each in (listed, added, removed):
+        add_database(each)
+    checked = add_command(actions, "check", "tell every mistake in a file of rules, with its line")
+    _add_file(checked)
+    checked.set_defaults(run=_check)
+    for each in (listed, added, removed, checked):
+        add_json(each)
+
+
+def _add_file(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="JSON, or YAML; - is the standard input, in JSON or YAML")
+
+
+def _list(options: argparse.Namespace) -> int:
+    from metlo_otel.collector.rules import list_rules
+
+    with opened(options) as store:
+        _show(options, store.read(list_rules), "There are no rules.")
+    return 0
+
+
+def _add(options: argparse.Namespace) -> int:
+    from metlo_otel.blocking.local_rules import check_rules
+    from metlo_otel.blocking.located import load_json, load_yaml
+    from metlo_otel.collector.actions import put_rule
+
+    text, name = _read(options.file)
+    if problems := check_rules(text, name):
+        raise CommandError("nothing is stored, for there are mistakes:\n" + "\n".join(map(str, problems)))
+    document = (load_json if name.lower().endswith(".json") else load_yaml)(text).value
+    items = document["rules"] if isinstance(document, dict) else document
+    with opened(options) as store:
+        try:
+            stored = store.change(
+                lambda connection: [put_rule(connection, item, _WHO, enabled=not options.off) for item in items or ()]
+            ).result()
+        except ValueError as problem:
+            raise CommandError(f"nothing is stored: {problem}") from None
+    _show(options, stored, "The file holds no rules.")
+    return 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from metlo_otel.collector.actions import remove_rule
+    from metlo_otel.collector.rules import list_rules
+
+    with opened(options) as store:
+        known = store.read(list_rules)
+        found = [_named(known, name) for name in options.ids]
+        for rule in found:
+            store.change(partial(remove_rule, rule=rule.id, who=_WHO)).result()
+    _show(options, found, "")
+    return 0
+
+
+def _named(rules: list[StoredRule], name: str) -> StoredRule:
+    exact = [rule for rule in rules if rule.id == name]
+    found = exact or [rule for rule in rules if rule.id.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    problem = "there is no rule" if not found else f"there are {len(found)} rules"
+    raise CommandError(f"nothing is removed: {problem} whose id begins with {name!r}")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from metlo_otel.blocking.local_rules import load_rules
+
+    text, name = _read(options.file)
+    found, problems = load_rules(text, name)
+    if options.json:
+        listed = [
+            {"file": each.file, "line": each.line, "field": each.field, "message": each.message} for each in problems
+        ]
+        write_json({"rules": len(found), "problems": listed})
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{len(found)} right, {len(problems)} {'mistake' if len(problems) == 1 else 'mistakes'}")
+    return 1 if problems else 0
+
+
+def _read(file: str) -> tuple[str, str]:
+    """The text and what it is called."""
+    try:
+        return (sys.stdin.read(), "standard input") if file == "-" else (Path(file).read_text("utf-8"), file)
+    except (OSError, UnicodeDecodeError) as problem:
+        raise CommandError(f"{file} cannot be read: {problem}") from None
+
+
+def _show(options: argparse.Namespace, rules: list[StoredRule], empty: str) -> None:
+    if options.json:
+        for rule in rules:
+            write_json(_document(rule))
+    else:
+        write_table(_COLUMNS, [_row(rule) for rule in rules], empty)
+
+
+def _document(rule: StoredRule) -> dict[str, Any]:
+    return {"id": rule.id, "name": rule.name, "enabled": rule.enabled, "mode": rule.mode, "rule": dict(rule.document)}
+
+
+def _row(rule: StoredRule) -> tuple[str, ...]:
+    return rule.id, rule.name, rule.kind, rule.mode, "yes" if rule.enabled else "no"

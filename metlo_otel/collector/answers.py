@@ -1,0 +1,70 @@
+"""Answers in JSON, and those to what goes wrong: a status and a sentence for whoever reads the agent's log."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import orjson
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from metlo_otel.collector.database import is_full, is_unavailable
+from metlo_otel.collector.intake import RefusedError
+
+LOG = logging.getLogger("metlo_otel.collector")
+
+
+class Json(Response):
+    """A JSON answer."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return orjson.dumps(content)
+
+
+def _error(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
+    return Json({"error": reason}, status, headers)
+
+
+async def _answer_refused(_request: Request, problem: RefusedError) -> Response:
+    headers = {"Retry-After": "1"} if problem.status == 503 else {}
+    if problem.status in (401, 408, 413, 415):
+        headers["Connection"] = "close"
+    return _error(problem.status, problem.reason, headers)
+
+
+async def _answer_http(request: Request, problem: HTTPException) -> Response:
+    reason = f"{problem.detail}: {request.method} {request.url.path[:200]}"
+    return _error(problem.status_code, reason, dict(problem.headers or {}))
+
+
+async def _answer_database(_request: Request, problem: SQLAlchemyError) -> Response:
+    if is_full(problem):
+        LOG.error("the database is full: %s", problem.args[0])
+        return _error(503, "the database has no room; nothing of this was stored", {"Retry-After": "60"})
+    if is_unavailable(problem):
+        LOG.error("the database takes nothing now: %s", problem.args[0])
+        return _error(503, "the database takes nothing now; try again", {"Retry-After": "5"})
+    LOG.error("the database refused: %s", problem, exc_info=problem)
+    return _error(500, "the collector failed; its log says why")
+
+
+async def _answer_failure(_request: Request, _problem: Exception) -> Response:
+    return _error(500, "the collector failed; its log says why")
+
+
+async def _answer_nobody(_request: Request, _problem: Exception) -> Response:
+    return Response(status_code=400)
+
+
+HANDLERS: dict[Any, Any] = {
+    HTTPException: _answer_http,
+    RefusedError: _answer_refused,
+    SQLAlchemyError: _answer_database,
+    ClientDisconnect: _answer_nobody,
+    Exception: _answer_failure,
+}

@@ -1,0 +1,128 @@
+"""A rule tried on the traces that are stored: what it would have done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import Connection, Row, select
+
+from metlo_otel.blocking.policy import Policy
+from metlo_otel.blocking.rate_limits import LocalStore
+from metlo_otel.blocking.rules import RATE_LIMIT, TAG, Rule, parse_rule
+from metlo_otel.blocking.view import Client
+from metlo_otel.collector import queries
+from metlo_otel.collector.rules import wire_form
+from metlo_otel.collector.schema import TRACES
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.request import Address
+
+MOST = 10_000  # traces that a rule is tried on, the latest ones: about a second's work
+_STEP = 500  # traces that are in memory at once
+_SHOWN = 15  # traces that are shown of those that it would have hit
+_CONTENT = frozenset(("request_header", "request_parameter", "request_body"))
+_BODY = 65_536  # bytes of a body that are looked at, more than agents send
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What came out: `hit` of `tried` traces, the ids of the latest of them, and how many of those tried had no content
+    where the rule asks for it (`blind`). `limited` says that it is a rate limit, for which only what is stored counts.
+    """
+
+    hit: int
+    tried: int
+    shown: Sequence[int]
+    blind: int
+    kind: str
+    whole: bool
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in one line."""
+        verb = "tagged" if self.kind == TAG else "blocked"
+        latest = "" if self.whole else "the latest "
+        return f"would have {verb} {self.hit:,} of {latest}{self.tried:,}"
+
+    @property
+    def about(self) -> str:
+        """What the outcome does not tell."""
+        told = []
+        if self.kind == RATE_LIMIT:
+            told.append(
+                "Only the stored requests were counted, of which there were more: the limit may hit more often."
+            )
+        if self.blind:
+            told.append(f"Of {self.blind:,} the collector has no content, so that conditions on it never held.")
+        return " ".join(told)
+
+
+class StoredRequest:
+    """The request of a stored trace, as rules ask it."""
+
+    __slots__ = ("_headers", "host", "method", "path", "peer", "protocol", "query", "scheme", "server")
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        request, meta = document["request"], document.get("meta") or {}
+        url = request["url"]
+        self.method: str = request["method"].upper()
+        self.path: str = url["path"]
+        self.host: str = url["host"]
+        self.query = urlencode([(pair["name"], pair["value"]) for pair in url.get("parameters") or []])
+        self.scheme, self.protocol = "http", "1.1"
+        self.peer: Address = (str(meta.get("source") or ""), None)
+        self.server: Address = (self.host, None)
+        self._headers = [(pair["name"], pair["value"]) for pair in request.get("headers") or []]
+
+    def headers(self) -> list[tuple[str, str]]:
+        """All headers."""
+        return self._headers
+
+    def header(self, name: str) -> list[str]:
+        """All values of one header, its name given in lower case."""
+        return [value for key, value in self._headers if key.lower() == name]
+
+    def memory(self) -> int:
+        """Nothing waits here."""
+        return 0
+
+
+def try_rule(connection: Connection, item: Any) -> DryRun:
+    """Try a rule, which need not be stored, on the latest traces in the order in which they came. Whether it is
+    switched on, only watches or has ended does not matter. Raises ValueError for a wrong rule.
+    """
+    document = wire_form(item)
+    action = {**(document["action"] or {}), "blockEndTime": None}
+    rule = parse_rule({**document, "action": action, "mode": "block"})
+    policy = Policy([rule], LocalStore())
+    asks = bool(_CONTENT & {condition.field for group in rule.groups for condition in group.conditions})
+    hit, blind, tried = [], 0, 0
+    for row, trace in _latest(connection):
+        tried += 1
+        blind += asks and bool(trace.get("redacted") or trace.get("encryption"))
+        if _hits(policy, rule, row, trace):
+            hit.append(row.id)
+    return DryRun(len(hit), tried, hit[: -_SHOWN - 1 : -1], blind, rule.kind, tried < MOST)
+
+
+def _latest(connection: Connection) -> Iterator[tuple[Row[Any], Any]]:
+    """The latest traces with their documents, the oldest of them first."""
+    ids = list(connection.execute(select(TRACES.c.id).order_by(TRACES.c.id.desc()).limit(MOST)).scalars())
+    for end in range(len(ids), 0, -_STEP):
+        part = ids[max(end - _STEP, 0) : end]
+        between = {"after": str(part[-1] - 1), "before": str(part[0] + 1)}
+        yield from reversed(list(queries.read_documents(connection, between, len(part))))
+
+
+def _hits(policy: Policy, rule: Rule, row: Row[Any], document: Mapping[str, Any]) -> bool:
+    exchange = Exchange(StoredRequest(document), _BODY, captured=False)
+    exchange.request_body.add((document["request"].get("body") or "").encode("utf-8", "replace"))
+    exchange.status = row.status
+    client = Client(lambda: row.source, lambda: row.user, lambda: row.session)
+    moment = row.received / 1000
+    verdict = policy.decide(exchange, client, moment)
+    if not verdict.blocked:
+        policy.observe(exchange, client, moment)
+    return bool(verdict.tags) if rule.kind == TAG else verdict.blocked

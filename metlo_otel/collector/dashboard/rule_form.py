@@ -1,0 +1,212 @@
+"""A rule as a form: one group of conditions, which is what most rules are; the others are written as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from metlo_otel.blocking.rules import IDENTIFIERS, INTERVALS, KEYED_FIELDS, KINDS, UNITS
+from metlo_otel.collector.dashboard.forms import Form
+from metlo_otel.collector.dashboard.text import json_text
+
+ROWS = 3  # rows for conditions at least; there is always an empty one
+FIELDS = {
+    "path": "Path",
+    "method": "Method",
+    "request_parameter": "Query parameter …",
+    "request_header": "Header …",
+    "request_body": "Body",
+    "ip_address": "Address",
+    "user": "User",
+    "unique_session_key": "Session",
+    "status_code": "Status (rate limits)",
+}
+OPERATORS = {
+    "eq": "is",
+    "contains": "contains",
+    "startswith": "begins with",
+    "endswith": "ends with",
+    "nt_eq": "is not",
+    "nt_contains": "does not contain",
+    "nt_startswith": "does not begin with",
+    "nt_endswith": "does not end with",
+    "lt": "is less than",
+    "gt": "is greater than",
+}
+CHOICES: dict[str, Mapping[str, str]] = {
+    "kinds": {"block": "Block", "rate_limit": "Limit the rate", "tag": "Tag"},
+    "modes": {"block": "Enforce", "monitor": "Only watch"},
+    "matches": {"all": "all of these are so", "one": "at least one of these is so"},
+    "fields": FIELDS,
+    "operators": OPERATORS,
+    "intervals": {name: name.replace("_", " ") for name in INTERVALS},
+    "identifiers": {"ip": "address", "user": "user", "session": "session"},
+}
+_EMPTY_LIMIT = {"threshold": "100", "interval": "minute_1", "hour": "0", "minute": "10", "second": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A condition as text fields."""
+
+    field: str = ""
+    operator: str = "eq"
+    key: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleForm:
+    """All fields of the form, as text; `text` is the rule as JSON, where that is how it is written."""
+
+    uuid: str = ""
+    name: str = ""
+    kind: str = "block"
+    mode: str = "block"
+    enabled: bool = True
+    match: str = "all"
+    rows: Sequence[Row] = ()
+    tag: str = ""
+    identifiers: Sequence[str] = ()
+    limit: Mapping[str, str] | None = None
+    ends: int | None = None
+    text: str | None = None
+
+    @property
+    def shown_rows(self) -> Sequence[Row]:
+        """The conditions, and empty rows to write more into."""
+        return [*self.rows, *[Row()] * max(ROWS - len(self.rows), 1)]
+
+    @property
+    def shown_limit(self) -> Mapping[str, str]:
+        """The rate limit, or what to begin with."""
+        return {**_EMPTY_LIMIT, **(self.limit or {})}
+
+
+def form_of(document: Mapping[str, Any], enabled: bool) -> RuleForm:
+    """The form of a rule that is stored; as JSON where its conditions are more than one list of them."""
+    groups = _joined(document["conditionGroups"])
+    form = RuleForm(uuid=document["uuid"], name=document.get("name") or "", enabled=enabled)
+    if len(groups) > 1:
+        return replace(form, text=json_text(document))
+    group = groups[0]
+    action = document.get("action") or {}
+    return replace(
+        form,
+        kind=document["ruleType"],
+        mode=document.get("mode") or "block",
+        match=group["rule"],
+        rows=[_row(condition) for condition in group["conditions"]],
+        tag=document.get("tagName") or "",
+        identifiers=document.get("identifiers") or (),
+        limit=_limit(action.get("rateLimit")),
+        ends=action.get("blockEndTime"),
+    )
+
+
+def form_for(endpoint: Mapping[str, Any], kind: str) -> RuleForm:
+    """The form of a rule for one endpoint; a path with parameters is matched by its beginning and its end."""
+    method, path = endpoint["method"], endpoint["path"]
+    rows = [Row("method", "eq", "", method)]
+    begin, opened, _ = path.partition("{")
+    if not opened:
+        rows.append(Row("path", "eq", "", path))
+    else:
+        end = path.rpartition("}")[2]
+        rows.append(Row("path", "startswith", "", begin))
+        rows += [Row("path", "endswith", "", end)] if end.strip("/") else []
+    named = f"metlo-otel:endpoint:{endpoint['host']}:{method}:{path}:{kind}"
+    return RuleForm(
+        uuid=str(uuid5(NAMESPACE_URL, named)),
+        name=f"{kind.replace('_', ' ')} {method} {path}"[:255],
+        kind=kind,
+        rows=rows,
+    )
+
+
+def read_rule_form(form: Form) -> RuleForm:
+    """What somebody filled in."""
+    columns = [form.all(name) for name in ("field", "operator", "key", "value")]
+    rows = [Row(*cells) for cells in zip(*columns, strict=False)]
+    ends = form.get("ends")
+    text = form.get("text")
+    return RuleForm(
+        uuid=form.get("uuid"),
+        name=form.get("name").strip(),
+        kind=form.get("kind") if form.get("kind") in KINDS else "block",
+        mode=form.get("mode") or "block",
+        enabled=form.get("enabled") == "on",
+        match=form.get("match") or "all",
+        rows=[row for row in rows if row.field],
+        tag=form.get("tag").strip(),
+        identifiers=[name for name in form.all("identifiers") if name in IDENTIFIERS],
+        limit={name: form.get(name) or "0" for name in _EMPTY_LIMIT},
+        ends=int(ends) if ends.isdecimal() and len(ends) < 16 else None,
+        text=text if text.strip() else None,
+    )
+
+
+def item_of(form: RuleForm) -> Any:
+    """The rule that a form describes, still to be checked. Raises ValueError for what no form can mean."""
+    if form.text is not None:
+        try:
+            return json.loads(form.text)
+        except (ValueError, RecursionError) as problem:
+            raise ValueError(f"this is not JSON: {problem}") from None
+    item: dict[str, Any] = {
+        "name": form.name,
+        "ruleType": form.kind,
+        "mode": form.mode,
+        "tagName": form.tag if form.kind == "tag" else None,
+        "identifiers": list(form.identifiers) if form.kind == "rate_limit" and form.identifiers else None,
+        "action": _action(form),
+        "conditionGroups": [{"rule": form.match, "conditions": [_condition(row) for row in form.rows]}],
+    }
+    return {**item, "uuid": form.uuid} if form.uuid else item
+
+
+def _joined(groups: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Groups as one where they mean the same: all of them must hold, so those of which all conditions must are one."""
+    if all(group["rule"] == "all" or len(group["conditions"]) == 1 for group in groups):
+        return [{"rule": "all", "conditions": [each for group in groups for each in group["conditions"]]}]
+    return groups
+
+
+def _action(form: RuleForm) -> dict[str, Any] | None:
+    if form.kind == "tag":
+        return None
+    action: dict[str, Any] = {"actionType": "block", "blockEndTime": form.ends}
+    if form.kind == "rate_limit":
+        limit = form.shown_limit
+        action["rateLimit"] = {
+            "threshold": _number(limit["threshold"], "how many requests"),
+            "interval": limit["interval"],
+            "duration": {unit: _number(limit[unit], unit) for unit, _ in UNITS},
+        }
+    return action
+
+
+def _condition(row: Row) -> dict[str, Any]:
+    key = row.key.strip() if row.field in KEYED_FIELDS else None
+    return {"field": row.field, "operator": row.operator, "key": key, "value": row.value}
+
+
+def _row(condition: Mapping[str, Any]) -> Row:
+    return Row(condition["field"], condition["operator"], condition.get("key") or "", str(condition["value"]))
+
+
+def _limit(given: Mapping[str, Any] | None) -> Mapping[str, str] | None:
+    if given is None:
+        return None
+    duration = given["duration"]
+    units = {unit: str(duration.get(unit) or 0) for unit, _ in UNITS}
+    return {"threshold": str(given["threshold"]), "interval": given["interval"], **units}
+
+
+def _number(text: str, what: str) -> int:
+    if text.strip().isdecimal() and len(text) < 12:
+        return int(text)
+    raise ValueError(f"{what}: a whole number is expected, not {text[:60]!r}")

@@ -1,0 +1,46 @@
+"""What the store's short names are called on pages."""
+
+from __future__ import annotations
+
+ALERTS = {
+    "new_endpoint": "New endpoint",
+    "sensitive_data": "Sensitive data",
+    "sensitive_in_url": "Sensitive data in a URL",
+    "unauthenticated_data": "Sensitive data without authentication",
+    "basic_authentication": "Basic authentication",
+    "no_tls": "No TLS",
+    "spec_diff": "Differs from the specification",
+    "attack": "Attack",
+    "error_rate": "Many errors",
+    "rate_limit": "Rate limit reached",
+}
+FLAGS = {
+    "public": "reached from the Internet",
+    "authenticated": "answers who is authenticated",
+    "open": "answers without authentication",
+    "basic": "basic authentication",
+    "http": "without TLS",
+    "https": "with TLS",
+    "attacked": "was attacked",
+}
+BAD_FLAGS = frozenset(("public", "open", "basic", "http", "attacked"))
+CHANGES = {
+    "login": "logged in",
+    "login.failed": "gave a wrong password",
+    "logout": "logged out",
+    "password": "set another password",
+    "rules.put": "stored a rule",
+    "rules.change": "changed a rule",
+    "rules.remove": "removed a rule",
+    "specs.put": "stored a specification",
+    "specs.remove": "removed a specification",
+    "keys.add": "made an API key",
+    "keys.revoke": "revoked an API key",
+    "configure": "configured agents",
+    "capture": "changed the capture of an endpoint",
+    "webhooks": "changed the webhooks",
+    "tracing": "changed the link to the tracing",
+    "alerts.open": "opened alerts again",
+    "alerts.resolved": "resolved alerts",
+    "alerts.ignored": "ignored alerts",
+}

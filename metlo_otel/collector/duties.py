@@ -1,0 +1,51 @@
+"""What a collector does by itself: a thread that keeps the store within its limits and tells its alerts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from metlo_otel.collector.notify import Notifier
+from metlo_otel.collector.writer import BusyError
+
+if TYPE_CHECKING:
+    from metlo_otel.collector.store import Store
+
+LOG = logging.getLogger("metlo_otel.collector")
+
+_TELL = 2.0  # seconds between looks for alerts to tell
+_KEEP_UP = 15  # of those from one upkeep to the next
+
+
+class Duties:
+    """The thread; what fails is logged and tried again next time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._notifier = Notifier()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metlo-otel-duties", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread; what it is about is finished first."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        turn = 0
+        while not self._ended.wait(_TELL):
+            turn += 1
+            try:
+                self._notifier.tell(self._store)
+                if turn % _KEEP_UP == 0:
+                    self._store.keep_up()
+            except BusyError:
+                LOG.info("upkeep waits: too much is waiting to be stored")
+            except (SQLAlchemyError, OSError) as problem:
+                LOG.warning("upkeep failed and is tried again: %s", problem)
+            except Exception:
+                LOG.exception("upkeep failed and is tried again")

@@ -1,0 +1,184 @@
+"""What is learnt of endpoints and their fields: types, classes, media types, what may be missing, and flags."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import orjson
+from sqlalchemy import Connection, select
+
+from metlo_otel.collector.database import insert_new
+from metlo_otel.collector.endpoints import storable
+from metlo_otel.collector.schema import FACTS
+from metlo_otel.collector.trace import Trace
+
+MAX_FACTS = 2_000  # of one endpoint; what comes to more is not learnt
+_ENDPOINTS = 2_000  # whose facts are remembered
+_SHAPES = 256  # of one endpoint that are remembered to hold nothing new
+_TYPES = frozenset(("string", "number", "integer", "boolean", "null", "object", "array", "unknown"))
+_SECTIONS = ("reqPath", "reqQuery", "reqHeaders", "reqBody", "resHeaders", "resBody")
+_LONGEST_KEY, _LONGEST_NAME = 512, 128
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that was seen; see the table of facts for what its parts mean."""
+
+    key: str
+    status: int
+    kind: str
+    name: str
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What is known of one endpoint."""
+
+    facts: set[Fact] = field(default_factory=set)
+    shapes: set[int] = field(default_factory=set)
+
+
+class Facts:
+    """Learns from traces and remembers what the database knows already."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[int, Learnt] = OrderedDict()
+
+    def forget(self) -> None:
+        """Believe nothing of what was remembered."""
+        self._known.clear()
+
+    def learn(self, connection: Connection, found: Iterable[tuple[int, Trace]], now: int) -> dict[int, list[Fact]]:
+        """Keep what the traces tell that is new; returns it by endpoint."""
+        new: dict[int, list[Fact]] = {}
+        for endpoint, trace in found:
+            shape = _shape(trace)
+            known = self._known.get(endpoint) or self._recall(connection, endpoint)
+            if shape not in known.shapes:
+                if len(known.shapes) >= _SHAPES:
+                    known.shapes.clear()
+                known.shapes.add(shape)
+                if fresh := _fresh(known.facts, trace):
+                    known.facts.update(fresh)
+                    new.setdefault(endpoint, []).extend(fresh)
+        insert_new(connection, FACTS, [_row(endpoint, fact, now) for endpoint in sorted(new) for fact in new[endpoint]])
+        return new
+
+    def of(self, endpoint: int) -> set[Fact]:
+        """All that is known of an endpoint that was just learnt of."""
+        known = self._known.get(endpoint)
+        return known.facts if known else set()
+
+    def _recall(self, connection: Connection, endpoint: int) -> Learnt:
+        while len(self._known) >= _ENDPOINTS:
+            self._known.popitem(last=False)
+        known = self._known[endpoint] = Learnt(set(read_facts(connection, endpoint)))
+        return known
+
+
+def read_facts(connection: Connection, endpoint: int) -> list[Fact]:
+    """All facts of an endpoint, by key."""
+    table = FACTS.c
+    rows = select(table.key, table.status, table.kind, table.name).where(table.endpoint_id == endpoint)
+    return [Fact(*row) for row in connection.execute(rows.order_by(table.key, table.status, table.kind, table.name))]
+
+
+def _shape(trace: Trace) -> int:
+    """A number for all that facts come from, so that a trace like one before is passed over at once."""
+    flags = (trace.status, trace.media, trace.authenticated, trace.auth_type, trace.scheme, is_public(trace.source))
+    return hash((flags, trace.attacks, orjson.dumps(trace.data_types), orjson.dumps(trace.sensitive)))
+
+
+def _fresh(known: set[Fact], trace: Trace) -> list[Fact]:
+    told = list(dict.fromkeys(_told(trace)))
+    told += _absent(known, told, trace.status)
+    return [fact for fact in told if fact not in known][: max(MAX_FACTS - len(known), 0)]
+
+
+def _told(trace: Trace) -> Iterator[Fact]:
+    for key, kinds in trace.data_types.items():
+        for kind in kinds:
+            if kind in _TYPES and _section(key) in _SECTIONS:
+                yield Fact(_key(key), _status(key, trace), "type", kind)
+    for key, classes in trace.sensitive.items():
+        for name in classes:
+            yield Fact(_key(key), _status(key, trace), "class", storable(name, _LONGEST_NAME))
+    for section, media in zip(("reqBody", "resBody"), trace.media, strict=True):
+        if media and (trace.status < 400 or section == "resBody"):
+            name = storable(media.partition(";")[0].strip().lower(), _LONGEST_NAME)
+            yield Fact(section, _status(section, trace), "media", name)
+    for flag in _flags(trace):
+        yield Fact("", 0, "flag", flag)
+
+
+def _flags(trace: Trace) -> Iterator[str]:
+    if is_public(trace.source):
+        yield "public"
+    if trace.status < 400 and trace.authenticated is not None:
+        yield "authenticated" if trace.authenticated else "open"
+    if trace.auth_type == "basic":
+        yield "basic"
+    if trace.scheme in ("http", "https"):
+        yield trace.scheme
+    if trace.attacks:
+        yield "attacked"
+
+
+def _absent(known: set[Fact], told: Sequence[Fact], status: int) -> list[Fact]:
+    """What one of `known` and `told` has and the other lacks, which has what it would stand in. Where agents do not
+    report the request's side (status 400 and above) nothing is missing there.
+    """
+    found = []
+    for place in (status,) if status >= 400 else (0, status):
+        have, had = _nodes(told, place), _nodes(known, place)
+        if have and had:
+            for nodes, others in ((have, had), (had, have)):
+                missing = sorted(key for key in nodes - others if _parent(key) in others or not _parent(key))
+                found += [Fact(key, place, "absent", "") for key in missing]
+    return found
+
+
+def _nodes(facts: Iterable[Fact], place: int) -> set[str]:
+    """The keys of fields that stood in requests (`place` 0) or responses of a status, and of all they stand in."""
+    nodes: set[str] = set()
+    for fact in facts:
+        if fact.kind == "type" and fact.status == place:
+            key = fact.key
+            while key and key not in nodes:
+                nodes.add(key)
+                key = _parent(key)
+    return nodes
+
+
+def _parent(key: str) -> str:
+    return key.rpartition(".")[0]
+
+
+def _section(key: str) -> str:
+    return key.partition(".")[0]
+
+
+def _status(key: str, trace: Trace) -> int:
+    return trace.status if key.startswith("res") else 0
+
+
+def _key(key: str) -> str:
+    return storable(key, _LONGEST_KEY)
+
+
+def _row(endpoint: int, fact: Fact, now: int) -> dict[str, object]:
+    named = {"key": fact.key, "status": fact.status, "kind": fact.kind, "name": fact.name}
+    return {"endpoint_id": endpoint, **named, "first_seen": now}
+
+
+@lru_cache(maxsize=8192)
+def is_public(address: str | None) -> bool:
+    """Whether an address is one of the Internet's."""
+    try:
+        return bool(address) and ipaddress.ip_address(address or "").is_global
+    except ValueError:
+        return False

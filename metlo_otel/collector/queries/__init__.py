@@ -1,0 +1,41 @@
+"""Everything that is read from the store; each function takes a connection, as in `store.read(list_hosts)`."""
+
+from __future__ import annotations
+
+from metlo_otel.collector.queries.endpoints import fields_of, find_endpoints, list_classes, list_hosts, read_endpoint
+from metlo_otel.collector.queries.filters import DEFAULT_PAGE, LARGEST_PAGE, FilterError, Page
+from metlo_otel.collector.queries.overview import inventory_counts, series, totals
+from metlo_otel.collector.queries.security import (
+    count_attacks,
+    find_actors,
+    find_alerts,
+    find_attacks,
+    find_audit,
+    read_actor,
+)
+from metlo_otel.collector.queries.traces import count_traces, find_traces, read_documents, read_one
+
+__all__ = [
+    "DEFAULT_PAGE",
+    "LARGEST_PAGE",
+    "FilterError",
+    "Page",
+    "count_attacks",
+    "count_traces",
+    "fields_of",
+    "find_actors",
+    "find_alerts",
+    "find_attacks",
+    "find_audit",
+    "find_endpoints",
+    "find_traces",
+    "inventory_counts",
+    "list_classes",
+    "list_hosts",
+    "read_actor",
+    "read_documents",
+    "read_endpoint",
+    "read_one",
+    "series",
+    "totals",
+]

@@ -1,0 +1,190 @@
+"""What must hold when something is full, locked, killed, or too much."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, select, update
+
+from metlo_otel.collector import queries
+from metlo_otel.collector.database import bytes_used
+from metlo_otel.collector.schema import DOCUMENTS, ENDPOINTS, MINUTES, TOTALS, TRACES
+from metlo_otel.collector.server import RunningCollector
+from metlo_otel.collector.store import Store
+from metlo_otel.collector.trace import Trace, read_trace
+from metlo_otel.collector.upkeep import Limits
+from tests.collector.client import KEY, Client, make_trace
+
+_DAY = 86_400_000
+
+
+def _trace(path: str, size: int = 0) -> Trace:
+    sent = make_trace(path)
+    sent["response"]["body"] = "x" * size
+    return read_trace(sent, 2)
+
+
+def _set_pages(connection: Connection, more: int | None) -> int:
+    """Give the database so many pages more, or as many as it likes."""
+    now: int = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    most = 4_000_000_000 if more is None else now + more
+    return int(connection.exec_driver_sql(f"PRAGMA max_page_count={most}").scalar_one())
+
+
+def test_a_full_disk(client: Client, collector: RunningCollector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit is answered with 503 and Retry-After and not stored; all that was acknowledged is there, and
+    once there is room again batches are taken.
+    """
+    collector.store.change(lambda connection: _set_pages(connection, 60)).result()
+    big = make_trace("/big")
+    big["response"]["body"] = "x" * 20_000
+    answers = [client.post([big] * 2) for _ in range(30)]
+    taken = sum(answer.status_code == 200 for answer in answers)
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert taken >= 1
+    assert {answer.status_code for answer in refused} == {503}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert [item["calls"] for item in client.items("endpoints")] == [2 * taken]
+    assert len(client.items("traces", limit=500)) == 2 * taken
+    collector.store.change(lambda connection: _set_pages(connection, None)).result()
+    assert client.post([big]).text == "OK"
+
+
+def test_a_locked_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another process holds the lock, batches get 503 with Retry-After; afterwards they are taken."""
+    monkeypatch.setattr("metlo_otel.collector.database._LOCKED_AFTER", 0.1)
+    path = str(tmp_path / "x.db")
+    with RunningCollector(path, KEY) as collector:
+        client, other = Client(collector.url), sqlite3.connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        refused = client.post([make_trace()])
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
+        other.rollback()
+        other.close()
+        assert client.post([make_trace()]).text == "OK"
+        assert [item["calls"] for item in client.items("endpoints")] == [1]
+        client.session.close()
+
+
+def test_a_killed_collector_has_kept_what_it_acknowledged(tmp_path: Path) -> None:
+    """SIGKILL in the middle of it: every batch that got its 200 is there after the next start."""
+    path = str(tmp_path / "x.db")
+    command = [sys.executable, "-m", "metlo_otel.cli", "collector", "--port", "0", "--db", path]
+    environment = {**os.environ, "METLO_KEY": KEY, "METLO_DASHBOARD_PASSWORD": "a long password"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        url = next(found[0] for line in process.stdout if (found := re.search(r"http://[\d.:]+\d", line)))
+        client, taken = Client(url), 0
+        for number in range(20):
+            taken += client.post([make_trace(f"/p/{number}")] * 5).text == "OK"
+        process.send_signal(signal.SIGKILL)
+        client.session.close()
+    store = Store(path, duties=False)
+    assert (
+        store.read(lambda connection: queries.totals(connection, 0, int(time.time() * 1000)))["calls"]
+        == 5 * taken
+        == 100
+    )
+    store.close()
+
+
+def test_a_million_paths(tmp_path: Path) -> None:
+    """However many paths a scanner tries, there are no more endpoints than may be, and every call is counted."""
+    store = Store(str(tmp_path / "x.db"), Limits(endpoints=200), duties=False)
+    for start in range(0, 5_000, 500):
+        store.add([_trace(f"/{number:x}-word-{number}/zq") for number in range(start, start + 500)]).result()
+    store.keep_up()
+    count = store.read(lambda connection: connection.execute(select(func.count()).select_from(ENDPOINTS)).scalar_one())
+    assert count <= 201
+    assert store.read(lambda connection: queries.totals(connection, 0, int(time.time() * 1000)))["calls"] == 5_000
+    calls = store.read(lambda connection: connection.execute(select(func.sum(ENDPOINTS.c.calls))).scalar_one())
+    assert calls == 5_000
+    store.close()
+
+
+def test_many_values_are_one_parameter(tmp_path: Path) -> None:
+    """Segments that look like words but have too many values become a parameter; a route that a framework tells later
+    takes over what was guessed.
+    """
+    store = Store(str(tmp_path / "x.db"), duties=False)
+    store.add([_trace(f"/users/{name}/orders") for name in _names(30)]).result()
+    store.keep_up()
+    (endpoint,) = store.read(partial(queries.find_endpoints, parameters={})).items
+    assert (endpoint["path"], endpoint["calls"], endpoint["inferred"]) == ("/users/{param1}/orders", 30, True)
+    told = make_trace("/users/zoe/orders")
+    told["request"]["url"]["endpointPath"] = "/users/{name}/orders"
+    store.add([read_trace(told, 2)]).result()
+    (endpoint,) = store.read(partial(queries.find_endpoints, parameters={})).items
+    assert (endpoint["path"], endpoint["calls"], endpoint["inferred"]) == ("/users/{name}/orders", 31, False)
+    assert len(store.read(partial(queries.find_traces, parameters={})).items) == 31
+    store.close()
+
+
+def _names(count: int) -> list[str]:
+    return [f"{chr(97 + number // 26)}{chr(97 + number % 26)}na" for number in range(count)]
+
+
+def test_size_and_age(tmp_path: Path) -> None:
+    """The oldest traces go when the database is too large or they are too old; counts stay, by the hour."""
+    store = Store(str(tmp_path / "x.db"), Limits(size=2_000_000, trace_days=1, minute_days=0.5), duties=False)
+    store.add([_trace(f"/big/{number}", 50_000) for number in range(80)]).result()
+    assert store.read(bytes_used) > 3_000_000
+    store.keep_up()
+    assert store.read(bytes_used) < 2_200_000
+    left = [item["id"] for item in store.read(partial(queries.find_traces, parameters={"limit": "500"})).items]
+    assert left == list(range(80, 80 - len(left), -1))
+    assert store.read(
+        lambda connection: connection.execute(select(func.count()).select_from(DOCUMENTS)).scalar()
+    ) == len(left)
+    store.change(_make_old).result()
+    store.keep_up()
+    assert store.read(queries.count_traces) == 0
+    assert store.read(lambda connection: connection.execute(select(func.sum(TOTALS.c.calls))).scalar()) == 80
+    minutes = store.read(lambda connection: connection.execute(select(MINUTES.c.minute)).scalars().all())
+    assert {minute % 60 for minute in minutes} == {0}
+    store.close()
+
+
+def _make_old(connection: Connection) -> None:
+    """As if everything had come two days ago."""
+    connection.execute(update(TRACES).values(received=TRACES.c.received - 2 * _DAY))
+    for table in (MINUTES, TOTALS):
+        connection.execute(update(table).values(minute=table.c.minute - 2 * 24 * 60))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda trace: trace["request"]["headers"].append({"name": "X", "value": "y" * 1_900_000}),
+        lambda trace: trace["request"]["headers"].extend({"name": f"X-{n}", "value": "y"} for n in range(30_000)),
+        lambda trace: trace["request"]["url"].update(path="/" + "a/" * 500_000),
+        lambda trace: trace["request"]["url"].update(host="h" * 1_000_000),
+        lambda trace: trace["processedTraceData"].update(
+            dataTypes={f"resBody.f{n}": ["string"] for n in range(40_000)}
+        ),
+        lambda trace: trace["processedTraceData"].update(
+            attackDetections={f"reqQuery.f{n}": ["XSS"] for n in range(9_000)}
+        ),
+        lambda trace: trace["sessionMeta"].update(user="u" * 1_000_000, uniqueSessionKey="\0" * 100_000),
+    ],
+)
+def test_huge_parts(client: Client, change: Any) -> None:
+    """A trace with huge parts is stored, and everything that lists it goes on."""
+    trace = make_trace()
+    change(trace)
+    assert client.post([trace]).text == "OK"
+    (found,) = client.items("traces")
+    assert client.get(f"/api/v1/traces/{found['id']}").json()["trace"]["response"] == trace["response"]
+    for what in ("endpoints", "attacks", "actors", "alerts"):
+        client.items(what)
+    assert client.post([make_trace()]).text == "OK"

@@ -1,0 +1,130 @@
+"""The original agent, as it is on PyPI, against the collector: unchanged, on its two ports."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metlo_otel.collector.actions import put_rule
+from metlo_otel.collector.configuration import configure
+from metlo_otel.collector.store import Store
+from tests.collector.client import KEY, Client
+
+_PACKAGES = ("metlo==0.1.5", "flask==3.1.3")
+_APP = """
+import sys, time
+from flask import Flask
+from metlo.flask import MetloFlask
+
+collector, backend, key = sys.argv[1:]
+app = Flask("shop")
+
+@app.route("/users/<int:number>", methods=["GET", "POST"])
+def user(number):
+    return {"id": number, "email": "anna@shop.example"}
+
+MetloFlask(app, "http://127.0.0.1", key, COLLECTOR_PORT=int(collector), BACKEND_PORT=int(backend))
+client = app.test_client()
+peer = {"REMOTE_ADDR": "192.0.2.9", "REMOTE_PORT": "40000"}
+print("started", flush=True)
+for line in sys.stdin:
+    answer = client.get(line.strip(), environ_overrides=peer)
+    print(answer.status_code, flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of an environment with the original agent; skipped where it cannot be installed."""
+    folder = tmp_path_factory.mktemp("original")
+    venv.create(folder, with_pip=True)
+    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    try:
+        installed = subprocess.run([*install, *_PACKAGES], capture_output=True, text=True, timeout=120, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("the original agent could not be installed within two minutes")
+    if installed.returncode:
+        pytest.skip(f"the original agent cannot be installed here: {installed.stderr.strip().splitlines()[-1:]}")
+    return python
+
+
+def test_the_original_agent(original: str, tmp_path: Path) -> None:
+    """It starts, takes the configuration, and what it sends lands: endpoint, data classes, content and attack; a rule
+    that the collector serves is in force in it.
+    """
+    path = str(tmp_path / "x.db")
+    store = Store(path, duties=False)
+    rule = {"name": "no bots", "block": True, "parameter": {"bot": {"is": "yes"}}}
+    store.change(lambda connection: put_rule(connection, rule, "test")).result()
+    store.change(lambda connection: configure(connection, "globalFullTraceCapture", True)).result()
+    store.close()
+    command = [sys.executable, "-m", "metlo_otel.cli", "collector", "--port", "0", "--backend-port", "0", "--db", path]
+    environment = {**os.environ, "METLO_KEY": KEY, "METLO_DASHBOARD_PASSWORD": "a long password"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as collector:
+        try:
+            assert collector.stdout is not None
+            line = next(line for line in collector.stdout if line.startswith("Collector"))
+            ports = re.findall(r"http://127\.0\.0\.1:(\d+)", line)
+            assert len(set(ports)) == 2
+            _drive(original, ports, Client(f"http://127.0.0.1:{ports[0]}"), tmp_path)
+        finally:
+            collector.terminate()
+
+
+def _drive(python: str, ports: list[str], client: Client, folder: Path) -> None:
+    command = [python, "-c", _APP, *ports, KEY]
+    environment = {**os.environ, "METLO_DISABLE_E2EE": "true"}
+    # away from here, where Python would find our own package `metlo`
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=folder,
+    ) as app:
+        try:
+            assert app.stdin is not None
+            assert app.stdout is not None
+            assert app.stdout.readline() == "started\n"
+
+            def ask(path: str) -> str:
+                assert app.stdin is not None
+                assert app.stdout is not None
+                app.stdin.write(path + "\n")
+                app.stdin.flush()
+                return app.stdout.readline().strip()
+
+            assert ask("/users/7") == "200"
+            _until(lambda: len(client.items("traces")) >= 1)
+            assert ask("/users/8?q=1%27%20OR%20%271%27=%271") == "200"
+            _until(lambda: len(client.items("attacks")) >= 1)
+            assert ask("/users/9?bot=yes") in ("403", "500")  # its own default rejection answers 500 in Flask
+            (endpoint,) = client.items("endpoints")
+            assert (endpoint["path"], endpoint["method"]) == ("/users/{param1}", "GET")
+            assert "Email" in endpoint["classes"]
+            found = client.items("traces")[-1]
+            assert (found["source"], found["status"], found["redacted"]) == ("192.0.2.9", 200, False)
+        finally:
+            app.kill()
+            client.session.close()
+
+
+def _until(is_so: Callable[[], bool]) -> None:
+    """The original agent sends once a second."""
+    pause = threading.Event()
+    for _ in range(200):
+        if is_so():
+            return
+        pause.wait(0.1)
+    raise AssertionError("nothing arrived within 20 seconds")
