@@ -50,7 +50,7 @@ def test_the_default_answer(refusing: Callable[..., Shop], way: Way) -> None:
     found = {**trace, "request": {**trace["request"], "headers": None}, "response": {**trace["response"]}}
     assert (found["request"]["url"].get("endpointPath"), found["response"]["status"]) == (route, 403)
     assert found["response"]["body"] == '{"error": "forbidden"}'
-    expected = told(way, call, answer, route=route, read=b"")
+    expected = told(way, call, answer, route=route, read=b"", ruleId="no-ignore")
     assert trace["meta"].items() >= {**expected["meta"], "requestBodyTruncated": True}.items()
     data = trace["processedTraceData"]
     assert (data["block"], data["requestTags"], trace["analysisType"]) == (True, ["visited"], "full")

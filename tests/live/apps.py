@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,7 +18,12 @@ from tests.contract.apps import flask_app, starlette_app
 def flask_shop() -> Any:
     """The shop in Flask, with a view that tells the process."""
     app = flask_app.make()
-    app.add_url_rule("/pid", view_func=lambda: str(os.getpid()))
+
+    def pid() -> str:
+        time.sleep(0.005)  # a view's work, in which other workers get their turn
+        return str(os.getpid())
+
+    app.add_url_rule("/pid", view_func=pid)
     MetloFlask(app)
     return app
 

@@ -42,6 +42,7 @@ def test_one_line_gives_metrics_too() -> None:
         "exchange.captured": requests,
         "exchange.sent": requests,
         "exchange.blocked": 0,
+        "batch.retried": 0,
         "queue.size": 0,
         "queue.bytes": 0,
         "decide.duration": requests,
