@@ -45,7 +45,7 @@ class Judge:
         client = self._client(exchange, lambda: self._user(exchange, request))
         now = time.time()
         if self._needs_body(exchange, client, now):
-            ahead(self._settings.max_body)
+            self._guard.run(ahead, self._settings.max_body)  # a body that cannot be read opens no door
         return self._decided(exchange, client, now)
 
     async def decide_async(self, exchange: Exchange, request: Any, ahead: Callable[[int], Awaitable[None]]) -> Verdict:
@@ -57,7 +57,7 @@ class Judge:
         client = self._client(exchange, lambda: exchange.user)
         now = time.time()
         if self._needs_body(exchange, client, now):
-            await ahead(self._settings.max_body)
+            await self._guard.wait(ahead(self._settings.max_body))
         return self._decided(exchange, client, now)
 
     def observe(self, exchange: Exchange) -> None:

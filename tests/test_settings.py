@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,3 +124,14 @@ def test_variables_with_a_slip_of_the_pen_are_told() -> None:
     (told,) = misspelt(environ)
     assert "METLO_MASKED_FIELD " in told
     assert "METLO_MASKED_FIELDS" in told
+
+
+def test_a_rules_file_that_cannot_be_read_stops_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app without the rules that its owner believes in force would be open in silence."""
+    with pytest.raises(SettingsError, match=r"RULES: .*No such file"):
+        _read({**GIVEN, "RULES": str(tmp_path / "none.json")})
+    (tmp_path / "rules.yml").write_text("[]")
+    assert _read({**GIVEN, "RULES": str(tmp_path / "rules.yml")}).rules == tmp_path / "rules.yml"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    with pytest.raises(SettingsError, match=r"metlo-otel\[rules\]"):
+        _read({**GIVEN, "RULES": str(tmp_path / "rules.yml")})

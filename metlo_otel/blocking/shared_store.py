@@ -152,7 +152,8 @@ class SharedStore:
         fd = os.open(self._path, flags, 0o600)
         try:
             _check_owner(fd, self._path)
-            fcntl.flock(fd, fcntl.LOCK_EX)
+            if not _flock(fd, PATIENCE):
+                raise OSError(f"{self._path} is locked too long by another process")
             salt = _prepare(fd, self._slots, self._path)
             fcntl.flock(fd, fcntl.LOCK_UN)
             memory = mmap(fd, _TABLE_AT + table_size(self._slots))

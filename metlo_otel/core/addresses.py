@@ -14,8 +14,9 @@ IpNetwork = IPv4Network | IPv6Network
 
 UNIX = "unix"
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)', re.IGNORECASE)
-_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+')  # a quote without an end goes to the end
 _MOST_HOPS = 64
+_MOST_FORWARDED = 4096  # characters of Forwarded, from the end, where the nearest proxies write
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,5 +139,5 @@ def _forwarded(request: Request) -> list[str]:
     listed = request.header("x-forwarded-for")
     if listed:
         return [text for text in ",".join(listed).split(",") if text.strip()]
-    elements = _ELEMENT.findall(",".join(request.header("forwarded")))
+    elements = _ELEMENT.findall(",".join(request.header("forwarded"))[-_MOST_FORWARDED:])
     return [match[1] for element in elements if (match := _FOR.search(element))]

@@ -42,7 +42,7 @@ class Callbacks:
         answer = self._ask(exchange, request)
         if inspect.isawaitable(answer):
             return self._await_user(exchange, answer)
-        _note_user(exchange, answer)
+        self._note_user(exchange, answer)
         return None
 
     def ask_user_sync(self, exchange: Exchange, request: Any) -> None:
@@ -51,17 +51,18 @@ class Callbacks:
         if inspect.isawaitable(answer):
             self._cannot_await("GET_USER", "no user is recorded", answer)
         else:
-            _note_user(exchange, answer)
+            self._note_user(exchange, answer)
 
     def _ask(self, exchange: Exchange, request: Any) -> Any:
         get_user = self._get_user
-        if get_user is None or exchange.asked or exchange.user is not None:
-            return None
-        exchange.asked = True
-        return self._guard.run(get_user, request)
+        return None if get_user is None or exchange.user is not None else self._guard.run(get_user, request)
 
     async def _await_user(self, exchange: Exchange, answer: Awaitable[Any]) -> None:
-        _note_user(exchange, await self._guard.wait(answer))
+        self._note_user(exchange, await self._guard.wait(answer))
+
+    def _note_user(self, exchange: Exchange, answer: Any) -> None:
+        if answer is not None and exchange.user is None:
+            exchange.user = self._guard.run(str, answer)  # which may be a method of the app's
 
     def rejection(self, exchange: Exchange, request: Any, answering: Answering[Answer]) -> Answer:
         """What REJECT_RESPONSE makes of `request`, the framework's own; the default answer where it makes nothing.
@@ -104,8 +105,3 @@ class Callbacks:
         self._log.say(logging.ERROR, f"async:{name}", f"{name} is async, but this app is not; {instead}")
         if inspect.iscoroutine(answer):
             answer.close()  # one that nobody awaits would have Python warn about it
-
-
-def _note_user(exchange: Exchange, answer: Any) -> None:
-    if answer is not None and exchange.user is None:
-        exchange.user = str(answer)

@@ -99,7 +99,6 @@ class Exchange:
 
     __slots__ = (
         "__weakref__",
-        "asked",
         "attacks",
         "captured",
         "deciding",
@@ -142,7 +141,6 @@ class Exchange:
         self.streamed = False
         self.route: Route = None
         self.user: str | None = None
-        self.asked = False
         self.span: SpanContext | None = None
         self.parent: SpanContext | None = None
         self.live: Span | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -166,7 +167,7 @@ def proxies(value: Any) -> Proxies:
 def rules(value: Any) -> Path | str:
     """The path of a rules file; or a list of rules, which is kept as its JSON, so that settings stay values."""
     if isinstance(value, str | Path) and str(value).strip() and not str(value).lstrip().startswith("["):
-        return Path(value).expanduser()
+        return _rules_file(Path(value).expanduser())
     try:
         found = json.loads(value) if isinstance(value, str) else value
         if isinstance(found, list | tuple):
@@ -174,6 +175,17 @@ def rules(value: Any) -> Path | str:
     except (TypeError, ValueError) as problem:
         raise ValueError(f"a list of rules is expected to be as JSON has it: {problem}") from None
     raise ValueError("the path of a rules file, or a list of rules, is expected")
+
+
+def _rules_file(path: Path) -> Path:
+    """A file that can be read: an app that starts without its rules would be open in silence."""
+    try:
+        path.open("rb").close()
+    except OSError as problem:
+        raise ValueError(f"a rules file that can be read is expected: {problem.strerror}") from None
+    if path.suffix in (".yml", ".yaml") and importlib.util.find_spec("yaml") is None:
+        raise ValueError("YAML rules need the extra: pip install 'metlo-otel[rules]'")
+    return path
 
 
 def detection(value: Any) -> tuple[tuple[str, str], ...]:

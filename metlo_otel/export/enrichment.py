@@ -54,8 +54,11 @@ class Enrichment:
     def _seen(self, exchange: Exchange, status: int, headers: RawHeaders | None, body: Iterable[Any]) -> Exchange:
         """The exchange as it will be, as far as the span needs it; it is never closed."""
         seen = Exchange(exchange.request, self._settings.max_body, captured=False)
-        seen.request_body = exchange.request_body
-        seen.response_body = exchange.response_body if exchange.response_body.size else _body(body, seen.response_body)
+        answered = exchange.response_body if exchange.response_body.size else _body(body, seen.response_body)
+        if self._bodies:
+            seen.request_body, seen.response_body = exchange.request_body, answered
+        else:  # their sizes alone: nothing of them is decoded or masked for nothing
+            seen.request_body, seen.response_body = _sized(exchange.request_body), _sized(answered)
         seen.response_headers = exchange.response_headers if headers is None else headers
         seen.status = exchange.status or status
         seen.user = exchange.user
@@ -76,6 +79,12 @@ def _cut(value: Any) -> Any:
     if isinstance(value, str):
         return value[:_LONGEST_BODY]
     return tuple([item[:_LONGEST_HEADER] for item in value]) if isinstance(value, tuple) else value
+
+
+def _sized(body: Body) -> Body:
+    counted = Body(0)
+    counted.size = body.size
+    return counted
 
 
 def _body(chunks: Iterable[Any], body: Body) -> Body:

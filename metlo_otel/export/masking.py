@@ -16,10 +16,11 @@ from metlo_otel.export.multipart import Part, boundary_of, read_parts, replaced
 MASKED = "[masked]"
 _BYTES = MASKED.encode()
 _URL_PAIR = re.compile(r"([?&#;])([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
-_COOKIE_PAIR = re.compile(r"(\A|;)(\s*)([^=;]+)=((?:\s*\"[^\"]*\")?[^;]*)")
+_COOKIE_PAIR = re.compile(r"(\A|;)(\s*)([^=;\s][^=;]*)=((?:\s*\"[^\"]*\")?[^;]*)")
 _NAME_PARTS = re.compile(r"[\[\].]+")
 _FORM = "application/x-www-form-urlencoded"
-_OPERATION = re.compile(rb"\b(?:query|mutation|subscription)\b")
+_QUERY = re.compile(rb'("query"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # GraphQL within JSON
+_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark is one too
 
 
@@ -114,8 +115,11 @@ class Masker:
 
     def _within(self, value: str) -> str:
         """A value that holds fields of its own: JSON, or pairs such as those of a URL."""
+        raw = value.encode("utf-8", "surrogatepass")
         if value.lstrip()[:1] in ("{", "["):
-            return self._json(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+            value = self._structured(raw).decode("utf-8", "surrogatepass")
+        if "(" in value and ":" in value and self._names_within(raw):
+            value = self._graphql.sub(_argument, value)
         return _URL_PAIR.sub(self._url_pair, value) if "=" in value else value
 
     def _cookie(self, match: re.Match[str]) -> str:
@@ -130,16 +134,36 @@ class Masker:
         if media == "multipart/form-data":
             return self._multipart(body, boundary_of(message.content_type))
         start = body.lstrip(_BLANKS)[:1]
-        if start == b"<":
-            return self._xml.sub(_element, body) if self._names_within(body) else body
+        if start == b"<" and "xml" in media and self._names_within(body):
+            body = self._xml.sub(_element, body)
         structured = start in (b"{", b"[", b'"')
         if media == _FORM or not (structured or "json" in media):
             body = self._form(body, anywhere=media != _FORM)
         if media == _FORM and not structured:
             return body
+        return self._arguments(body) if "graphql" in media else self._structured(body)
+
+    def _structured(self, body: bytes) -> bytes:
+        """JSON, and GraphQL in its `query`."""
         body = self._json(body)
-        asks = b"(" in body and _OPERATION.search(body) and self._names_within(body)
-        return self._graphql.sub(_argument, body) if asks else body
+        return _QUERY.sub(self._query, body) if b'"query"' in body and self._names_within(body) else body
+
+    def _query(self, match: re.Match[bytes]) -> bytes:
+        whole = len(match[2]) > 1 and match[2].endswith(b'"')
+        quoted = match[2].decode("utf-8", "surrogateescape")
+        try:
+            text = json.loads(quoted if whole else _CUT_ESCAPE.sub("", quoted) + '"', strict=False)
+        except ValueError:
+            return match[1] + b'"' + _BYTES + b'"'  # nobody can tell what it says
+        masked = self._graphql.sub(_argument, text)
+        if masked == text:
+            return match[0]
+        spelled = json.dumps(masked).encode()
+        return match[1] + (spelled if whole else spelled[:-1])
+
+    def _arguments(self, body: bytes) -> bytes:
+        text = body.decode("utf-8", "surrogateescape")
+        return self._graphql.sub(_argument, text).encode("utf-8", "surrogateescape")
 
     def _names_within(self, body: bytes) -> bool:
         """Cheap: whether one of the names stands anywhere."""
@@ -172,7 +196,7 @@ class Masker:
         if part.name is None or self._hides(part.name):
             return _BYTES
         content = body[part.start : part.end]
-        return self._json(content) if content.lstrip(_BLANKS)[:1] in (b"{", b"[") else content
+        return self._structured(content) if content.lstrip(_BLANKS)[:1] in (b"{", b"[") else content
 
 
 def _spelled(names: frozenset[str]) -> bytes:
@@ -184,7 +208,7 @@ def _spelled(names: frozenset[str]) -> bytes:
 def _in_markup(names: frozenset[str]) -> re.Pattern[bytes]:
     """What an XML element or attribute of these names holds, to the end where it was cut."""
     name = rb"(?:[\w.-]{1,64}:)?" + _spelled(names)
-    element = rb"(<(" + name + rb")(?:\s[^<>]*)?>)(?:.*?(?=</\2\s*>)|.*\Z)"
+    element = rb"(<(" + name + rb")(?:\s[^<>]*)?(?<!/)>)(?:.*?(?=</\2\s*>)|.*\Z)"
     attribute = rb"(\s" + name + rb"\s*=\s*)(?:\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))"
     return re.compile(element + b"|" + attribute, re.IGNORECASE | re.DOTALL)
 
@@ -193,11 +217,12 @@ def _element(match: re.Match[bytes]) -> bytes:
     return match[1] + _BYTES if match[1] is not None else match[3] + b'"' + _BYTES + b'"'
 
 
-def _in_arguments(names: frozenset[str]) -> re.Pattern[bytes]:
-    """A string given to a GraphQL argument of these names, as it is or within a JSON string."""
-    string = rb"(\\?\")(?:[^\"\\]|\\[^\"]|\\\\\\\")*?(?:\2|\Z)"
-    return re.compile(rb"((?<![\w\"-])" + _spelled(names) + rb"\s*:\s*)" + string, re.IGNORECASE)
+def _in_arguments(names: frozenset[str]) -> re.Pattern[str]:
+    """A string given to a GraphQL argument of these names: quoted, or a block; to the end where it was cut."""
+    string = r'(?:"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\])*(?:"|\\?\Z))'
+    name = r'(?<![\w"-])' + _spelled(names).decode("utf-8", "replace")
+    return re.compile(rf"({name}\s*:\s*){string}", re.IGNORECASE | re.DOTALL)
 
 
-def _argument(match: re.Match[bytes]) -> bytes:
-    return match[1] + match[2] + _BYTES + match[2]
+def _argument(match: re.Match[str]) -> str:
+    return f'{match[1]}"{MASKED}"'

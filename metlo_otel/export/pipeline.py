@@ -88,7 +88,7 @@ class Pipeline:
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._give_up = False
-        self._yield_at = 0.0
+        self._yield_at = self._kept_up = 0.0
 
     def after_fork(self) -> None:
         """Begin anew in a forked process, with nothing that the parent is going to send."""
@@ -201,13 +201,15 @@ class Pipeline:
                 self._send(exchanges)
                 if not (self._hurry.is_set() or self._is_full()):
                     break
-                self._exporter.guard.run(self._exporter.refresh_if_due)  # rules do not wait for all that waits
+                if time.monotonic() - self._kept_up >= EVERY:  # rules do not wait for all that waits
+                    self._keep_up()
         finally:
             self._queue.done()
             self.counters.spend(time.thread_time() - began)
 
     def _keep_up(self) -> None:
         """What is due every second: the configuration, the rules file, long streams, exchanges without an end."""
+        self._kept_up = time.monotonic()
         guard = self._exporter.guard
         guard.run(self._exporter.refresh_if_due)
         if self._tick is not None:

@@ -227,3 +227,18 @@ def test_stores_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     shared.close()
     with pytest.raises(ValueError, match="memory, shared or a redis:// URL, not 'sahred'"):
         open_store("sahred", "h", "k", refused)
+
+
+def test_a_lock_held_by_another_process_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    """Opening the file waits no longer than counting does: a stopped process holds up neither start nor request."""
+    path = tmp_path / "counts"
+    SharedStore(path, refused).close()
+    child, _ready = hold(path)
+    try:
+        began = time.monotonic()
+        with pytest.raises(OSError, match="locked too long"):
+            SharedStore(path, refused)
+        assert time.monotonic() - began < 5
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

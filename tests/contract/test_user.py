@@ -123,3 +123,21 @@ def test_user_stays_with_its_request(make_shop: MakeShop, way: Way) -> None:
     shop = shop_asking(make_shop, way)
     assert user_of(shop, get("/named")) == "named-8"
     assert user_of(shop, get("/users/7")) is None
+
+
+class Unspeakable:
+    """A user whose text cannot be had, as a lazy object of Django's in an async view."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not here")
+
+
+def test_user_without_a_text(make_shop: MakeShop, way: Way) -> None:
+    """What GET_USER gives is the app's own, and making a text of it may fail: then there is no user, and no harm."""
+
+    async def lazily(request: Any) -> object:
+        return Unspeakable()
+
+    assert user_of(make_shop(GET_USER=lambda request: Unspeakable()), get("/users/7")) is None
+    if way.is_async:
+        assert user_of(make_shop(GET_USER=lazily), get("/users/7")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from ipaddress import ip_network
 from typing import Any
 
@@ -18,6 +19,7 @@ from metlo_otel.core.addresses import (
     parse_network,
     parse_networks,
 )
+from metlo_otel.core.request import EnvironRequest
 from tests.blocking.exchanges import KINDS, exchange
 
 
@@ -149,3 +151,11 @@ def test_mapped_ranges_are_ipv4() -> None:
     """A range written as IPv4-mapped IPv6 holds IPv4 addresses; text that is no address is in no range."""
     assert in_ranges("10.1.2.3", [parse_network("::ffff:10.0.0.0/104")])
     assert not in_ranges("unix:", [parse_network("0.0.0.0/0"), parse_network("::/0")])
+
+
+def test_hostile_forwarded_takes_no_time() -> None:
+    """A quote without an end, or many, does not make the header be read again and again."""
+    for value in ('"' + '\\"' * 20_000, 'for="' * 10_000, "for=" * 10_000):
+        began = time.process_time()
+        Proxies.parse(["127.0.0.1"]).client(EnvironRequest({"REMOTE_ADDR": "127.0.0.1", "HTTP_FORWARDED": value}))
+        assert time.process_time() - began < 0.5

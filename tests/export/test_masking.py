@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -161,6 +162,20 @@ WITHIN = [
     ("application/x-www-form-urlencoded", b"a=1;password=%s&b=2"),
     ("application/json", b'{"query":"mutation { login(user: \\"a\\", password: \\"%s\\") { id } }"}'),
     ("application/graphql", b'mutation { login(user: "a", Api_Key: "%s") { id } }'),
+    ("application/json", b'{"query":"mutation { login(password: \\"a\\\\\\"%s\\") { id } }","n":1}'),
+    ("application/json", b'{"query":"mutation { login(password: \\u0022%s\\u0022) { id } }"}'),
+    ("application/json", b'{"query":"{ login(password: \\"\\"\\"%s\\"\\"\\") { id } }"}'),
+    ("application/json", b'{"query":"mutation { login(password: \\"%s'),
+    ("application/graphql", b'{ login(password: "a\\"%s") { id } }'),
+    ("application/graphql", b'{ login(password: """a " %s""") { id } }'),
+    ("application/x-www-form-urlencoded", b'query=mutation{login(password:"%s")}'),
+    (
+        "multipart/form-data; boundary=B",
+        b'--B\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{"query":"{a(password:\\"%s\\")}"}\r\n--B--',
+    ),
+    ("text/html", b'<html><script>x = {"password":"%s"}</script>'),
+    ("application/json", b'<!-- x -->{"password":"%s"}'),
+    ("application/x-www-form-urlencoded", b"<=1&password=%s"),
     ("text/xml", b'<a><user>bob</user><n:Password kind="x">%s</n:Password><b api-key="%s" ok="1"/></a>'),
     ("application/xml", b"<?xml version='1.0'?><a><password>%s"),
 ]
@@ -189,3 +204,38 @@ def test_what_holds_no_masked_field_stays_byte_for_byte(body: bytes) -> None:
     """What only looks a little like one is left alone, but for words that could be an argument."""
     names = frozenset({"secret"})
     assert mask(record(body, "application/x-www-form-urlencoded"), names).request.body == body
+
+
+def test_an_empty_xml_element_hides_nothing_after_it() -> None:
+    """What closes itself holds nothing: the rest of the document stays byte for byte."""
+    body = b'<u><password xsi:nil="true"/><name>Bob</name></u>'
+    assert mask(record(body, "text/xml"), NAMES).request.body == body
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Cookie", "a=b;" + " " * 20_000 + "x"),
+        ("Cookie", "=;" * 10_000),
+        ("X-A", "?a=" * 5000),
+        ("Cookie", '="' * 9000),
+    ],
+)
+def test_hostile_headers_take_no_time(header: str, value: str) -> None:
+    """No pattern goes over the same text again and again."""
+    item = record(headers=((header, value),))
+    began = time.process_time()
+    mask(item, NAMES)
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    "piece", [b'"query":"', b'password:"', b"<password>", b'<a password="', b'\\"', b"{", b"(", b'password:"""']
+)
+@pytest.mark.parametrize("media", ["application/json", "application/graphql", "text/xml", "a/b"])
+def test_hostile_bodies_take_little_time(media: str, piece: bytes) -> None:
+    """The same for bodies, as long as MAX_BODY makes them by default, and longer."""
+    item = record(piece * (40_000 // len(piece)), media)
+    began = time.process_time()
+    mask(item, NAMES)
+    assert time.process_time() - began < 1

@@ -509,3 +509,20 @@ def test_who_waited_in_vain_at_the_end_is_not_made_to_wait_again(pipeline: Make,
     way.put(wsgi_exchange())
     assert not way.flush(0.05)
     assert way.patience == 0
+
+
+def test_what_is_due_every_second_is_done_under_constant_load(
+    settings: Callable[..., Any], log: RateLimitedLog, metlo: Metlo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the queue never gets empty, a rules file is read again all the same."""
+    monkeypatch.setattr(pipelines, "EVERY", 0.01)
+    monkeypatch.setattr(pipelines, "FULL", 5)
+    ticks = threading.Semaphore(0)
+    way = open_pipeline(settings(), log, tick=ticks.release)
+    monkeypatch.setattr(Pipeline, "_is_full", lambda _self: True)
+    monkeypatch.setattr(way._queue, "take", lambda _most, _bytes: [wsgi_exchange()])
+    way.start()
+    for _ in range(20):
+        assert ticks.acquire(timeout=10)
+    monkeypatch.undo()
+    way.shutdown(0)
