@@ -18,6 +18,8 @@ from metlo_otel.analysis.detectors.finding import Category, Confidence, Finding
 __all__ = ["CATEGORIES", "HEAD", "TAIL", "Category", "Confidence", "Finding", "detect", "inspect"]
 
 HEAD, TAIL = 4096, 1024  # characters read of a value's beginning and end
+TOTAL = 65_536  # characters read of a request
+LEAST = 128  # read of each value even so
 CATEGORIES: tuple[Category, ...] = (
     "SQLI",
     "XSS",
@@ -54,7 +56,11 @@ _ODD_PATH = (
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
 _FILES = (".xml", ".ini", ".asa")
 _REMEMBERED = 300  # characters
-_SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key"})
+_USUAL = frozenset(
+    {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
+     "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
+)  # fmt: skip
+_USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
 
 
@@ -78,15 +84,20 @@ def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
 
     `fields` holds keys (`reqPath`, `reqQuery.q`, `reqBody.user.name`, `reqHeaders.X-Id`; a key may come
     repeatedly) and percent-decoded values. Names are read as well and reported under the same key; an
-    introspection found in a value goes to its key with `.__schema` behind it, as Metlo has it.
+    introspection found in a value goes to its key with `.__schema` behind it, as Metlo has it. Once `TOTAL`
+    characters were read, only the beginning of each further value is.
     """
     found: dict[str, list[Finding]] = {}
     seen: set[tuple[str, str]] = set()  # the items of an array are often alike
+    left = TOTAL
     for field in fields:
         if field in seen:
             continue
         seen.add(field)
         key, value = field
+        if len(value) > left:
+            value = value[: max(left, LEAST)]
+        left -= len(key) + min(len(value), HEAD + TAIL)
         for finding in _field(key, value):
             introspects = finding.category == "GRAPHQL_INTROSPECTION" and "__" not in key
             place = found.setdefault(key + ".__schema" if introspects else key, [])
@@ -119,13 +130,18 @@ def _header(name: str, value: str) -> tuple[Finding, ...]:
     """Headers are written by programs, in grammars full of signs: only what is certain counts."""
     if name == "cookie":
         found = [finding for part in value.split(";", 64) for finding in _cookie(part.strip())]
-    elif len(value) <= _REMEMBERED and name not in _SECRET:
+    elif len(value) <= _REMEMBERED and _public(name, value):
         found = list(_usual(value))
     else:
         found = list(_certain(value))
     if name in _ADDRESSES or name.startswith("x-forwarded"):
         found = [finding for finding in found if finding.category != "SSRF"]
     return _strongest(found)
+
+
+def _public(name: str, value: str) -> bool:
+    """Whether a header may be remembered: no secret is ever sent in it."""
+    return name in _USUAL or name.startswith(_USUAL_FAMILIES) or (name == "referer" and "?" not in value)
 
 
 def _cookie(pair: str) -> Iterator[Finding]:

@@ -30,7 +30,8 @@ def has_cpf(text: str) -> bool:
 
 
 def has_iban(text: str) -> bool:
-    """Whether an account number in it passes the modulo 97 check of ISO 13616, also with words behind it."""
+    """Whether an account number in it has its country's length and passes the modulo 97 check of ISO 13616, also with
+    words behind it."""
     return any(_iban_in(found) for found in _IBAN.findall(text))
 
 
@@ -84,10 +85,40 @@ def cpf(digits: str) -> bool:
 
 
 def _iban_in(found: str) -> bool:
-    """The country says how long a number is; without that table, try each length that the text allows."""
-    plain = found.replace(" ", "").upper()
-    ends = {len(plain)} | {len(found[: match.start()].replace(" ", "")) for match in re.finditer(" ", found)}
-    return any(end >= 15 and iban(plain[:end]) for end in ends)
+    """The country says how long a number is; it ends with the text or before a blank."""
+    length = _IBAN_LENGTHS.get(found[:2].upper(), 0)
+    number = ""
+    for group in found.upper().split(" "):
+        number += group
+        if len(number) >= length:
+            break
+    return len(number) == length and iban(number)
+
+
+_IBAN_LENGTHS = {
+    country: length
+    for length, countries in (
+        (15, "NO"),
+        (16, "BE"),
+        (18, "DK FI FK FO GL NL SD"),
+        (19, "MK SI"),
+        (20, "AT BA EE KZ LT LU MN XK"),
+        (21, "CH HR LI LV"),
+        (22, "BG BH CR DE GB GE IE ME RS VA"),
+        (23, "AE GI IL IQ OM SO TL"),
+        (24, "AD CZ ES MD PK RO SA SE SK TN VG"),
+        (25, "LY PT ST"),
+        (26, "IS TR"),
+        (27, "BI DJ FR GR IT MC MR SM"),
+        (28, "AL AZ BY CY DO GT HN HU LB NI PL SV"),
+        (29, "BR EG PS QA UA"),
+        (30, "JO KW MU YE"),
+        (31, "MT SC"),
+        (32, "LC"),
+        (33, "RU"),
+    )
+    for country in countries.split()
+}  # of the IBAN registry (ISO 13616)
 
 
 def iban(plain: str) -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import pytest
 
+from metlo_otel.analysis import attacks
 from metlo_otel.analysis.attacks import CATEGORIES, Finding, detect, inspect
 from tests.analysis.attack_samples import ATTACKS, ORDINARY
 from tests.shared import SHARED, needs_shared
@@ -153,6 +154,21 @@ def test_attacks_in_headers(name: str, value: str, category: str) -> None:
     """Headers and cookies are checked."""
     key = f"reqHeaders.{name}"
     assert category in {finding.category for finding in detect([(key, value)])[key]}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("User-Agent", True), ("Accept-Language", True), ("Sec-CH-UA", True), ("Sec-Fetch-Mode", True),
+        ("Referer", False), ("X-Auth-Token", False), ("Authorization", False), ("X-Amz-Security-Token", False),
+        ("X-CSRF-Token", False), ("Sec-WebSocket-Protocol", False), ("Cookie", False),
+    ],
+)  # fmt: skip
+def test_only_public_headers_are_remembered(name: str, kept: bool) -> None:
+    """Of headers only those are kept in memory that never hold a secret; of a Referer none with a query."""
+    attacks._usual.cache_clear()
+    detect([(f"reqHeaders.{name}", "https://a.example/?token=s3cr3t")])
+    assert attacks._usual.cache_info().currsize == kept
 
 
 @pytest.mark.parametrize("path", ["/a/../b", "/static/..%2f..%2fetc/passwd", "/..;/manager", "/a/%2e%2e/b", "/a/..\\b"])

@@ -3,13 +3,15 @@
 # ruff: noqa: E501 - payloads are not folded
 from __future__ import annotations
 
+import string
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metlo_otel.analysis.attacks import CATEGORIES, HEAD, TAIL, detect, inspect
+from metlo_otel.analysis import attacks
+from metlo_otel.analysis.attacks import CATEGORIES, HEAD, LEAST, TAIL, TOTAL, Finding, detect, inspect
 from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
 from tests.analysis.attack_samples import ATTACKS
 
@@ -22,6 +24,7 @@ PIECES = (
     "<a b='", "<xml ", "expr/*", "'+'",
 )  # fmt: skip
 SECONDS = 0.5  # CPU time of one value; the slowest measured was 22 ms
+SIGNS = string.punctuation + " \t\n\r\x00\xa0"
 
 pieces = st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=40).map("".join)
 anything = pieces | st.text() | st.text(st.characters(max_codepoint=0x10FFFF, categories=None))
@@ -79,3 +82,41 @@ def test_a_megabyte_costs_a_window(piece: str) -> None:
     begun = time.process_time()
     inspect(value)
     assert time.process_time() - begun < SECONDS
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_a_run_of_signs_costs_no_more(sign: str) -> None:
+    """No run of one sign or of two in turn, with any sign before or behind it, makes a pattern backtrack."""
+    run = sign * 5000
+    for other in SIGNS:
+        for value in (run + other, other + run, (sign + other) * 2500):
+            begun = time.process_time()
+            inspect(value)
+            assert time.process_time() - begun < SECONDS, (value[:2], value[-2:])
+
+
+@pytest.mark.parametrize("digits", ["0" * 4400 + "60", "9" * 4400])
+def test_numbers_of_thousands_of_digits(digits: str) -> None:
+    """A character's number that Python refuses to read hides nothing: HTML reads it."""
+    for reference in (f"&#{digits};", f"&#{digits}"):
+        assert decode(reference) == ("<" if digits.startswith("0") else "\ufffd")
+        assert [found.category for found in inspect(f"<a title='{reference}' onclick=alert(1)>")] == ["XSS"]
+
+
+def test_of_a_request_a_total_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the total only the beginning of each value is read, where an attack is still found."""
+    attack = "<script>alert(1)</script>"
+    many = [(f"reqBody.a{number}", f"{number} ".ljust(HEAD + TAIL, "<")) for number in range(50)]
+    last = [("reqBody.first", attack + "x" * 5000), ("reqBody.last", "x" * LEAST + attack)]
+    assert set(detect([*many, *last])) == {"reqBody.first"}
+    assert set(detect(last)) == {"reqBody.first", "reqBody.last"}
+    read: list[int] = []
+
+    def note(value: str) -> tuple[Finding, ...]:
+        read.append(len(value))
+        return ()
+
+    monkeypatch.setattr(attacks, "inspect", note)
+    detect([*many, *last])
+    assert len(read) == 52
+    assert sum(read) <= TOTAL + 52 * LEAST

@@ -59,6 +59,9 @@ FOUND = [
     ("IBAN", "GB82 WEST 1234 5698 7654 32"),
     ("IBAN", "to DE89370400440532013000 by noon"),
     ("IBAN", "no9386011117947"),
+    ("IBAN", "FR14 2004 1010 0505 0001 3M02 606"),
+    ("IBAN", "NL91ABNA0417164300"),
+    ("IBAN", "MT84MALT011000012345MTLCAST001S today"),
     ("Passport MRZ", PASSPORT),
     ("Passport MRZ", ID_CARD),
     ("JSON Web Token", f"Bearer {TOKEN}"),
@@ -248,6 +251,20 @@ def test_checksums_never_raise(text: str) -> None:
         checksums.has_vin,
     ):
         assert check(text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "right"),
+    [("DE", 22, True), ("DE", 21, False), ("DE", 24, False), ("NO", 15, True), ("NO", 16, False), ("ZZ", 22, False),
+     ("US", 20, False), ("RU", 33, True), ("FR", 27, True), ("FR", 26, False), ("MT", 31, True)],
+)  # fmt: skip
+def test_ibans_have_their_countrys_length(start: str, length: int, right: bool) -> None:
+    """Check digits that fit are not enough: the country must have IBANs, and of this length."""
+    account = "1234567890" * 3
+    numbers = (f"{start}{check:02}{account[: length - 4]}" for check in range(2, 99))
+    number = next(number for number in numbers if checksums.iban(number))
+    assert checksums.has_iban(number) == right
+    assert checksums.has_iban(f"to {number} by noon") == right
 
 
 @given(st.integers(10**11, 10**12 - 1))

@@ -16,6 +16,7 @@ _WIDE_PERCENT = re.compile(r"%u([0-9a-fA-F]{4})")
 _BYTE_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _OVERLONG = re.compile(rb"[\xc0\xc1]([\x80-\xff])|\xe0\x80([\x80-\xbf])|\xf0\x80\x80([\x80-\xbf])")
 _ENTITY = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{1,7}|[a-zA-Z]{2,8});?")
+_LONG_NUMBER = re.compile(r"&#([0-9]{9,});?")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{0*([0-9a-fA-F]{1,6})\}|([0-3]?[0-7]{2}))")
 _UTF7 = re.compile(r"\+(ADw|AD4|ACI|ACc|ACg|ACk|ADs|AD0)-?", re.IGNORECASE)
 _UTF7_LETTERS = {
@@ -53,7 +54,7 @@ def decode(value: str) -> str:
         if "%" in value:
             value = percent_decoded(value)
         if "&" in value and _ENTITY.search(value):
-            value = html.unescape(value)
+            value = unescaped(value)
         if "\\" in value:
             value = value.replace("\\r\\n", "\r\n")
             value = _ESCAPE.sub(_escaped, value)
@@ -64,6 +65,11 @@ def decode(value: str) -> str:
         if value == before:
             break
     return value
+
+
+def unescaped(value: str) -> str:
+    """HTML's entities decoded; a number of thousands of digits, which Python refuses to read, as HTML reads it."""
+    return html.unescape(_LONG_NUMBER.sub(_shortened, value) if "&#" in value else value)
 
 
 def percent_decoded(value: str) -> str:
@@ -97,6 +103,11 @@ def _shortest(match: re.Match[bytes]) -> bytes:
     high_bit = 64 if match[0][0] == 0xC1 else 0
     byte = match[1] or match[2] or match[3]
     return bytes([(byte[0] & 0x3F) | high_bit])
+
+
+def _shortened(match: re.Match[str]) -> str:
+    """The same character: without leading zeros, and no longer than it takes to name none."""
+    return f"&#{match[1].lstrip('0')[:9] or '0'};"
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -7,7 +7,7 @@ import re
 from metlo_otel.analysis.detectors.markup import Tag, compact
 from metlo_otel.analysis.detectors.script import acts
 
-_ACTIVE = frozenset({"script", "applet", "frameset", "frame", "layer", "ilayer", "bgsound", "xml", "isindex"})
+_ACTIVE = frozenset({"script", "applet", "frameset", "bgsound"})
 _LOADS = {
     "iframe": ("src", "srcdoc"),
     "object": ("data", "classid", "codebase", "type"),
@@ -15,6 +15,10 @@ _LOADS = {
     "base": ("href",),
     "meta": ("http-equiv",),
     "link": ("href",),
+    "frame": ("src",),
+    "layer": ("src",),
+    "ilayer": ("src",),
+    "xml": ("src",),
 }  # elements that bring in something foreign, by the attribute that does
 NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
 SCHEME = re.compile(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from metlo_otel.analysis.detectors.decoding import unescaped
 
 _TAG = re.compile(r"<(/?[a-z!?%][^\s/>\"'=`<(]{0,40})|<[\s\x00/+]{1,8}(script|iframe|svg|object|embed|style)\b")
 _ATTRIBUTE = re.compile(
@@ -40,7 +41,7 @@ def tags(lower: str) -> Iterator[Tag]:
 
 def compact(value: str) -> str:
     """A value as a browser reads a URL: entities decoded, white space and control characters gone."""
-    return _UNSEEN.sub("", html.unescape(value) if "&" in value else value)
+    return _UNSEEN.sub("", unescaped(value) if "&" in value else value)
 
 
 def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:
@@ -50,7 +51,7 @@ def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...],
         if match is None:
             break
         value = match[2] or match[3] or match[4] or match[5] or ""
-        found.append((match[1], html.unescape(value) if "&" in value else value))
+        found.append((match[1], unescaped(value) if "&" in value else value))
         position = match.end()
         if lower[position : position + 1] == ">":
             break

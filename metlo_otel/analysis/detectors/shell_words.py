@@ -37,7 +37,7 @@ NAMED = frozenset("python python2 python3 ruby perl php node lua nodejs".split()
 KNOWN = PLAIN | SHORT | ENGLISH
 
 PATH = re.compile(
-    r"(?:/+\.{0,2}/*)?/?(?:usr/|opt/)?(?:local/)?s?bin/[\w?*\[\].+-]{1,30}"
+    r"(?:/+(?:\.{1,2}/*)?)?(?:usr/|opt/)?(?:local/)?s?bin/[\w?*\[\].+-]{1,30}"
     r"|/(?:[\w?*]{1,8}/){1,3}[\w*]{0,6}[?*\[][\w?*\]\[-]{1,20}"
     r"|(?:c:|%\w{4,12}%)[\\/](?:windows|winnt|system32)[\\/](?:\w+[\\/]){0,4}\w+(?:\.exe)?"
 )

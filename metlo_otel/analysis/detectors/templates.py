@@ -12,6 +12,7 @@ MARKS = frozenset("{#<@$")
 _OPENS = re.compile(r"\$\{\{|\{\{|\$\{|#\{|%\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
 _CLOSES = re.compile(r"\}\}|\}|%>|%\}|\]\]|\)(?=$|[^.()])")
 _LENGTH = 400  # characters read of one expression
+_LONGEST = 60  # characters of what an expression reaches for
 _EXPRESSIONS = 16  # read of one text
 _ARITHMETIC = re.compile(
     r"=?\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*"
@@ -37,7 +38,8 @@ _DIRECTIVE = re.compile(
     r"|literal)\}.{0,80}(?:system|exec|echo)"
     r"|\{%\s*(?:import|include|extends|for\s+\w{1,30}\s+in\s+(?:\(|\[|''|\"\")|debug|raw"
     r"|set\s+\w+\s*=\s*(?:self|config|request|''))"
-    r"|\{%.{0,80}__class__|\$class\.inspect|<%.{0,80}(?:system|exec|`|import\s|runtime|file\.)"
+    r"|\{%(?:(?!\{%).){0,80}__class__|\$class\.inspect"
+    r"|<%(?:(?!<%).){0,80}(?:system|exec|`|import\s|runtime|file\.)"
     r"|th:(?:text|utext|eval)|__\$\{"
     r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+"
 )
@@ -71,7 +73,7 @@ def find(text: str, lower: str) -> Iterator[Finding]:
 
 def _expressions(text: str, lower: str) -> Iterator[Finding]:
     """An expression that calculates or reaches for the interpreter; a name in braces is a placeholder."""
-    position = 0
+    position = read = 0
     for _ in range(_EXPRESSIONS):
         opened = _OPENS.search(lower, position)
         if opened is None:
@@ -79,20 +81,27 @@ def _expressions(text: str, lower: str) -> Iterator[Finding]:
         position = opened.end()
         limit = position + _LENGTH
         closed = _CLOSES.search(lower, position, limit)
-        inner = lower[position : closed.start() if closed else limit]
+        end = closed.start() if closed else min(limit, len(lower))
         whole = opened.start() == 0 and closed is not None and closed.end() == len(lower)
-        confidence = _evaluates(opened[0], inner, whole)
+        confidence = _calculates(opened[0], lower[position:end], whole)
+        if confidence is None and _certain(opened[0]):  # what stands in several open expressions is read once
+            confidence = "high" if _REACH.search(lower, max(position, read - _LONGEST), end) else None
+            read = end
         if confidence is not None:
             yield Finding("SSTI", confidence, text[opened.start() : position + 70])
             return
 
 
-def _evaluates(opening: str, inner: str, whole: bool) -> Confidence | None:
-    """How surely an expression is there to see whether it is evaluated."""
-    certain = len(opening) > 1 and opening not in ("@(", "[[")
+def _calculates(opening: str, inner: str, whole: bool) -> Confidence | None:
+    """How surely a calculation is there to see whether it is evaluated."""
     if _ARITHMETIC.fullmatch(inner) and (len(opening) > 1 or whole):
-        return "high" if certain else "low"
-    return "high" if certain and _REACH.search(inner) else None
+        return "high" if _certain(opening) else "low"
+    return None
+
+
+def _certain(opening: str) -> bool:
+    """Whether nobody but a template engine opens an expression like this."""
+    return len(opening) > 1 and opening not in ("@(", "[[")
 
 
 def _log4shell(text: str, lower: str) -> Iterator[Finding]:

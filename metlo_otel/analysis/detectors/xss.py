@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from metlo_otel.analysis.detectors.elements import NO_EVENT, SCHEME, dangerous
 from metlo_otel.analysis.detectors.finding import Finding, high, low
@@ -13,6 +14,7 @@ from metlo_otel.analysis.detectors.script import acts
 MARKS = frozenset("<=(`{>")
 
 _EVENT = re.compile(r"(?<![\w$.-])(on[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
+_EVENTS = 64  # read of one text
 _LEAVES = re.compile(r"[^'\"`]{0,80}\\{0,3}['\"`]")
 _GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=<>~!}]|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
 _CLOSES = re.compile(r"\*/|//|\d{0,9}[)}\];,]+|\[\]\s?\[")
@@ -107,7 +109,7 @@ def _as_attribute(lower: str) -> Where | None:
         return 0, end + 1, False
     if end > 0 and _BREAKS_OUT.match(lower):
         return 0, len(lower), False
-    for match in _EVENT.finditer(lower) if "on" in lower and "=" in lower else ():
+    for match in islice(_EVENT.finditer(lower), _EVENTS) if "on" in lower and "=" in lower else ():
         if match[1] in NO_EVENT:
             continue
         before, code = lower[: match.start()], lower[match.end() : match.end() + 200]
