@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from metlo_otel.collector.database import is_full, is_unavailable
+from metlo_otel.collector.database import is_full, is_unavailable, reason_of
 from metlo_otel.collector.intake import RefusedError
 
 LOG = logging.getLogger("metlo_otel.collector")
@@ -44,12 +44,12 @@ async def _answer_http(request: Request, problem: HTTPException) -> Response:
 
 async def _answer_database(_request: Request, problem: SQLAlchemyError) -> Response:
     if is_full(problem):
-        LOG.error("the database is full: %s", problem.args[0])
+        LOG.error("the database is full: %s", reason_of(problem))
         return _error(503, "the database has no room; nothing of this was stored", {"Retry-After": "60"})
     if is_unavailable(problem):
-        LOG.error("the database takes nothing now: %s", problem.args[0])
+        LOG.error("the database takes nothing now: %s", reason_of(problem))
         return _error(503, "the database takes nothing now; try again", {"Retry-After": "5"})
-    LOG.error("the database refused: %s", problem, exc_info=problem)
+    LOG.error("the database refused: %s", reason_of(problem))
     return _error(500, "the collector failed; its log says why")
 
 

@@ -44,6 +44,7 @@ _DRAIN_TIME = 3.0  # seconds for the same
 _SHOWN = 100  # rejected traces that an answer tells about
 _READERS = 4  # threads that read from the database at once
 _OWN = "metlo-otel/"  # how the User-Agent of our own agents begins
+_VERSIONS = {"1": 1, "2": 2}  # of the form of traces
 _POLL = 2  # seconds after which agents are told to ask for agent-config again
 _BELIEVED = 30.0  # seconds for which a document that was made is served, unless somebody changes something
 
@@ -58,7 +59,7 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1", api.greet, methods=["GET"]),
         Route("/api/v1/verify", api.verify, methods=["GET"]),
         Route("/api/v1/agent-config", api.agent_config, methods=["GET"]),
-        Route("/api/v{version:int}/log-request/{form}", api.log_request, methods=["POST"]),
+        Route("/api/v{version}/log-request/{form}", api.log_request, methods=["POST"]),
         Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
         Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
         Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
@@ -106,13 +107,13 @@ class Api:
     async def log_request(self, request: Request) -> Response:
         """`POST /api/v{1,2}/log-request/{single,batch}`: 200 once every trace that is not rejected is durable."""
         version, form = request.path_params["version"], request.path_params["form"]
-        if version not in (1, 2) or form not in ("single", "batch"):
+        if version not in _VERSIONS or form not in ("single", "batch"):
             raise HTTPException(404)
         share, body = self._budget.share(), Incoming(request.receive)
         try:
             await self._authenticate(request)
             items = _items(await _receive(request, body, share), form)
-            traces, rejected = await self._check(items, version)
+            traces, rejected = await self._check(items, _VERSIONS[version])
             await self._keep(traces)
             return _outcome(len(traces), rejected)
         except RefusedError:
@@ -170,11 +171,20 @@ class Api:
         return self._store.keys.holds(request.headers.get("authorization", ""))
 
     def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
-        """The agent-config and its ETag, made anew when its version is another one."""
+        """The agent-config and its ETag, made anew when its version is another one; where that fails, the one before
+        stays in force.
+        """
         version, now = read_version(connection), time.monotonic()
         known = self._documents.get(own)
         if known is None or known[0] != version or now - known[1] > _BELIEVED:
-            known = self._documents[own] = (version, now, *read_document(connection, own))
+            try:
+                made = read_document(connection, own)
+            except (TypeError, ValueError, KeyError) as problem:
+                if known is None:
+                    raise
+                LOG.error("agents keep the configuration before, for this one cannot be served: %s", problem)
+                made = known[2:]
+            known = self._documents[own] = (version, now, *made)
         return known[2], known[3]
 
     async def _read(self, query: Callable[..., Any]) -> Any:

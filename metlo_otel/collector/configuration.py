@@ -16,6 +16,7 @@ from sqlalchemy import Connection, or_, select
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.database import insert_into
+from metlo_otel.collector.jsontext import check_servable
 from metlo_otel.collector.rules import served_rules
 from metlo_otel.collector.schema import ENDPOINTS, SETTINGS, SPECS
 from metlo_otel.collector.specs import described_endpoints
@@ -49,6 +50,7 @@ def configure(connection: Connection, name: str, value: Any, who: str = "command
     parse_agent_config({name: value}, problems.append)
     if problems:
         raise ValueError("; ".join(problems))
+    check_servable(value, name)
     put_setting(connection, name, value)
     note(connection, who, "configure", {"name": name, "value": value})
     changed(connection)

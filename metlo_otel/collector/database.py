@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Dialect, Engine, Table, create_engine, event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from metlo_otel.collector.migrate import migrate
 
@@ -52,12 +52,14 @@ def _engine(url: URL, shown: str) -> Engine:
     kind = url.get_backend_name()
     if kind == "sqlite":
         _make_private(url.database)
-        engine = create_engine(url, connect_args={"timeout": _LOCKED_AFTER}, pool_size=8, max_overflow=8)
+        connecting = {"timeout": _LOCKED_AFTER}
+        engine = create_engine(url, connect_args=connecting, pool_size=8, max_overflow=8, hide_parameters=True)
         event.listen(engine, "connect", _prepare)
         return engine
     if kind == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
-        return create_engine(url, connect_args={"connect_timeout": _CONNECT}, pool_size=8, pool_pre_ping=True)
+        connecting = {"connect_timeout": _CONNECT}
+        return create_engine(url, connect_args=connecting, pool_size=8, pool_pre_ping=True, hide_parameters=True)
     raise DatabaseError(f"--db {shown!r}: a path of a SQLite file or a URL postgresql+psycopg://… is expected")
 
 
@@ -84,6 +86,12 @@ def begin_writing(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
         connection.execute(_TAKE_LOCK)
+
+
+def reason_of(problem: SQLAlchemyError) -> str:
+    """What the database said, for a log: its first line alone, for PostgreSQL tells the values of a row below it."""
+    said = getattr(problem, "orig", None) or problem
+    return f"{type(said).__name__}: {str(said).strip().partition(chr(10))[0]}"
 
 
 def is_unavailable(problem: BaseException) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from metlo_otel.collector.database import reason_of
 from metlo_otel.collector.notify import Notifier
 from metlo_otel.collector.writer import BusyError
 
@@ -45,7 +46,9 @@ class Duties:
                     self._store.keep_up()
             except BusyError:
                 LOG.info("upkeep waits: too much is waiting to be stored")
-            except (SQLAlchemyError, OSError) as problem:
+            except SQLAlchemyError as problem:
+                LOG.warning("upkeep failed and is tried again: %s", reason_of(problem))
+            except OSError as problem:
                 LOG.warning("upkeep failed and is tried again: %s", problem)
             except Exception:
                 LOG.exception("upkeep failed and is tried again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -22,6 +22,7 @@ _SHAPES = 256  # of one endpoint that are remembered to hold nothing new
 _TYPES = frozenset(("string", "number", "integer", "boolean", "null", "object", "array", "unknown"))
 _SECTIONS = ("reqPath", "reqQuery", "reqHeaders", "reqBody", "resHeaders", "resBody")
 _LONGEST_KEY, _LONGEST_NAME = 512, 128
+_LONGEST_ADDRESS = 64  # characters; what is longer is none, and is not remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,14 @@ class Learnt:
     """What is known of one endpoint."""
 
     facts: set[Fact] = field(default_factory=set)
+    nodes: dict[int, set[str]] = field(default_factory=dict)
     shapes: set[int] = field(default_factory=set)
+
+    def add(self, facts: Iterable[Fact]) -> None:
+        """Know more."""
+        for fact in facts:
+            self.facts.add(fact)
+            _stand(self.nodes, fact)
 
 
 class Facts:
@@ -56,14 +64,16 @@ class Facts:
         """Keep what the traces tell that is new; returns it by endpoint."""
         new: dict[int, list[Fact]] = {}
         for endpoint, trace in found:
-            shape = _shape(trace)
             known = self._known.get(endpoint) or self._recall(connection, endpoint)
+            if len(known.facts) >= MAX_FACTS:
+                continue
+            shape = _shape(trace)
             if shape not in known.shapes:
                 if len(known.shapes) >= _SHAPES:
                     known.shapes.clear()
                 known.shapes.add(shape)
-                if fresh := _fresh(known.facts, trace):
-                    known.facts.update(fresh)
+                if fresh := _fresh(known, trace):
+                    known.add(fresh)
                     new.setdefault(endpoint, []).extend(fresh)
         insert_new(connection, FACTS, [_row(endpoint, fact, now) for endpoint in sorted(new) for fact in new[endpoint]])
         return new
@@ -76,7 +86,8 @@ class Facts:
     def _recall(self, connection: Connection, endpoint: int) -> Learnt:
         while len(self._known) >= _ENDPOINTS:
             self._known.popitem(last=False)
-        known = self._known[endpoint] = Learnt(set(read_facts(connection, endpoint)))
+        known = self._known[endpoint] = Learnt()
+        known.add(read_facts(connection, endpoint))
         return known
 
 
@@ -93,10 +104,10 @@ def _shape(trace: Trace) -> int:
     return hash((flags, trace.attacks, orjson.dumps(trace.data_types), orjson.dumps(trace.sensitive)))
 
 
-def _fresh(known: set[Fact], trace: Trace) -> list[Fact]:
+def _fresh(known: Learnt, trace: Trace) -> list[Fact]:
     told = list(dict.fromkeys(_told(trace)))
-    told += _absent(known, told, trace.status)
-    return [fact for fact in told if fact not in known][: max(MAX_FACTS - len(known), 0)]
+    told += _absent(known.nodes, told, trace.status)
+    return [fact for fact in told if fact not in known.facts][: max(MAX_FACTS - len(known.facts), 0)]
 
 
 def _told(trace: Trace) -> Iterator[Fact]:
@@ -128,13 +139,16 @@ def _flags(trace: Trace) -> Iterator[str]:
         yield "attacked"
 
 
-def _absent(known: set[Fact], told: Sequence[Fact], status: int) -> list[Fact]:
-    """What one of `known` and `told` has and the other lacks, which has what it would stand in. Where agents do not
-    report the request's side (status 400 and above) nothing is missing there.
+def _absent(known: Mapping[int, set[str]], told: Sequence[Fact], status: int) -> list[Fact]:
+    """What one of `known` (nodes by place) and `told` has and the other lacks, which has what it would stand in. Where
+    agents do not report the request's side (status 400 and above) nothing is missing there.
     """
-    found = []
+    found: list[Fact] = []
+    now: dict[int, set[str]] = {}
+    for fact in told:
+        _stand(now, fact)
     for place in (status,) if status >= 400 else (0, status):
-        have, had = _nodes(told, place), _nodes(known, place)
+        have, had = now.get(place), known.get(place)
         if have and had:
             for nodes, others in ((have, had), (had, have)):
                 missing = sorted(key for key in nodes - others if _parent(key) in others or not _parent(key))
@@ -142,16 +156,13 @@ def _absent(known: set[Fact], told: Sequence[Fact], status: int) -> list[Fact]:
     return found
 
 
-def _nodes(facts: Iterable[Fact], place: int) -> set[str]:
-    """The keys of fields that stood in requests (`place` 0) or responses of a status, and of all they stand in."""
-    nodes: set[str] = set()
-    for fact in facts:
-        if fact.kind == "type" and fact.status == place:
-            key = fact.key
-            while key and key not in nodes:
-                nodes.add(key)
-                key = _parent(key)
-    return nodes
+def _stand(nodes: dict[int, set[str]], fact: Fact) -> None:
+    """Note the key of a field and of all it stands in, under its place: 0 for requests, the status of responses."""
+    if fact.kind == "type":
+        there, key = nodes.setdefault(fact.status, set()), fact.key
+        while key and key not in there:
+            there.add(key)
+            key = _parent(key)
 
 
 def _parent(key: str) -> str:
@@ -175,10 +186,14 @@ def _row(endpoint: int, fact: Fact, now: int) -> dict[str, object]:
     return {"endpoint_id": endpoint, **named, "first_seen": now}
 
 
-@lru_cache(maxsize=8192)
 def is_public(address: str | None) -> bool:
     """Whether an address is one of the Internet's."""
+    return address is not None and len(address) <= _LONGEST_ADDRESS and _is_global(address)
+
+
+@lru_cache(maxsize=8192)
+def _is_global(address: str) -> bool:
     try:
-        return bool(address) and ipaddress.ip_address(address or "").is_global
+        return ipaddress.ip_address(address).is_global
     except ValueError:
         return False

@@ -65,7 +65,7 @@ class Inventory:
             if not self._is_read:
                 self._read(connection)
             found = self._find(connection, trace, now)
-            if found.key.host != "*":
+            if found.key.host != "*" and _is_short(place):
                 self._remember(place, found)
         return found
 
@@ -145,6 +145,12 @@ def add_endpoint(connection: Connection, key: EndpointKey, inferred: bool, now: 
     insert_new(connection, ENDPOINTS, [row])
     number: int = connection.execute(select(ENDPOINTS.c.id).filter_by(**named)).scalar_one()
     return number
+
+
+def _is_short(place: _Place) -> bool:
+    """Whether a place is worth remembering: what strangers send decides its length."""
+    host, _method, path, _, operations = place
+    return len(host) <= LONGEST_HOST and len(path) <= LONGEST_PATH and len("".join(operations)) <= _LONGEST_OPERATION
 
 
 def _same_but_path(one: EndpointKey, other: EndpointKey) -> bool:

@@ -24,6 +24,14 @@ def read_json(raw: bytes) -> Any:
         return _read_patiently(raw, problem)
 
 
+def check_servable(value: Any, what: str) -> None:
+    """Raise ValueError, which begins with `what`, for a value that cannot be written as strict JSON."""
+    try:
+        orjson.dumps(value)
+    except TypeError as problem:
+        raise ValueError(f"{what}: this cannot be sent to agents as JSON: {problem}") from None
+
+
 def _read_patiently(raw: bytes, problem: orjson.JSONDecodeError) -> Any:
     try:
         return _clean(json.loads(raw.decode("utf-8", "replace").lstrip("\ufeff"), parse_constant=_no_number))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from metlo_otel.blocking.friendly import parse_friendly
 from metlo_otel.blocking.rules import INTERVALS, Condition, Group, Rule, parse_rule
+from metlo_otel.collector.jsontext import check_servable
 from metlo_otel.collector.schema import RULES
 
 MODES = ("block", "monitor")
@@ -102,6 +103,7 @@ def _condition(condition: Condition) -> dict[str, Any]:
 def put_rule(connection: Connection, item: Any, enabled: bool = True) -> StoredRule:
     """Add a rule at the end, or replace the one with the same uuid in its place. Raises ValueError for a wrong one."""
     document = wire_form(item)
+    check_servable(document, "a rule")
     text = json.dumps(document)
     if len(text) > _LARGEST or "\\u0000" in text:
         raise ValueError(f"a rule has at most {_LARGEST} characters, none of them NUL")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, TypeVar
 
@@ -81,21 +82,39 @@ class Writer:
             self._changed.notify()
 
     def _run(self) -> None:
-        while group := self._next():
-            if not self._commit(group):
-                for job in group:
-                    self._commit([job], last=True)
+        group: list[_Job] | None = []
+        try:
+            while (group := self._next()) is not None:
+                if group and not self._commit(group):
+                    for job in group:
+                        self._commit([job], last=True)
+        finally:
+            self._give_up(group or [])
 
-    def _next(self) -> list[_Job]:
-        """What waits, at most a group; empty once the writer has ended and nothing is left."""
+    def _give_up(self, group: list[_Job]) -> None:
+        """Nobody waits for ever for a writer that has ended, for whatever reason."""
+        with self._changed:
+            self._ended = True
+            left = [*group, *self._waiting]
+            self._waiting.clear()
+        for _, future in left:
+            with suppress(InvalidStateError):  # it was done with, or nobody waits for it any more
+                future.set_exception(BusyError("the writer has ended"))
+
+    def _next(self) -> list[_Job] | None:
+        """What waits and is still waited for, at most a group; None once the writer has ended and nothing is left."""
         with self._changed:
             while not self._waiting and not self._ended:
                 self._changed.wait()
+            if not self._waiting:
+                return None
             group: list[_Job] = []
             traces = 0
             while self._waiting and len(group) < _GROUP and traces < _GROUP_TRACES:
-                group.append(self._waiting.popleft())
-                traces += 0 if callable(group[-1][0]) else len(group[-1][0])
+                work, future = self._waiting.popleft()
+                if future.set_running_or_notify_cancel():  # from now on it cannot be cancelled
+                    group.append((work, future))
+                    traces += 0 if callable(work) else len(work)
             return group
 
     def _commit(self, group: list[_Job], last: bool = False) -> bool:

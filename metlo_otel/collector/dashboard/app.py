@@ -8,6 +8,7 @@ from typing import Any
 from anyio import CapacityLimiter
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
@@ -32,13 +33,22 @@ from metlo_otel.collector.dashboard.pages import (
     traces,
 )
 from metlo_otel.collector.dashboard.rendering import Pages, Statics
-from metlo_otel.collector.database import is_unavailable
+from metlo_otel.collector.database import is_unavailable, reason_of
 from metlo_otel.collector.store import Store
 
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
 _PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, specs, settings, audit)
+
+
+class _Row(IntegerConvertor):
+    """The id of a row, in a path: as many digits as a database can look up."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("row", _Row())
 
 
 def dashboard_routes(store: Store, access: Access) -> list[BaseRoute]:
@@ -70,10 +80,13 @@ def make_dashboard(store: Store, access: Access) -> ASGIApp:
 
 def _handlers(desk: Desk) -> dict[Any, Any]:
     async def refused(request: Request, problem: HTTPException) -> Response:
-        return await desk.render_error(request, problem.status_code, problem.detail)
+        answer = await desk.render_error(request, problem.status_code, problem.detail)
+        if problem.status_code in (408, 413):
+            answer.headers["Connection"] = "close"  # the rest of the body is not waited for
+        return answer
 
     async def no_database(request: Request, problem: SQLAlchemyError) -> Response:
-        LOG.error("the database failed for a page: %s", problem)
+        LOG.error("the database failed for a page: %s", reason_of(problem))
         status = 503 if is_unavailable(problem) else 500
         return await desk.render_error(
             request, status, "The database takes nothing now, or failed; the collector's log says why."

@@ -20,6 +20,7 @@ from metlo_otel.collector.dashboard.passwords import is_password
 from metlo_otel.collector.dashboard.sessions import LASTS, open_session
 
 _NAME = 64  # characters of the name that somebody gives
+_LARGEST, _PATIENCE = 16 * 1024, 10.0  # bytes and seconds of a form that anybody may send
 _YEAR = 365 * 24 * 3600  # seconds
 
 
@@ -41,7 +42,7 @@ class Entry:
         return self._page(request, {"next": request.query_params.get("next", ""), "name": "admin", "problem": ""})
 
     async def _log_in(self, request: Request) -> Response:
-        form = await read_form(request)
+        form = await read_form(request, _LARGEST, _PATIENCE)
         name = form.get("name").strip()[:_NAME] or "admin"
         shown = {"next": form.get("next"), "name": name}
         if wait := self._attempts.wait(self._desk.address(request)):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
+import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 LARGEST = 4 * 1024 * 1024  # bytes, room for an OpenAPI document
+PATIENCE = 30.0  # seconds in which a form must be here
+_DRAINED = 2 * LARGEST
 _FIELDS = 1000
 
 
@@ -26,16 +29,29 @@ class Form:
         return [value for key, value in self._pairs if key == name]
 
 
-async def read_form(request: Request) -> Form:
-    """The form in a request's body. Raises HTTPException 413, 415 or 400."""
+async def read_form(request: Request, largest: int = LARGEST, seconds: float = PATIENCE) -> Form:
+    """The form in a request's body. Raises HTTPException 400, 408, 413 or 415."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         raise HTTPException(415, "a form is expected, as application/x-www-form-urlencoded")
-    body = bytearray()
+    try:
+        with anyio.fail_after(seconds):
+            return Form(_parse(await _read(request, largest)))
+    except TimeoutError:
+        raise HTTPException(408, f"the form was not here within {seconds:g} seconds") from None
+
+
+async def _read(request: Request, largest: int) -> bytes:
+    """The body. Some of what is too much is read and dropped, so that the browser gets to read the answer."""
+    body, size = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST:
-            raise HTTPException(413, f"a form has at most {LARGEST:,} bytes")
-    return Form(_parse(bytes(body)))
+        size += len(chunk)
+        if size <= largest:
+            body += chunk
+        elif size > _DRAINED:
+            break
+    if size > largest:
+        raise HTTPException(413, f"a form has at most {largest:,} bytes here")
+    return bytes(body)
 
 
 def _parse(body: bytes) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from metlo_otel.collector.dashboard.bodies import Marks, show_body
 from metlo_otel.collector.dashboard.text import Piece, pieces
 
 _ROWS = 300  # headers or parameters that are shown
+_PLACES = 100  # of attacks that are shown
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -49,7 +50,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class TraceView:
-    """All that the page shows. `hidden` says why there is no content, empty where there is."""
+    """All that the page shows. `hidden` says why there is no content, empty where there is; `more` places of attacks
+    are not in `found`.
+    """
 
     method: str
     path: str
@@ -59,15 +62,17 @@ class TraceView:
     request: Side
     response: Side
     found: Sequence[Found]
+    more: int
     sensitive: Sequence[tuple[str, Sequence[str]]]
     facts: Sequence[tuple[str, str]]
 
 
 def view_trace(document: Mapping[str, Any]) -> TraceView:
     """The view of a trace's document, which was checked when it came."""
-    request, processed = document["request"], document.get("processedTraceData") or {}
+    request, processed = document["request"], _processed(document)
     url = request["url"]
-    marks = Marks(processed.get("attackDetections") or {}, processed.get("sensitiveDataDetected") or {})
+    marks = Marks(_places(processed.get("attackDetections")), _places(processed.get("sensitiveDataDetected")))
+    attacked = list(marks.attacks.items())
     return TraceView(
         method=request["method"].upper(),
         path=url["path"],
@@ -76,10 +81,25 @@ def view_trace(document: Mapping[str, Any]) -> TraceView:
         hidden=_hidden(document),
         request=_side(document, "req", marks, "request"),
         response=_side(document, "res", marks, "response"),
-        found=[Found(place, kinds, _fragment(document, place)) for place, kinds in marks.attacks.items()],
+        found=[Found(place, kinds, _fragment(document, place)) for place, kinds in attacked[:_PLACES]],
+        more=max(len(attacked) - _PLACES, 0),
         sensitive=list(marks.sensitive.items()),
         facts=list(_facts(document)),
     )
+
+
+def _processed(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = document.get("processedTraceData")
+    return found if isinstance(found, dict) else {}
+
+
+def _places(value: Any) -> dict[str, list[str]]:
+    return {place: _texts(names) for place, names in value.items()} if isinstance(value, dict) else {}
+
+
+def _texts(value: Any) -> list[str]:
+    """What is kept was not checked in every part: only a list of texts is one."""
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 def _hidden(document: Mapping[str, Any]) -> str:
@@ -166,7 +186,7 @@ def _facts(document: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         ("Environment", meta.get("environment")),
         ("Trace id", meta.get("traceId")),
         ("Span id", meta.get("spanId")),
-        ("Tags", ", ".join(map(str, (document.get("processedTraceData") or {}).get("requestTags") or []))),
+        ("Tags", ", ".join(_texts(_processed(document).get("requestTags")))),
     ]
     return [(name, str(value)) for name, value in told if value]
 

@@ -53,7 +53,7 @@ def routes(desk: Desk) -> list[Route]:
             raise HTTPException(404, f"There is no actor {number}.")
         return await desk.render(request, "actor.html", *done(request, DONE), **found)
 
-    return [Route("/actors", actors, methods=["GET"]), Route("/actors/{id:int}", one, methods=["GET"])]
+    return [Route("/actors", actors, methods=["GET"]), Route("/actors/{id:row}", one, methods=["GET"])]
 
 
 def rules_in_force(connection: Connection) -> set[str]:

@@ -86,8 +86,8 @@ def routes(desk: Desk) -> list[Route]:
 
     return [
         Route("/endpoints", inventory, methods=["GET"]),
-        Route("/endpoints/{id:int}", one, methods=["GET"]),
-        Route("/endpoints/{id:int}/capture", capture, methods=["POST"]),
+        Route("/endpoints/{id:row}", one, methods=["GET"]),
+        Route("/endpoints/{id:row}/capture", capture, methods=["POST"]),
     ]
 
 

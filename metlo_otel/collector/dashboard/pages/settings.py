@@ -87,7 +87,7 @@ def routes(desk: Desk) -> list[Route]:
     return [
         Route("/settings", page.show, methods=["GET"]),
         Route("/settings/keys", page.add_key, methods=["POST"]),
-        Route("/settings/keys/{id:int}/revoke", page.revoke_key, methods=["POST"]),
+        Route("/settings/keys/{id:row}/revoke", page.revoke_key, methods=["POST"]),
         Route("/settings/capture", page.set_capture, methods=["POST"]),
         Route("/settings/part", page.set_part, methods=["POST"]),
         Route("/settings/webhooks", page.add_webhook, methods=["POST"]),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -45,25 +47,29 @@ def routes(desk: Desk) -> list[Route]:
 
     async def one(request: Request) -> Response:
         number = request.path_params["id"]
-        found = await desk.read(lambda connection: queries.read_one(connection, str(number)))
+        found = await desk.read(partial(_read, number=number))
         if found is None:
             raise HTTPException(404, f"There is no trace {number}. Only the latest of each endpoint are kept.")
-        trace = orjson.loads(orjson.dumps(found))
-        tracing, in_force = await desk.read(read_template), await desk.read(rules_in_force)
-        return await desk.render(
-            request,
-            "trace.html",
-            *done(request, DONE),
-            trace=trace,
-            view=view_trace(trace["trace"]),
-            blocked=[kind for kind, value in _actors(trace) if rule_id(kind, value) in in_force],
-            tracing=tracing_link(tracing, trace["trace"]),
-        )
+        return await desk.render(request, "trace.html", *done(request, DONE), **found)
 
     return [
         Route("/traces", search, methods=["GET"]),
-        Route("/traces/{id:int}", one, methods=["GET"]),
+        Route("/traces/{id:row}", one, methods=["GET"]),
     ]
+
+
+def _read(connection: Connection, number: int) -> dict[str, Any] | None:
+    """All of the page: looking for what gave an attack away takes a while, so it is done where reading is."""
+    found = queries.read_one(connection, str(number))
+    if found is None:
+        return None
+    trace, in_force = orjson.loads(orjson.dumps(found)), rules_in_force(connection)
+    return {
+        "trace": trace,
+        "view": view_trace(trace["trace"]),
+        "blocked": [kind for kind, value in _actors(trace) if rule_id(kind, value) in in_force],
+        "tracing": tracing_link(read_template(connection), trace["trace"]),
+    }
 
 
 def _actors(trace: dict[str, Any]) -> list[tuple[str, str]]:
