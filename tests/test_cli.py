@@ -150,3 +150,27 @@ def test_the_command_alone_loads_nothing_heavy() -> None:
     heavy = "{'starlette', 'sqlalchemy', 'flask', 'rich'}"
     check = f"import sys, metlo_otel.cli; sys.exit(sorted({heavy} & set(sys.modules)) or 0)"
     assert subprocess.run([sys.executable, "-c", check], timeout=60, check=False).returncode == 0
+
+
+def test_check_in_an_environment_with_the_agent_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an app runs there is no rich, which the collector brings: the answer is plain text, and the same."""
+    monkeypatch.setattr("metlo_otel.cli.tables.find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setenv("METLO_HOST", "nonsense")
+    assert main(["check"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["What", "Found"]
+    assert any(line.startswith("wrong") and "METLO_HOST" in line for line in lines)
+
+
+def test_rules_in_yaml_without_the_extra(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is said in one line, with how to get it."""
+    (tmp_path / "rules.yml").write_text("- block: true\n")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert main(["rules", "check", str(tmp_path / "rules.yml")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "metlo-otel[rules]" in line

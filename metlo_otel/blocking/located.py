@@ -64,7 +64,8 @@ def load_yaml(text: str) -> Located:
     try:
         import yaml
     except ImportError as problem:
-        raise ImportError(f"YAML rules need the extra: pip install metlo-otel[rules] ({problem})") from None
+        told = f"YAML rules need the extra: pip install 'metlo-otel[rules]' ({problem})"
+        raise ModuleNotFoundError(told, name="yaml") from None
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _check_depth(yaml.parse(text, Loader=loader))

@@ -26,7 +26,7 @@ _EXTRAS = {
     "anyio": "collector",
     "jinja2": "collector",
     "rich": "collector",
-    "yaml": "collector",
+    "yaml": "rules",
     "psycopg": "postgresql",
     "flask": "demo",
 }

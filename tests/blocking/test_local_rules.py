@@ -406,7 +406,7 @@ def test_reload(tmp_path: Path) -> None:
 def test_without_pyyaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the extra a YAML file is refused with the extra's name; JSON works."""
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(ImportError, match=r"pip install metlo-otel\[rules\]"):
+    with pytest.raises(ImportError, match=r"pip install 'metlo-otel\[rules\]'"):
         check_rules(EXAMPLES, "rules.yaml")
     path, messages = tmp_path / "rules.yaml", list[str]()
     path.write_text(EXAMPLES)
