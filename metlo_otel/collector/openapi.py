@@ -175,9 +175,12 @@ def _statuses(each: Observed) -> set[int]:
 def _parameters(each: Observed, section: str, place: str) -> list[dict[str, Any]]:
     found = fields_of(each.facts, section, 0, each.formats)
     named: dict[str, dict[str, Any]] = {}
-    for name, field in sorted(found.fields.items()) if found else ():
+    if found is None:
+        return []
+    for name, field in sorted(found.fields.items()):
         if place == "query" or _is_spoken(name):
-            required = {} if field.absent or place == "header" else {"required": True}
+            sometimes = field.absent or found.absent  # some requests had no query at all
+            required = {} if sometimes or place == "header" else {"required": True}
             key = name if place == "query" else name.lower()
             named.setdefault(key, {"name": name, "in": place, **required, "schema": schema_of(field)})
     return list(named.values())

@@ -186,3 +186,14 @@ def test_what_is_no_description(text: str) -> None:
     """Other texts are refused in words."""
     with pytest.raises(ValueError, match="cannot be read"):
         compare({}, text)
+
+
+def test_a_parameter_that_some_requests_lack_is_not_required(store: Store) -> None:
+    """Also where those have no query at all."""
+    without = _user(8)
+    del without["processedTraceData"]["dataTypes"]["reqQuery.q"]
+    _add(store, _user(7), without)
+    (query,) = [
+        each for each in _describe(store)["paths"]["/users/{user_id}"]["get"]["parameters"] if each["in"] == "query"
+    ]
+    assert query == {"name": "q", "in": "query", "schema": {"type": "string"}}
