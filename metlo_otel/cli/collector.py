@@ -35,6 +35,10 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     key.add_argument("--api-key", help="key of the agents (default: METLO_KEY, else one is made and printed once)")
     key.add_argument("--new-key", action="store_true", help="make a new key, print it and forget the one made before")
     command.add_argument(
+        "--read-key",
+        help="key for reading what is stored over HTTP, below /api/v1 (default: METLO_READ_KEY, else none)",
+    )
+    command.add_argument(
         "--password",
         help="of the dashboard (default: METLO_DASHBOARD_PASSWORD, else one is made and printed once)",
     )
@@ -146,6 +150,8 @@ def _prepare(store: Store, options: argparse.Namespace, given: str | None) -> No
     from metlo_otel.collector.keys import list_keys
 
     made = store.ensure_key(given, new=options.new_key)
+    if reading := options.read_key or os.environ.get("METLO_READ_KEY"):
+        _let_read(store, reading)
     if options.full_capture is not None:
         store.configure("globalFullTraceCapture", options.full_capture)
     if made:
@@ -153,6 +159,13 @@ def _prepare(store: Store, options: argparse.Namespace, given: str | None) -> No
     else:
         valid = ", ".join(f"{key.hint}… ({key.name})" for key in store.read(list_keys))
         print(f"API keys in force: {valid}")
+
+
+def _let_read(store: Store, key: str) -> None:
+    try:
+        store.ensure_read_key(key)
+    except ValueError as problem:
+        raise CommandError(f"--read-key: {problem}") from None
 
 
 def _password(access: Access, given: str | None) -> str:

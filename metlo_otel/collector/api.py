@@ -124,7 +124,7 @@ class Api:
 
     async def trace(self, request: Request) -> Response:
         """`GET /api/v1/traces/{id}`: one trace, whole."""
-        await self._authenticate(request)
+        await self._authenticate_reader(request)
         number = request.path_params["id"]
         try:
             found = await self._read(partial(queries.read_one, trace=number))
@@ -138,7 +138,7 @@ class Api:
         """A handler that answers a page of what `find` finds for the query's parameters."""
 
         async def answer(request: Request) -> Response:
-            await self._authenticate(request)
+            await self._authenticate_reader(request)
             try:
                 page = await self._read(partial(find, parameters=dict(request.query_params)))
             except queries.FilterError as problem:
@@ -165,10 +165,17 @@ class Api:
         if not await self._is_known(request):
             raise RefusedError(401, "Client unauthorized: the Authorization header is not a valid API key")
 
-    async def _is_known(self, request: Request) -> bool:
+    async def _authenticate_reader(self, request: Request) -> None:
+        """An agent's key is in every app's settings; it does not open what all of them sent."""
+        if not await self._is_known(request, reads=True):
+            raise RefusedError(
+                401, "the Authorization header is not a key for reading; the dashboard's settings make one"
+            )
+
+    async def _is_known(self, request: Request, reads: bool = False) -> bool:
         if not self._store.keys.is_fresh:
             await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
-        return self._store.keys.holds(request.headers.get("authorization", ""))
+        return self._store.keys.holds(request.headers.get("authorization", ""), reads)
 
     def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
         """The agent-config and its ETag, made anew when its version is another one; where that fails, the one before

@@ -1,4 +1,4 @@
-"""The API keys of agents: made here or given by the user, stored as digests."""
+"""The API keys of agents and of who reads: made here or given by the user, stored as digests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from metlo_otel.collector.schema import KEYS
 
 GIVEN = "given at the start"
 MADE = "made at the first start"
+READING = "for reading, given at the start"
 
 _FRESH = 2.0  # seconds for which the keys that were read are believed
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as the database knows it; `hint` is its beginning, times are in milliseconds."""
+    """A key as the database knows it; `hint` is its beginning, times are in milliseconds. One that
+    `reads` is not an agent's.
+    """
 
     id: int
     name: str
@@ -29,6 +32,7 @@ class Key:
     digest: bytes
     made: int
     last_used: int | None
+    reads: bool
 
 
 def make_key() -> str:
@@ -44,14 +48,14 @@ def check_key(key: str) -> str:
     return key
 
 
-def store_key(connection: Connection, name: str, key: str) -> None:
+def store_key(connection: Connection, name: str, key: str, reads: bool = False) -> None:
     """Keep `key` under `name`; a key that had this name is no longer valid."""
-    row = {"name": name, "digest": _digest(key), "hint": _hint(key), "made": int(time.time() * 1000)}
+    row = {"name": name, "digest": _digest(key), "hint": _hint(key), "made": int(time.time() * 1000), "reads": reads}
     connection.execute(delete(KEYS).where(KEYS.c.name == name))
     connection.execute(insert(KEYS), row)
 
 
-def add_key(connection: Connection, name: str, who: str) -> str:
+def add_key(connection: Connection, name: str, who: str, reads: bool = False) -> str:
     """Make a key, valid from now on, and return it: it can be shown only now. Raises ValueError for a name that is
     taken, empty, or longer than 64 characters.
     """
@@ -61,8 +65,8 @@ def add_key(connection: Connection, name: str, who: str) -> str:
     if connection.execute(select(KEYS.c.id).where(KEYS.c.name == name)).scalar() is not None:
         raise ValueError(f"there is a key called {name!r} already")
     key = make_key()
-    store_key(connection, name, key)
-    note(connection, who, "keys.add", {"name": name})
+    store_key(connection, name, key, reads)
+    note(connection, who, "keys.add", {"name": name, "reads": reads})
     return key
 
 
@@ -78,7 +82,7 @@ def revoke_key(connection: Connection, number: int, who: str) -> bool:
 
 def list_keys(connection: Connection) -> list[Key]:
     """All valid keys, oldest first."""
-    columns = (KEYS.c.id, KEYS.c.name, KEYS.c.hint, KEYS.c.digest, KEYS.c.made, KEYS.c.last_used)
+    columns = (KEYS.c.id, KEYS.c.name, KEYS.c.hint, KEYS.c.digest, KEYS.c.made, KEYS.c.last_used, KEYS.c.reads)
     return [Key(*row) for row in connection.execute(select(*columns).order_by(KEYS.c.id))]
 
 
@@ -88,7 +92,7 @@ class KeyRing:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._read = float("-inf")
-        self._valid: frozenset[bytes] = frozenset()
+        self._valid: dict[bool, frozenset[bytes]] = {}
         self._used: dict[bytes, int] = {}
 
     @property
@@ -99,13 +103,16 @@ class KeyRing:
     def refresh(self) -> None:
         """Read the keys (this waits for the database)."""
         with self._engine.connect() as connection:
-            self._valid = frozenset(key.digest for key in list_keys(connection))
+            keys = list_keys(connection)
+        self._valid = {kind: frozenset(key.digest for key in keys if key.reads is kind) for kind in (False, True)}
         self._read = time.monotonic()
 
-    def holds(self, key: str) -> bool:
-        """Whether `key` is valid. Digests are compared, so the time that it takes tells nothing about a key."""
+    def holds(self, key: str, reads: bool = False) -> bool:
+        """Whether `key` is valid, for an agent or for who reads. Digests are compared, so the time that it takes tells
+        nothing about a key.
+        """
         digest = _digest(key)
-        if not key or digest not in self._valid:
+        if not key or digest not in self._valid.get(reads, ()):
             return False
         self._used[digest] = int(time.time() * 1000)
         return True

@@ -40,7 +40,8 @@ def _endpoint(primary_key: bool = False) -> Column[int]:
     return Column("endpoint_id", Id, reference, primary_key=primary_key, nullable=False)
 
 
-# Keys of agents: only the SHA-256 of each is kept, and its first characters to recognise it by.
+# Keys: only the SHA-256 of each is kept, and its first characters to recognise it by. `reads` says that it is for
+# reading what is stored, else it is an agent's.
 KEYS = Table(
     "api_keys",
     METADATA,
@@ -50,6 +51,7 @@ KEYS = Table(
     Column("hint", String(16), nullable=False),
     Column("made", BigInteger, nullable=False),
     Column("last_used", BigInteger),
+    Column("reads", Boolean, nullable=False),
 )
 
 # What somebody set, each as JSON text; what is not here has its default. `version` counts the changes of agent-config.

@@ -137,10 +137,12 @@ def serve(store: Store, access: Access, *listening: socket.socket) -> None:
 class RunningCollector:
     """A collector on a thread of its own, on any free port of the loopback; use it with `with`."""
 
-    def __init__(self, where: str, key: str, password: str | None = None) -> None:
-        self.key = key
+    def __init__(self, where: str, key: str, password: str | None = None, read_key: str | None = None) -> None:
+        self.key, self.read_key = key, read_key
         self.store = Store(where)
         self.store.ensure_key(key)
+        if read_key is not None:
+            self.store.ensure_read_key(read_key)
         access = Access(self.store)
         self.password = access.ensure_password(password) or password
         self._socket = listen("127.0.0.1", 0)

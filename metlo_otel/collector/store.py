@@ -14,7 +14,7 @@ from metlo_otel.collector.configuration import configure
 from metlo_otel.collector.database import open_database
 from metlo_otel.collector.duties import Duties
 from metlo_otel.collector.ingest import Ingest
-from metlo_otel.collector.keys import GIVEN, MADE, KeyRing, check_key, list_keys, make_key, store_key
+from metlo_otel.collector.keys import GIVEN, MADE, READING, KeyRing, check_key, list_keys, make_key, store_key
 from metlo_otel.collector.trace import Trace
 from metlo_otel.collector.upkeep import DEFAULT_LIMITS, Limits, Upkeep
 from metlo_otel.collector.writer import Writer
@@ -56,11 +56,16 @@ class Store:
         made = None
         if given is not None:
             self.change(partial(store_key, name=GIVEN, key=check_key(given))).result()
-        elif new or not self.read(list_keys):
+        elif new or all(key.reads for key in self.read(list_keys)):
             made = make_key()
             self.change(partial(store_key, name=MADE, key=made)).result()
         self.keys.refresh()
         return made
+
+    def ensure_read_key(self, given: str) -> None:
+        """Have `given` be valid for reading; it replaces the one given before. Raises ValueError."""
+        self.change(partial(store_key, name=READING, key=check_key(given), reads=True)).result()
+        self.keys.refresh()
 
     def read(self, query: Callable[[Connection], T]) -> T:
         """What `query` finds; runs in the caller's thread."""

@@ -65,7 +65,7 @@ class Watch:
         self._shop = shop
         self._visitors = visitors
         self._session = requests.Session()
-        self._session.headers["Authorization"] = collector.key
+        self._session.headers["Authorization"] = collector.read_key or ""
 
     def addresses(self) -> Text:
         """Where everything is, and how to get in."""
@@ -109,7 +109,7 @@ def _world(ending: Ending, once: bool) -> Iterator[Watch]:
     with tempfile.TemporaryDirectory(prefix="metlo-otel-demo-") as name:
         directory = Path(name)
         past = [] if once else rehearse(directory, ending)
-        with RunningCollector(str(directory / "demo.db"), make_key(), make_password()) as collector:
+        with RunningCollector(str(directory / "demo.db"), make_key(), make_password(), make_key()) as collector:
             configure(collector.store)
             lay_out(collector.store, past)
             shop = Shop(collector.url, collector.key, directory, ending)

@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-KEY = "a-key-for-tests-only"
+KEY, READ_KEY = "a-key-for-tests-only", "a-key-for-reading-in-tests"
 
 
 def make_trace(path: str = "/items/1", status: int = 200, **more: Any) -> dict[str, Any]:
@@ -41,6 +41,10 @@ class Client:
     def get(self, path: str, **more: Any) -> requests.Response:
         return self.session.get(self.url + path, timeout=10, **more)
 
+    def read(self, path: str, **more: Any) -> requests.Response:
+        """GET with the key for reading, which is not an agent's."""
+        return self.get(path, headers={"Authorization": READ_KEY}, **more)
+
     def post(self, data: Any, path: str = "v2/log-request/batch", **headers: str) -> requests.Response:
         """POST `data` as bytes, or as JSON; header names have `_` for `-`."""
         named = {
@@ -52,7 +56,7 @@ class Client:
 
     def items(self, what: str, **parameters: Any) -> list[dict[str, Any]]:
         """A page of traces or endpoints."""
-        answer = self.get(f"/api/v1/{what}", params=parameters)
+        answer = self.read(f"/api/v1/{what}", params=parameters)
         assert answer.status_code == 200, answer.text
         items: list[dict[str, Any]] = answer.json()["items"]
         return items

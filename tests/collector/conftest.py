@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from metlo_otel.collector.server import RunningCollector
-from tests.collector.client import KEY, Client
+from tests.collector.client import KEY, READ_KEY, Client
 from tests.collector.postgresql_server import find_binaries, postgresql_server
 
 _REFERENCE = Path(os.environ.get("METLO_SHARED") or Path(__file__).parents[2].parent / "shared") / "contract"
@@ -21,7 +21,7 @@ _REFERENCE = Path(os.environ.get("METLO_SHARED") or Path(__file__).parents[2].pa
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[RunningCollector]:
-    with RunningCollector(str(tmp_path / "test.db"), KEY) as running:
+    with RunningCollector(str(tmp_path / "test.db"), KEY, read_key=READ_KEY) as running:
         yield running
 
 

@@ -113,7 +113,7 @@ def test_full_capture_reaches_the_agent(app: Flask, client: Client, collector: R
         return not client.items("traces", limit=1)[0]["redacted"]
 
     _within(_IN_FORCE, is_whole)
-    whole = client.get(f"/api/v1/traces/{client.items('traces', limit=1)[0]['id']}").json()
+    whole = client.read(f"/api/v1/traces/{client.items('traces', limit=1)[0]['id']}").json()
     assert "anna@shop.example" in whole["trace"]["response"]["body"]
 
 

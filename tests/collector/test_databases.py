@@ -24,7 +24,7 @@ from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import Trace, read_trace
 from metlo_otel.collector.upkeep import Limits, Upkeep
-from tests.collector.client import KEY, Client, make_trace
+from tests.collector.client import KEY, READ_KEY, Client, make_trace
 
 NOW = 1_700_000_000_000
 
@@ -116,7 +116,9 @@ def test_several_collectors_are_one(postgresql_database: str) -> None:
     with ExitStack() as stack:
         running: list[RunningCollector] = []
         starters = [
-            threading.Thread(target=lambda: running.append(RunningCollector(postgresql_database, KEY)))
+            threading.Thread(
+                target=lambda: running.append(RunningCollector(postgresql_database, KEY, read_key=READ_KEY))
+            )
             for _ in range(3)
         ]
         _all(starters)
@@ -154,7 +156,7 @@ def test_a_server_that_goes_away(postgresql_database: str, postgresql: str) -> N
     """While the database refuses, batches get 503 with Retry-After; once it is back they are taken."""
     name = postgresql_database.rpartition("/")[2]
     admin = open_admin(postgresql)
-    with RunningCollector(postgresql_database, KEY) as collector:
+    with RunningCollector(postgresql_database, KEY, read_key=READ_KEY) as collector:
         client = Client(collector.url)
         assert client.post([make_trace()]).status_code == 200
         with admin.connect() as connection:

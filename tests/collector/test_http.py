@@ -14,7 +14,7 @@ import pytest
 
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.core.agent_config import parse_agent_config
-from tests.collector.client import KEY, Client, make_trace
+from tests.collector.client import KEY, READ_KEY, Client, make_trace
 
 
 def _raw(collector: RunningCollector, *pieces: bytes) -> bytes:
@@ -78,7 +78,7 @@ def test_recordings_land(client: Client, recorded: list[tuple[str, dict[str, Any
     stored = [item["id"] for item in client.items("traces", limit=500)][::-1]
     whole = [trace for trace in sent if trace["analysisType"] == "full" or _found_something(trace)]
     assert len(whole) >= 50
-    assert [client.get(f"/api/v1/traces/{number}").json()["trace"] for number in stored] == whole
+    assert [client.read(f"/api/v1/traces/{number}").json()["trace"] for number in stored] == whole
     assert sum(item["calls"] for item in client.items("endpoints", limit=500)) == len(sent)
 
 
@@ -170,18 +170,28 @@ def test_refusals(client: Client, body: bytes, headers: dict[str, str], status: 
 )
 def test_wrong_questions(client: Client, method: str, path: str, status: int) -> None:
     """Every wrong question has its status and a sentence in JSON."""
-    answer = client.session.request(method, client.url + path, timeout=10)
+    answer = client.session.request(method, client.url + path, headers={"Authorization": READ_KEY}, timeout=10)
     assert answer.status_code == status
     assert answer.json()["error"]
 
 
-@pytest.mark.parametrize("path", ["agent-config", "traces", "traces/1", "endpoints"])
-def test_reading_needs_a_key(client: Client, path: str) -> None:
-    """What agents and people sent in is not for everybody on the machine."""
+@pytest.mark.parametrize("path", ["traces", "traces/1", "endpoints", "attacks", "actors", "alerts"])
+def test_reading_needs_a_key_of_its_own(client: Client, path: str) -> None:
+    """What agents sent in is not for everybody on the machine, nor for every app that has an agent's key."""
     client.post([make_trace()])
-    answer = client.get(f"/api/v1/{path}", headers={"Authorization": "guess"})
-    assert answer.status_code == 401
-    assert "shop.example" not in answer.text
+    for key in ("guess", "", KEY):
+        answer = client.get(f"/api/v1/{path}", headers={"Authorization": key})
+        assert answer.status_code == 401
+        assert "shop.example" not in answer.text
+    assert client.read(f"/api/v1/{path}").status_code == 200
+
+
+def test_a_key_for_reading_is_no_agents(client: Client) -> None:
+    """It reports nothing and reads no configuration."""
+    for path in ("verify", "agent-config"):
+        assert client.read(f"/api/v1/{path}").status_code == 401
+    assert client.post([make_trace()], Authorization=READ_KEY).status_code == 401
+    assert client.items("traces") == []
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import Trace, read_trace
 from metlo_otel.collector.upkeep import Limits
-from tests.collector.client import KEY, Client, make_trace
+from tests.collector.client import KEY, READ_KEY, Client, make_trace
 
 _DAY = 86_400_000
 
@@ -64,7 +64,7 @@ def test_a_locked_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """While another process holds the lock, batches get 503 with Retry-After; afterwards they are taken."""
     monkeypatch.setattr("metlo_otel.collector.database._LOCKED_AFTER", 0.1)
     path = str(tmp_path / "x.db")
-    with RunningCollector(path, KEY) as collector:
+    with RunningCollector(path, KEY, read_key=READ_KEY) as collector:
         client, other = Client(collector.url), sqlite3.connect(path)
         other.execute("BEGIN IMMEDIATE")
         refused = client.post([make_trace()])
@@ -184,7 +184,7 @@ def test_huge_parts(client: Client, change: Any) -> None:
     change(trace)
     assert client.post([trace]).text == "OK"
     (found,) = client.items("traces")
-    assert client.get(f"/api/v1/traces/{found['id']}").json()["trace"]["response"] == trace["response"]
+    assert client.read(f"/api/v1/traces/{found['id']}").json()["trace"]["response"] == trace["response"]
     for what in ("endpoints", "attacks", "actors", "alerts"):
         client.items(what)
     assert client.post([make_trace()]).text == "OK"

@@ -16,7 +16,7 @@ import pytest
 from metlo_otel.collector.actions import put_rule
 from metlo_otel.collector.configuration import configure
 from metlo_otel.collector.store import Store
-from tests.collector.client import KEY, Client
+from tests.collector.client import KEY, READ_KEY, Client
 
 _PACKAGES = ("metlo==0.1.5", "flask==3.1.3")
 _APP = """
@@ -68,7 +68,8 @@ def test_the_original_agent(original: str, tmp_path: Path) -> None:
     store.change(lambda connection: configure(connection, "globalFullTraceCapture", True)).result()
     store.close()
     command = [sys.executable, "-m", "metlo_otel.cli", "collector", "--port", "0", "--backend-port", "0", "--db", path]
-    environment = {**os.environ, "METLO_KEY": KEY, "METLO_DASHBOARD_PASSWORD": "a long password"}
+    keys = {"METLO_KEY": KEY, "METLO_READ_KEY": READ_KEY}
+    environment = {**os.environ, **keys, "METLO_DASHBOARD_PASSWORD": "a long password"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as collector:
         try:
             assert collector.stdout is not None

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from metlo_otel.collector.server import RunningCollector
-from tests.collector.client import KEY, Client
+from tests.collector.client import KEY, READ_KEY, Client
 from tests.dashboard.browser import PASSWORD, Browser
 
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[RunningCollector]:
-    with RunningCollector(str(tmp_path / "test.db"), KEY, PASSWORD) as running:
+    with RunningCollector(str(tmp_path / "test.db"), KEY, PASSWORD, READ_KEY) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCollector]:
     """One for all tests that change nothing, with nothing stored."""
-    with RunningCollector(str(tmp_path_factory.mktemp("still") / "test.db"), KEY, PASSWORD) as running:
+    with RunningCollector(str(tmp_path_factory.mktemp("still") / "test.db"), KEY, PASSWORD, READ_KEY) as running:
         yield running
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from typing import Any
@@ -91,3 +92,18 @@ def test_no_secret_in_the_log(browser: Browser, collector: RunningCollector, cap
     assert "nothing is taken" in caplog.text
     assert "scrypt" not in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_key_for_reading_is_made(browser: Browser, collector: RunningCollector) -> None:
+    """The settings make keys of both kinds, and say of each what it is for."""
+    texts = [browser.post("/dashboard/settings/keys", name=kind, reads=kind).text for kind in ("on", "off")]
+    reading, agents = (
+        re.search(r"shown this once: \S*?(metlo-[\w-]+)", re.sub(r"<[^>]+>", "", text)) for text in texts
+    )
+    assert reading is not None
+    assert agents is not None
+    keys = collector.store.keys
+    keys.refresh()
+    assert [keys.holds(found[1], reads=True) for found in (reading, agents)] == [True, False]
+    assert [keys.holds(found[1]) for found in (reading, agents)] == [False, True]
+    assert '<td class="tight">reading</td>' in texts[0]

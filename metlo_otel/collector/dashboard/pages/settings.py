@@ -109,9 +109,10 @@ class SettingsPages:
 
     async def add_key(self, request: Request) -> Response:
         """Make a key and show it, this once."""
-        name = (await read_form(request)).get("name")
+        form = await read_form(request)
+        work = partial(actions.add_key, name=form.get("name"), who=self._desk.who(request))
         try:
-            key = await self._desk.change(partial(actions.add_key, name=name, who=self._desk.who(request)))
+            key = await self._desk.change(partial(work, reads=form.get("reads") == "on"))
         except ValueError as problem:
             return await self._wrong(request, problem)
         return await self._page(request, Note("The new key, shown this once:", "good", key))

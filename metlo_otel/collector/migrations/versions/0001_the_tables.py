@@ -59,6 +59,7 @@ def _api_keys() -> None:
         sa.Column("hint", sa.String(length=16), nullable=False),
         sa.Column("made", sa.BigInteger(), nullable=False),
         sa.Column("last_used", sa.BigInteger(), nullable=True),
+        sa.Column("reads", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("name", name=op.f("uq_api_keys_name")),
     )
