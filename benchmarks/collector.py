@@ -109,7 +109,7 @@ def batches(count: int) -> list[bytes]:
 def collector(database: str, *options: str) -> Iterator[tuple[str, int, float]]:
     """A running collector: its URL, its process, and the seconds that it took to answer its first request."""
     command = [sys.executable, "-m", "metlo_otel.cli", "collector", "--port", "0", "--db", database, *options]
-    environment = {**os.environ, "METLO_KEY": KEY, "METLO_DASHBOARD_PASSWORD": PASSWORD}
+    environment = {**os.environ, "METLO_KEY": KEY, "METLO_READ_KEY": KEY, "METLO_DASHBOARD_PASSWORD": PASSWORD}
     began = time.perf_counter()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
