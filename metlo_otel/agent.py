@@ -14,7 +14,7 @@ from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core import tracing
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.counters import Stats
-from metlo_otel.core.exchange import Exchange, RawHeaders, abandoned, close_abandoned
+from metlo_otel.core.exchange import PASS, Exchange, RawHeaders, abandoned, close_abandoned
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import Request
@@ -103,9 +103,7 @@ class Agent:
             self.guard.run(self.enrich, exchange)
         self._pipeline.put(exchange)
 
-    def join(self, exchange: Exchange) -> None:
-        """Take the ids of the app's server span."""
-        tracing.join(exchange)
+    join = staticmethod(tracing.join)
 
     def enrich(
         self, exchange: Exchange, status: int = 0, headers: RawHeaders | None = None, body: Iterable[Any] = ()
@@ -118,7 +116,8 @@ class Agent:
         span = exchange.live
         if span is None:
             return
-        if span.is_recording():
+        wanted = exchange.verdict is not PASS or exchange.attacks or self._enrichment is not None
+        if wanted and span.is_recording():
             tracing.tell(exchange)
             if self._enrichment is not None:
                 self.guard.run(self._enrichment.put, exchange, span, status, headers, body)

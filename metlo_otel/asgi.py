@@ -52,7 +52,7 @@ class ASGIMiddleware:
 
             self._serve = traced(_Way(self.agent).around(app, _naming(self.agent)))
         elif self.agent is not None:
-            self._serve = _Way(self.agent).around(app, self.agent.ask_user)
+            self._serve = _Way(self.agent).around(app, self.agent.ask_user).serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send)

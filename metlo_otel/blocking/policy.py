@@ -47,6 +47,7 @@ class Policy:
         "_responses",
         "_store",
         "_users",
+        "looks_at_answers",
         "rules",
     )
 
@@ -72,15 +73,11 @@ class Policy:
         self._index = Index(entries, (_STATUS,))
         self._bodies = Index([entry for entry in entries if _BODY in entry.fields], (_STATUS, _BODY))
         self._responses = Index([entry for entry in entries if _STATUS in entry.fields])
+        self.looks_at_answers = bool(self._responses)  # whether any limit counts answers by their status
 
     def __bool__(self) -> bool:
         """Whether there is anything to decide."""
         return bool(self._index or self._users)
-
-    @property
-    def looks_at_answers(self) -> bool:
-        """Whether any limit counts answers by their status."""
-        return bool(self._responses)
 
     @property
     def needs_user(self) -> bool:

@@ -7,6 +7,7 @@ import sys
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from metlo_otel.capture.gate import Gate
@@ -44,17 +45,20 @@ class ASGICapture:
         self._decide = decide
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        await self.serve(scope, receive, send)
+
+    def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """As the call itself; a coroutine fewer for who awaits it in one of their own."""
+        kind = scope["type"]
+        if kind == "http":
             exchange = self._gate.guard.run(self._open, scope)
             if exchange is not None:
-                return await self._serve(exchange, scope, receive, send)
-        elif scope["type"] == "websocket" and self._gate.decides:
-            refusing = await self._refusing(scope)
-            if refusing is not None:
-                return await refusing(scope, receive, send)
-        elif scope["type"] == "lifespan":
+                return self._captured(exchange, scope, receive, send)
+        elif kind == "websocket" and self._gate.decides:
+            return self._handshake(scope, receive, send)
+        elif kind == "lifespan":
             send = self._flushing(send)
-        return await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _open(self, scope: Scope) -> Exchange | None:
         exchange = self._gate.open(ScopeRequest(scope))
@@ -63,16 +67,16 @@ class ASGICapture:
         scope[CARRIED] = exchange
         return exchange
 
-    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _captured(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         token = current_exchange.set(exchange)
-        receiving = self._receiving(exchange, receive)
+        receiving: Receive = partial(self._receive, exchange, receive)
         try:
             app = self._app
             if self._gate.decides:
                 replaying = Replaying(receiving)
                 app = await self._gate.guard.wait(self._decide(exchange, scope, replaying.ahead)) or app
                 receiving = replaying if replaying.messages else receiving
-            await app(scope, receiving, self._sending(exchange, scope, send))
+            await app(scope, receiving, partial(self._send, exchange, scope, send))
         finally:
             current_exchange.reset(token)
             if not exchange.status:
@@ -80,6 +84,10 @@ class ASGICapture:
                 if waiting is not None:
                     await waiting
             exchange.close()
+
+    async def _handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = await self._refusing(scope) or self._app
+        await app(scope, receive, send)
 
     async def _refusing(self, scope: Scope) -> ASGIApp | None:
         """What rejects a websocket; one that is, or would be, is reported, others are not looked at further."""
@@ -99,45 +107,32 @@ class ASGICapture:
         exchange.route = starlette_route(scope)
         return None if gone else self._at_response(exchange, scope)
 
-    def _receiving(self, exchange: Exchange, receive: Receive) -> Receive:
-        add = exchange.request_body.add
+    async def _receive(self, exchange: Exchange, receive: Receive) -> Message:
+        message = await receive()
+        body = message.get("body")
+        if body:
+            exchange.request_body.add(body)
+        elif message["type"] == "http.disconnect" and not exchange.status:
+            exchange.status = CLIENT_CLOSED_REQUEST
+        return message
 
-        async def receiving() -> Message:
-            message = await receive()
-            body = message.get("body")
-            if body:
-                add(body)
-            elif message["type"] == "http.disconnect" and not exchange.status:
-                exchange.status = CLIENT_CLOSED_REQUEST
-            return message
-
-        return receiving
-
-    def _sending(self, exchange: Exchange, scope: Scope, send: Send) -> Send:
-        add = exchange.response_body.add
-        guard = self._gate.guard
-
-        async def sending(message: Message) -> None:
-            kind = message["type"]
-            if kind == "http.response.body":
-                body = message.get("body")
-                if body:
-                    add(body)
-                if exchange.live is not None and not message.get("more_body"):
-                    guard.run(self._gate.enrich, exchange)  # the span may end as soon as this is sent
-                await send(message)
-                if message.get("more_body"):
-                    guard.run(self._gate.streaming, exchange)
-                else:
-                    exchange.close()
-                return
-            if kind == "http.response.start":
-                waiting = guard.run(self._started, exchange, scope, message)
-                if waiting is not None:
-                    await waiting
-            await send(message)
-
-        return sending
+    def _send(self, exchange: Exchange, scope: Scope, send: Send, message: Message) -> Awaitable[None]:
+        """What is noted is noted before the server's own `send` is called, whose coroutine this returns as a rule."""
+        kind = message["type"]
+        if kind == "http.response.start":
+            waiting = self._gate.guard.run(self._started, exchange, scope, message)
+            return send(message) if waiting is None else _after(waiting, send, message)
+        if kind != "http.response.body":
+            return send(message)
+        body = message.get("body")
+        if body:
+            exchange.response_body.add(body)
+        if message.get("more_body"):
+            self._gate.guard.run(self._gate.streaming, exchange)
+            return send(message)
+        if exchange.live is not None:
+            self._gate.guard.run(self._gate.enrich, exchange)  # the span may end as soon as this is sent
+        return _last(exchange, send, message)
 
     def _started(self, exchange: Exchange, scope: Scope, message: Message) -> Awaitable[None] | None:
         exchange.status = message["status"]
@@ -156,6 +151,16 @@ class ASGICapture:
             await send(message)
 
         return sending
+
+
+async def _after(waiting: Awaitable[None], send: Send, message: Message) -> None:
+    await waiting
+    await send(message)
+
+
+async def _last(exchange: Exchange, send: Send, message: Message) -> None:
+    await send(message)
+    exchange.close()
 
 
 async def _aside(work: Callable[[float], object], seconds: float) -> None:

@@ -12,14 +12,10 @@ def starlette_route(scope: Mapping[str, Any]) -> str | None:
     Starlette 1 and FastAPI put the route into the scope, FastAPI with included routers its whole path beside it;
     older ones leave only the endpoint, whose route is looked for.
     """
-    path = _included(scope) or _path(scope.get("route")) or _of_endpoint(scope)
+    own = scope.get("fastapi")  # where FastAPI keeps what an included router's prefix makes of a route
+    path = _path(own.get("effective_route_context")) if type(own) is dict else None
+    path = path or _path(scope.get("route")) or _of_endpoint(scope)
     return path and _mount(scope) + path
-
-
-def _included(scope: Mapping[str, Any]) -> str | None:
-    """FastAPI keeps what an included router's prefix makes of a route in its own part of the scope."""
-    own = scope.get("fastapi")
-    return _path(own.get("effective_route_context")) if isinstance(own, Mapping) else None
 
 
 def _path(route: Any) -> str | None:
@@ -50,8 +46,8 @@ def _find(routes: Iterable[Any], endpoint: Any, path: str) -> str | None:
 
 def _mount(scope: Mapping[str, Any]) -> str:
     """The prefix that mounts have added to the root path while routing, parameters in it named again."""
-    root, own = scope.get("root_path") or "", scope.get("app_root_path") or ""
-    prefix = root[len(own) :] if "app_root_path" in scope else ""
+    root, own = scope.get("root_path") or "", scope.get("app_root_path")
+    prefix = "" if own is None else root[len(own) :]
     if not prefix:
         return ""
     names = {str(value): name for name, value in (scope.get("path_params") or {}).items()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.core.current import CARRIED, current_exchange
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest
 
@@ -42,19 +43,15 @@ class WSGICapture:
         token = current_exchange.set(exchange)
         result = None
         try:
-            app = self._chosen(exchange, environ)
-            result = app(environ, self._starting(exchange, environ, start_response))
+            instead = None
+            if self._decide is not None and self._gate.decides:
+                instead = self._gate.guard.run(self._decide, exchange, environ)
+            result = (instead or self._app)(environ, partial(self._start, exchange, environ, start_response))
         finally:
             current_exchange.reset(token)
             if result is None:
                 self._failed(exchange, environ)
         return self._gate.guard.run(self._tee, exchange, environ, result) or result
-
-    def _chosen(self, exchange: Exchange, environ: Environ) -> WSGIApp:
-        """The app, or what answers in its place."""
-        if self._decide is None or not self._gate.decides:
-            return self._app
-        return self._gate.guard.run(self._decide, exchange, environ) or self._app
 
     def _open(self, environ: Environ) -> Exchange | None:
         exchange = self._gate.open(EnvironRequest(environ))
@@ -68,13 +65,18 @@ class WSGICapture:
                 environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
         return exchange
 
-    def _starting(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> StartResponse:
-        def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
-            self._gate.guard.run(self._started, exchange, environ, status, headers)
-            return self._writing(exchange, write)
-
-        return starting
+    def _start(
+        self,
+        exchange: Exchange,
+        environ: Environ,
+        start_response: StartResponse,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: Any = None,
+    ) -> Callable[[bytes], object]:
+        write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+        self._gate.guard.run(self._started, exchange, environ, status, headers)
+        return partial(_written, exchange.response_body, write)
 
     def _started(self, exchange: Exchange, environ: Environ, status: str, headers: list[tuple[str, str]]) -> None:
         exchange.response_headers = headers.copy()
@@ -89,14 +91,6 @@ class WSGICapture:
             if self._at_response is not None:
                 self._gate.guard.run(self._at_response, exchange, environ)
         exchange.close()
-
-    @staticmethod
-    def _writing(exchange: Exchange, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
-        def writing(data: bytes) -> object:
-            exchange.response_body.add(data)
-            return write(data)
-
-        return writing
 
     def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
         if type(result) in (list, tuple):
@@ -113,6 +107,11 @@ class WSGICapture:
             return _closing_file(result, exchange)
         tee = _SizedOutput if hasattr(type(result), "__len__") else TeeOutput
         return tee(result, exchange, self._gate)
+
+
+def _written(body: Body, write: Callable[[bytes], object], data: bytes) -> object:
+    body.add(data)
+    return write(data)
 
 
 def ahead(environ: Environ, limit: int) -> None:
@@ -172,7 +171,7 @@ class TeeOutput:
         self._gate = gate
         self._body = exchange.response_body
         self._next = iter(result).__next__
-        self._whole = -1  # bytes that the whole response has; looked up when the first chunk is there
+        self._whole = -1  # bytes that the whole response has, which are looked up when the first chunk is there
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -184,20 +183,21 @@ class TeeOutput:
             self._exchange.close()
             raise
         self._body.add(chunk)
-        if self._whole < 0:
-            self._whole = _ENDLESS
-            self._gate.guard.run(self._expect)
         if self._body.size >= self._whole:
-            self._exchange.close()
+            self._gate.guard.run(self._reached)
         return chunk
 
-    def _expect(self) -> None:
-        """The response's Content-Length, whose headers are there by the first chunk, as PEP 3333 has it."""
-        length = _content_length(self._exchange.response_headers)
-        if length is None:
-            self._gate.streaming(self._exchange)
-        else:
-            self._whole = length
+    def _reached(self) -> None:
+        """Close at the response's Content-Length; its headers are there by the first chunk, as PEP 3333 has it."""
+        if self._whole < 0:
+            self._whole = _ENDLESS
+            length = _content_length(self._exchange.response_headers)
+            if length is None:
+                self._gate.streaming(self._exchange)
+            else:
+                self._whole = length
+        if self._body.size >= self._whole:
+            self._exchange.close()
 
     def close(self) -> None:
         """Close the app's iterable, then the exchange."""

@@ -39,6 +39,8 @@ class Callbacks:
 
     def ask_user(self, exchange: Exchange, request: Any) -> Awaitable[None] | None:
         """Ask GET_USER who made `request`, unless that is known; something to await when it is an async function."""
+        if self._get_user is None:
+            return None
         answer = self._ask(exchange, request)
         if inspect.isawaitable(answer):
             return self._await_user(exchange, answer)
@@ -47,6 +49,8 @@ class Callbacks:
 
     def ask_user_sync(self, exchange: Exchange, request: Any) -> None:
         """As ask_user(), where nothing can be awaited: an async GET_USER is said to be wrong there."""
+        if self._get_user is None:
+            return
         answer = self._ask(exchange, request)
         if inspect.isawaitable(answer):
             self._cannot_await("GET_USER", "no user is recorded", answer)

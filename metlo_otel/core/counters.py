@@ -24,7 +24,7 @@ class Stats:
 
 
 class Counters:
-    """Counts, from any thread."""
+    """Counts, from any thread. `captured` is the queue's to add to, under its own lock: it counts what is put."""
 
     def __init__(self) -> None:
         self.reset()
@@ -35,9 +35,10 @@ class Counters:
         self._counts: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._cpu = 0.0
+        self.captured = 0
 
     def add(self, name: str, count: int = 1) -> None:
-        """Count `captured`, `sent`, `retried` or `blocked`."""
+        """Count `sent`, `retried` or `blocked`."""
         with self._lock:
             self._counts[name] += count
 
@@ -56,5 +57,12 @@ class Counters:
         with self._lock:
             counts, dropped = self._counts.copy(), MappingProxyType(dict(self._dropped))
             cpu = self._cpu
-        named = {name: counts[name] for name in ("captured", "sent", "retried", "blocked")}
-        return Stats(**named, dropped=dropped, queue_items=queue_items, queue_bytes=queue_bytes, worker_cpu_seconds=cpu)
+        named = {name: counts[name] for name in ("sent", "retried", "blocked")}
+        return Stats(
+            **named,
+            captured=self.captured,
+            dropped=dropped,
+            queue_items=queue_items,
+            queue_bytes=queue_bytes,
+            worker_cpu_seconds=cpu,
+        )

@@ -31,7 +31,7 @@ class Body:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes] | tuple[()] = ()
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
@@ -41,7 +41,11 @@ class Body:
         room = self.limit - self.size
         self.size += length
         if room > 0 and length:
-            self._chunks.append(data if length <= room and type(data) is bytes else bytes(data[:room]))
+            kept = data if length <= room and type(data) is bytes else bytes(data[:room])
+            if not self._chunks:
+                self._chunks = [kept]
+                return
+            self._chunks.append(kept)
             if len(self._chunks) > _MANY_CHUNKS:
                 self._chunks = [b"".join(self._chunks)]
 
@@ -94,7 +98,8 @@ class Exchange:
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
     worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
-    found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided.
+    found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided, `size` the
+    bytes that the queue reckons it at.
     """
 
     __slots__ = (
@@ -113,6 +118,7 @@ class Exchange:
         "response_body",
         "response_headers",
         "route",
+        "size",
         "span",
         "started",
         "status",
@@ -148,6 +154,7 @@ class Exchange:
         self.verdict = PASS
         self.attacks: tuple[str, ...] = ()
         self.deciding = 0
+        self.size = 0
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""
@@ -163,7 +170,9 @@ class Exchange:
 
     def memory(self) -> int:
         """About how many bytes this exchange holds while it waits."""
-        return _OVERHEAD + self.request.memory() + self.request_body.kept + self.response_body.kept
+        asked, answered = self.request_body, self.response_body
+        kept = min(asked.size, asked.limit) + min(answered.size, answered.limit)
+        return _OVERHEAD + self.request.memory() + kept
 
 
 def close_abandoned() -> None:

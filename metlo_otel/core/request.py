@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Protocol
 
 Address = tuple[str, int | None]
@@ -156,8 +157,7 @@ class ScopeRequest:
         return [_decode(value) for key, value in self._headers if key == wanted]
 
     def memory(self) -> int:
-        held = sum([len(name) + len(value) for name, value in self._headers])
-        return held + len(self.path) + len(self._query)
+        return sum(map(len, chain.from_iterable(self._headers))) + len(self.path) + len(self._query)
 
 
 @lru_cache(1024)

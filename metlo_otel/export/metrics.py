@@ -115,7 +115,8 @@ def _histogram(meter: Meter) -> Histogram:
 
 def _keep(gone: Counters, counters: Counters) -> None:
     stats = counters.stats()
-    for name in ("captured", "sent", "retried", "blocked"):
+    gone.captured += stats.captured
+    for name in ("sent", "retried", "blocked"):
         gone.add(name, getattr(stats, name))
     for reason, count in stats.dropped.items():
         gone.drop(reason, count)

@@ -74,7 +74,7 @@ class Pipeline:
         self._tick = tick
         self._exporter = exporter
         self.counters = exporter.counters
-        self._queue = ExchangeQueue(settings.max_queue_exchanges, settings.max_queue_bytes)
+        self._queue = ExchangeQueue(self.counters, settings.max_queue_exchanges, settings.max_queue_bytes)
         self._closed = False
         self._waited = -AT_EXIT
         self._begin()
@@ -85,6 +85,7 @@ class Pipeline:
     def _begin(self) -> None:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self.idle = True  # whether this process has no worker yet
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._give_up = False
@@ -104,32 +105,22 @@ class Pipeline:
     def put(self, exchange: Exchange) -> None:
         """Hand over a closed exchange, which nobody changes any more. Never waits, never raises."""
         try:
-            self._put(exchange)
+            if exchange.verdict.blocked:
+                self.counters.add("blocked")
+            if not exchange.captured:
+                return
+            if self._closed:
+                self.counters.drop("closed")
+                return
+            queue = self._queue
+            queue.put(exchange)
+            if self.idle:
+                self.start()
+            elif (len(queue.waiting) >= FULL or queue.bytes >= _FULL_BYTES) and not self._wake.is_set():
+                self._wake.set()
         except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
             self._exporter.guard.failed(self.put, problem)
             self.counters.drop("failed")
-
-    def _put(self, exchange: Exchange) -> None:
-        if exchange.verdict.blocked:
-            self.counters.add("blocked")
-        if not exchange.captured:
-            return
-        if self._closed:
-            self.counters.drop("closed")
-            return
-        self.counters.add("captured")
-        dropped = self._queue.put(exchange)
-        if dropped:
-            self.counters.drop("queue_full", dropped)
-        if self._thread is None:
-            self.start()
-        elif self._is_full() and not self._wake.is_set():
-            self._wake.set()
-
-    @property
-    def idle(self) -> bool:
-        """Whether this process has no worker yet."""
-        return self._thread is None
 
     def start(self) -> None:
         """Start the worker, unless it runs: it fetches the configuration at once. The first put does this too."""
@@ -142,6 +133,7 @@ class Pipeline:
                     self._exporter.guard.failed(self.start, problem)
                     return
                 self._thread = thread
+                self.idle = False
 
     def flush(self, seconds: float) -> bool:
         """Have everything sent that was put, within so many seconds; whether it was, or given up as refused."""

@@ -6,13 +6,19 @@ import threading
 import time
 from collections import deque
 
+from metlo_otel.core.counters import Counters
 from metlo_otel.core.exchange import Exchange
 
 
 class ExchangeQueue:
-    """A queue between the request threads and the worker. What is taken counts as in flight until it is done."""
+    """A queue between the request threads and the worker. What is taken counts as in flight until it is done.
 
-    def __init__(self, max_exchanges: int, max_bytes: int) -> None:
+    `waiting` are the exchanges, the oldest first, `bytes` what they hold, about. What is put is counted as captured,
+    what leaves for want of room as dropped.
+    """
+
+    def __init__(self, counters: Counters, max_exchanges: int, max_bytes: int) -> None:
+        self._counters = counters
         self._max_exchanges = max_exchanges
         self._max_bytes = max_bytes
         self.clear()
@@ -21,34 +27,37 @@ class ExchangeQueue:
         """Begin empty, with a lock that nobody holds."""
         self._lock = threading.Lock()
         self._empty = threading.Condition(self._lock)
-        self._waiting: deque[tuple[Exchange, int]] = deque()
-        self._bytes = 0
+        self.waiting: deque[Exchange] = deque()
+        self.bytes = 0
         self._in_flight = 0
 
-    def put(self, exchange: Exchange) -> int:
-        """Add an exchange; how many were dropped to make room, itself included where it can never fit."""
-        size = exchange.memory()
-        if size > self._max_bytes:
-            return 1
+    def put(self, exchange: Exchange) -> None:
+        """Add an exchange, and drop the oldest where it needs their room; itself where it can never fit."""
+        size = exchange.size = exchange.memory()
         dropped = 0
         with self._lock:
-            self._waiting.append((exchange, size))
-            self._bytes += size
-            while len(self._waiting) > self._max_exchanges or self._bytes > self._max_bytes:
-                self._bytes -= self._waiting.popleft()[1]
-                dropped += 1
-        return dropped
+            self._counters.captured += 1
+            if size > self._max_bytes:
+                dropped = 1
+            else:
+                self.waiting.append(exchange)
+                self.bytes += size
+                while len(self.waiting) > self._max_exchanges or self.bytes > self._max_bytes:
+                    self.bytes -= self.waiting.popleft().size
+                    dropped += 1
+        if dropped:
+            self._counters.drop("queue_full", dropped)
 
     def take(self, most: int, most_bytes: int) -> list[Exchange]:
         """The oldest exchanges, as many as fit, at least one where there is one; they are in flight until done()."""
         found: list[Exchange] = []
         with self._lock:
             total = 0
-            while self._waiting and len(found) < most and (not found or total + self._waiting[0][1] <= most_bytes):
-                exchange, size = self._waiting.popleft()
-                total += size
+            while self.waiting and len(found) < most and (not found or total + self.waiting[0].size <= most_bytes):
+                exchange = self.waiting.popleft()
+                total += exchange.size
                 found.append(exchange)
-            self._bytes -= total
+            self.bytes -= total
             self._in_flight = len(found)
         return found
 
@@ -56,13 +65,13 @@ class ExchangeQueue:
         """What was taken is dealt with."""
         with self._lock:
             self._in_flight = 0
-            if not self._waiting:
+            if not self.waiting:
                 self._empty.notify_all()
 
     def wait_empty(self, deadline: float) -> bool:
         """Wait until nothing waits and nothing is in flight, at most until time.monotonic() is `deadline`."""
         with self._lock:
-            while self._waiting or self._in_flight:
+            while self.waiting or self._in_flight:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
@@ -70,9 +79,4 @@ class ExchangeQueue:
         return True
 
     def __len__(self) -> int:
-        return len(self._waiting)
-
-    @property
-    def bytes(self) -> int:
-        """What the waiting exchanges hold, about."""
-        return self._bytes
+        return len(self.waiting)

@@ -163,7 +163,7 @@ def break_open(agent: Agent, fail: Callable[..., Any]) -> None:
 
 
 def break_join(agent: Agent, fail: Callable[..., Any]) -> None:
-    agent.join = fail  # type: ignore[method-assign]  # the fault under test
+    agent.join = fail
 
 
 def break_streaming(agent: Agent, fail: Callable[..., Any]) -> None:
@@ -171,6 +171,7 @@ def break_streaming(agent: Agent, fail: Callable[..., Any]) -> None:
 
 
 def break_asking(agent: Agent, fail: Callable[..., Any]) -> None:
+    agent.callbacks._get_user = str
     agent.callbacks._ask = fail  # type: ignore[method-assign]  # the fault under test
 
 
