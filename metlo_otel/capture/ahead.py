@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 
@@ -24,7 +25,8 @@ def position(stream: Any) -> int | None:
 class Replayed:
     """`stream` with `data`, which was read from it, put back in front. Reads no further than it is asked to.
 
-    It has what the stream has, for Django and io's wrappers ask for more than PEP 3333 does: all but its positions.
+    It has what the stream has, for Django, Werkzeug and io's wrappers ask for more than PEP 3333 does, and what a
+    server's stream has not they must not find: all but its positions.
     """
 
     def __init__(self, data: bytes, stream: Any) -> None:
@@ -52,22 +54,6 @@ class Replayed:
         rest = self._stream.readline() if limit < 0 else self._stream.readline(limit - len(data))
         return data + bytes(rest)
 
-    def read1(self, size: int = -1) -> bytes:
-        """As a file's."""
-        if not self._data:
-            return bytes(self._stream.read1(size))
-        return self._take(len(self._data) if size < 0 else size)
-
-    def readinto(self, buffer: Any) -> int | None:
-        """As a file's."""
-        if not self._data:
-            count: int | None = self._stream.readinto(buffer)
-            return count
-        room = memoryview(buffer).cast("B")
-        data = self._take(len(room))
-        room[: len(data)] = data
-        return len(data)
-
     def readlines(self, hint: int | None = None) -> list[bytes]:
         """As a file's: whole lines, until they have `hint` bytes in all."""
         lines: list[bytes] = []
@@ -91,7 +77,29 @@ class Replayed:
     def __getattr__(self, name: str) -> Any:
         if name in ("peek", "seek", "tell"):
             raise AttributeError(name)
-        return getattr(self._stream, name)
+        found = getattr(self._stream, name)
+        if name in ("readinto", "readinto1"):
+            return partial(self._readinto, found)
+        if name == "readall":
+            return partial(self._readall, found)
+        return partial(self._read1, found) if name == "read1" else found
+
+    def _readall(self, readall: Callable[[], bytes | None]) -> bytes | None:
+        data, self._data = self._data, b""
+        return data + (readall() or b"") if data else readall()
+
+    def _read1(self, read1: Callable[[int], bytes], size: int = -1) -> bytes:
+        if not self._data:
+            return read1(size)
+        return self._take(len(self._data) if size < 0 else size)
+
+    def _readinto(self, readinto: Callable[[Any], int | None], buffer: Any) -> int | None:
+        if not self._data:
+            return readinto(buffer)
+        room = memoryview(buffer).cast("B")
+        data = self._take(len(room))
+        room[: len(data)] = data
+        return len(data)
 
     def _take(self, size: int) -> bytes:
         data, self._data = self._data[:size], self._data[size:]

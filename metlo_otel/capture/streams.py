@@ -16,7 +16,6 @@ class TeeInput:
         self._stream = stream
         self._body = body
         self._again = 0  # bytes to pass without noting, because they are read a second time
-        self.read: Callable[..., bytes] = self._noting(stream.read)
 
     def ahead(self, limit: int) -> None:
         """Read up to `limit` bytes and note them; the app reads them again as if nobody had."""
@@ -34,9 +33,14 @@ class TeeInput:
         self._again = len(data)
         if begin is None:
             self._stream = Replayed(data, self._stream)
-            self.read = self._noting(self._stream.read)
+            for name in _AS_THE_STREAM:
+                self.__dict__.pop(name, None)
         else:
             self._stream.seek(begin)
+
+    def read(self, *args: Any, **kwargs: Any) -> bytes:
+        """As the stream's own."""
+        return self._note(self._stream.read(*args, **kwargs))
 
     def readline(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""
@@ -57,13 +61,10 @@ class TeeInput:
         if name.startswith("__") or name == "_stream":  # asked for before there is a stream, by copy and pickle
             raise AttributeError(name)
         found = getattr(self._stream, name)
-        if name in ("read1", "readall"):
-            return self._noting(found)
-        if name in ("readinto", "readinto1"):
-            return self._noting_buffer(found)
-        if name == "seek":
-            return self._noting_seek(found)
-        return found
+        if name not in _AS_THE_STREAM:
+            return found
+        noting = self.__dict__[name] = _AS_THE_STREAM[name](self, found)
+        return noting
 
     def _note(self, data: bytes) -> bytes:
         if data:
@@ -85,7 +86,7 @@ class TeeInput:
         def reading(buffer: Any) -> int | None:
             count = readinto(buffer)
             if count:
-                self._note(bytes(memoryview(buffer).cast("B")[:count]))
+                self._note(memoryview(buffer).cast("B")[:count])  # type: ignore[arg-type]  # Body takes both
             return count
 
         return reading
@@ -97,3 +98,13 @@ class TeeInput:
             return position
 
         return seeking
+
+
+# What a stream need not have, and how it is noted.
+_AS_THE_STREAM: dict[str, Callable[[TeeInput, Callable[..., Any]], Callable[..., Any]]] = {
+    "read1": TeeInput._noting,
+    "readall": TeeInput._noting,
+    "readinto": TeeInput._noting_buffer,
+    "readinto1": TeeInput._noting_buffer,
+    "seek": TeeInput._noting_seek,
+}

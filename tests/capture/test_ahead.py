@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from werkzeug.wsgi import LimitedStream
 
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.capture.wsgi import ahead
@@ -41,16 +42,40 @@ class Unseekable(io.RawIOBase):
         return self._body.readinto(buffer)
 
 
-WAYS_TO_READ: dict[str, Callable[[Any], bytes]] = {
+class Server:
+    """A stream with no more than PEP 3333 asks for, as gunicorn's."""
+
+    def __init__(self, body: bytes) -> None:
+        stream = io.BytesIO(body)
+        self.read, self.readline, self.readlines = stream.read, stream.readline, stream.readlines
+        self._lines = stream.__iter__
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._lines()
+
+
+def werkzeug_reads(stream: Any) -> bytes:
+    """As Flask reads a body of known length."""
+    return LimitedStream(stream, len(CONTENT)).read()
+
+
+CONTENT = b"first\nsecond\r\n\nfourth" * 20
+WAYS_OF_PEP_3333: dict[str, Callable[[Any], bytes]] = {
     "read": lambda stream: stream.read(),
     "pieces": lambda stream: b"".join(iter(lambda: stream.read(7), b"")),
     "lines": lambda stream: b"".join(stream),
     "readlines": lambda stream: b"".join(stream.readlines()),
+    "werkzeug": werkzeug_reads,
+}
+WAYS_TO_READ: dict[str, Callable[[Any], bytes]] = {
+    **WAYS_OF_PEP_3333,
     "io.BufferedReader": lambda stream: io.BufferedReader(stream).read(),
     "io.TextIOWrapper": lambda stream: (
         io.TextIOWrapper(io.BufferedReader(stream), "latin-1", newline="").read().encode("latin-1")
     ),
     "read1": lambda stream: b"".join(iter(lambda: stream.read1(5), b"")),
+    "readinto1": lambda stream: into(stream.readinto1),
+    "readinto": lambda stream: into(stream.readinto),
 }
 STREAMS: dict[str, Callable[[bytes], Any]] = {
     "seekable": io.BytesIO,
@@ -63,11 +88,46 @@ STREAMS: dict[str, Callable[[bytes], Any]] = {
 @pytest.mark.parametrize("limit", [1, 20, 10_000])
 def test_every_way_to_read(kind: str, read: Callable[[Any], bytes], limit: int) -> None:
     """Whatever an app reads with, it reads the same bytes after a look ahead, and each of them is noted once."""
-    content = b"first\nsecond\r\n\nfourth" * 20
+    check(STREAMS[kind](CONTENT), read, limit)
+
+
+@pytest.mark.parametrize("read", WAYS_OF_PEP_3333.values(), ids=WAYS_OF_PEP_3333)
+@pytest.mark.parametrize("limit", [1, 20, 10_000])
+def test_every_way_to_read_a_servers_stream(read: Callable[[Any], bytes], limit: int) -> None:
+    """The same with a stream that has only what it must have: nobody finds more on it after the look ahead."""
+    check(Server(CONTENT), read, limit)
+
+
+@pytest.mark.parametrize("looks", [False, True], ids=["as it came", "looked ahead"])
+def test_readall(looks: bool) -> None:
+    """A raw stream's own readall() gives all of the body, also where some of it was read ahead."""
     body = Body(100_000)
-    stream: Any = STREAMS[kind](content)
+    tee = TeeInput(Unseekable(CONTENT), body)
+    if looks:
+        tee.ahead(5)
+    assert (tee.readall(), body.content()) == (CONTENT, CONTENT)
+
+
+@pytest.mark.parametrize("name", ["read1", "readall", "readinto", "readinto1", "seek", "fileno"])
+def test_has_no_more_than_the_stream(name: str) -> None:
+    """What a server's stream has not is not found on ours: frameworks would use it, before and after a look ahead."""
+    tee = TeeInput(Server(CONTENT), Body(10))
+    assert not hasattr(tee, name)
+    tee.ahead(10)
+    assert not hasattr(tee, name)
+
+
+def check(stream: Any, read: Callable[[Any], bytes], limit: int) -> None:
+    body = Body(100_000)
     tee = TeeInput(stream, body)
     tee.ahead(limit)
-    assert body.content() == content[:limit]
-    assert read(tee) == content
-    assert (body.size, body.content()) == (len(content), content)
+    assert body.content() == CONTENT[:limit]
+    assert read(tee) == CONTENT
+    assert (body.size, body.content()) == (len(CONTENT), CONTENT)
+
+
+def into(readinto: Callable[[Any], int]) -> bytes:
+    buffer, found = bytearray(11), b""
+    while count := readinto(buffer):
+        found += bytes(buffer[:count])
+    return found
