@@ -7,7 +7,7 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection
@@ -74,6 +74,8 @@ class Agent:
         self._streams: deque[tuple[float, weakref.ref[Exchange]]] = deque(maxlen=_MOST_STREAMS)
         inspection = Inspection(settings, warn)
         self.callbacks = Callbacks(settings, self.guard, log)
+        self.ask_user = self.callbacks.ask_user
+        self.ask_user_sync = self.callbacks.ask_user_sync
         self.judge = Judge(settings, inspection, self.callbacks, self.guard, warn)
         self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
         seams = Seams(inspection.analyse, inspection.session, Sealing(warn))
@@ -106,12 +108,16 @@ class Agent:
     join = staticmethod(tracing.join)
 
     def enrich(
-        self, exchange: Exchange, status: int = 0, headers: RawHeaders | None = None, body: Iterable[Any] = ()
+        self,
+        exchange: Exchange,
+        status: int = 0,
+        headers: Callable[[], RawHeaders] | None = None,
+        body: Iterable[Any] = (),
     ) -> None:
         """Put on the app's span what was decided and what SPAN_ATTRIBUTES asks for, once, while that span is there.
 
-        For where the span ends before the response does; status, headers and body are those that will be sent, where
-        the exchange does not hold them yet.
+        For where the span ends before the response does; status, headers (asked for if they are wanted) and body are
+        those that will be sent, where the exchange does not hold them yet.
         """
         span = exchange.live
         if span is None:
@@ -129,14 +135,6 @@ class Agent:
             exchange.streamed = True
             self._streams.append((time.monotonic() + STREAM_LIMIT, weakref.ref(exchange)))
             self._pipeline.start()  # its ticks end the stream; nothing may have been put yet
-
-    def ask_user(self, exchange: Exchange, request: Any) -> Awaitable[None] | None:
-        """Ask GET_USER who made `request`, the framework's own; something to await when it is an async function."""
-        return self.callbacks.ask_user(exchange, request)
-
-    def ask_user_sync(self, exchange: Exchange, request: Any) -> None:
-        """As ask_user(), where nothing can be awaited: an async GET_USER is said to be wrong there."""
-        self.callbacks.ask_user_sync(exchange, request)
 
     def flush(self, seconds: float = 3.0) -> bool:
         """Send what waits, within `seconds`; whether all of it went out."""

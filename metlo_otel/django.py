@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 
 from metlo_otel.agent import Agent
 from metlo_otel.capture.streams import TeeInput
+from metlo_otel.capture.wsgi import may_have_body
 from metlo_otel.contrib.django import traced, tracing_middleware
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import CARRIED, current_exchange
@@ -54,7 +55,7 @@ class MetloDjango:
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
-        self._call: Callable[[HttpRequest], Any] = self._serve
+        self._traced: Callable[[HttpRequest], Any] | None = None
         if self.agent.settings.tracing == "instrument":
             self.agent.guard.run(self._trace)
 
@@ -63,10 +64,10 @@ class MetloDjango:
         if spans is not None:
             self.process_view = spans.process_view
             self.process_exception = spans.process_exception
-            self._call = traced(self._serve, spans, self.agent.guard, self._is_async)
+            self._traced = traced(self._serve, spans, self.agent.guard, self._is_async)
 
     def __call__(self, request: HttpRequest) -> Any:
-        return self._call(request)
+        return self._serve(request) if self._traced is None else self._traced(request)
 
     def _serve(self, request: HttpRequest) -> Any:
         if self._is_async:
@@ -77,8 +78,10 @@ class MetloDjango:
         token = current_exchange.set(exchange)
         response = None
         try:
-            response = self._rejected(exchange, request) or self.get_response(request)
-            self.agent.guard.run(self.agent.ask_user_sync, exchange, request)
+            instead = self._rejected(exchange, request) if self.agent.decides else None
+            response = instead or self.get_response(request)
+            if self.agent.settings.get_user is not None:
+                self.agent.guard.run(self.agent.ask_user_sync, exchange, request)
         finally:
             current_exchange.reset(token)
             self.agent.guard.run(self._note, exchange, request, response)
@@ -91,7 +94,8 @@ class MetloDjango:
         token = current_exchange.set(exchange)
         response = None
         try:
-            response = await self._rejected_async(exchange, request) or await self.get_response(request)
+            instead = await self._rejected_async(exchange, request) if self.agent.decides else None
+            response = instead or await self.get_response(request)
             waiting = self.agent.guard.run(self.agent.ask_user, exchange, request)
             if waiting is not None:
                 await waiting
@@ -102,8 +106,6 @@ class MetloDjango:
 
     def _rejected(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
         """The answer to a rejected request; None for one that passes."""
-        if not self.agent.decides:
-            return None
         ahead = partial(_ahead, exchange, request)
         verdict = self.agent.guard.run(self.agent.judge.decide, exchange, request, ahead)
         if verdict is None or not verdict.blocked:
@@ -111,9 +113,6 @@ class MetloDjango:
         return self.agent.callbacks.rejection(exchange, request, _ANSWERING)
 
     async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
-        if not self.agent.decides:
-            return None
-
         async def ahead(limit: int) -> None:
             _ahead(exchange, request, limit)
 
@@ -128,7 +127,7 @@ class MetloDjango:
         request.META[CARRIED] = exchange
         if exchange is not None:
             stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
-            if stream is not None:
+            if stream is not None and may_have_body(request.META):
                 request._stream = TeeInput(stream, exchange.request_body)  # type: ignore[assignment]  # a stream by shape
             self.agent.join(exchange)
         return exchange
@@ -150,12 +149,12 @@ class MetloDjango:
         else:
             exchange.response_body.add(response.content)  # type: ignore[attr-defined]  # streaming is False
         if exchange.live is not None:
-            self.agent.enrich(exchange, headers=_headers(response))
+            self.agent.enrich(exchange, headers=partial(_headers, response))
         response._resource_closers.append(partial(_closed, exchange, response))  # type: ignore[attr-defined]  # its only list
 
     def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
         self.agent.streaming(exchange)
-        exchange.response_headers = list(_headers(response))
+        exchange.response_headers = _headers(response)
         if response.is_async:
             response.streaming_content = _AsyncTee(response.streaming_content, exchange)
         elif getattr(response, "file_to_stream", None) is None or "wsgi.file_wrapper" not in request.META:
@@ -216,14 +215,15 @@ def _tee(stream: Iterable[bytes], exchange: Exchange) -> Iterator[bytes]:
 
 def _closed(exchange: Exchange, response: HttpResponseBase) -> None:
     exchange.status = response.status_code
-    exchange.response_headers = list(_headers(response))
+    exchange.response_headers = _headers(response)
     exchange.close()
 
 
-def _headers(response: HttpResponseBase) -> Iterator[tuple[str, str]]:
-    yield from response.items()
-    for cookie in response.cookies.values():
-        yield "Set-Cookie", cookie.OutputString()
+def _headers(response: HttpResponseBase) -> list[tuple[str, str]]:
+    headers = list(response.items())
+    if response.cookies:
+        headers += [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
+    return headers
 
 
 def _agent(defaults: Mapping[str, Any]) -> Agent:

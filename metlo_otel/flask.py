@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import flask
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, ahead
+from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, ahead, content_length
 from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.rejection import Rejection
 
 _CUT_BY_WERKZEUG = (204, 304)
@@ -68,6 +68,17 @@ class _Capture(WSGICapture):
         self._flask = app
         self._before = partial(_before, agent)
         self._placed = False
+
+    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
+        """What Flask holds in memory was noted with the response, if that is what goes out: then nothing is teed."""
+        noted = exchange.response_body
+        if not noted.size or exchange.status in _CUT_BY_WERKZEUG or environ.get("REQUEST_METHOD") == "HEAD":
+            return super()._tee(exchange, environ, result)
+        if noted.size == content_length(exchange.response_headers):
+            exchange.close()
+            return result
+        exchange.response_body = Body(noted.limit)  # changed by what is between Flask and us
+        return super()._tee(exchange, environ, result)
 
     def _decide_later(self, _exchange: Exchange, _environ: Environ) -> None:
         """Within the request, that is, where GET_USER finds `flask.request`."""
@@ -140,9 +151,9 @@ def _note(agent: Agent, exchange: Exchange, response: flask.Response) -> None:
     _note_request(agent, exchange, request)
     if exchange.live is not None:
         chunks = response.response if response.is_sequence else ()
-        agent.enrich(exchange, response.status_code, response.headers, chunks)
-    if request.method == "HEAD" or response.status_code in _CUT_BY_WERKZEUG:
-        _note_uncut(exchange, response)
+        agent.enrich(exchange, response.status_code, lambda: response.headers, chunks)
+    if response.is_sequence:
+        _note_body(exchange, response)
 
 
 def _request() -> flask.Request:
@@ -151,11 +162,12 @@ def _request() -> flask.Request:
     return request
 
 
-def _note_uncut(exchange: Exchange, response: flask.Response) -> None:
-    """Werkzeug drops what the view answered to HEAD, or with 204; it is noted here, as with other frameworks."""
-    if response.is_sequence:
-        for chunk in response.response:
-            exchange.response_body.add(chunk if isinstance(chunk, bytes) else str(chunk).encode())
+def _note_body(exchange: Exchange, response: flask.Response) -> None:
+    """Also what Werkzeug drops of the view's answer to HEAD, or with 204; it is noted as with other frameworks."""
+    if exchange.response_body.size:  # of an answer in whose place this one is, because a hook raised
+        exchange.response_body = Body(exchange.response_body.limit)
+    for chunk in response.response:
+        exchange.response_body.add(chunk if isinstance(chunk, bytes) else str(chunk).encode())
 
 
 def _configured(app: flask.Flask) -> dict[str, Any]:

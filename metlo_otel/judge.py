@@ -38,7 +38,8 @@ class Judge:
     @property
     def decides(self) -> bool:
         """Whether there is anything to decide: a rule, a blocked user, or an attack to keep out."""
-        return self._detects or bool(self._control.policy)
+        policy = self._control.policy  # asked at each request: as few calls as may be
+        return self._detects or policy.has_rules or bool(policy.users)
 
     def decide(self, exchange: Exchange, request: Any, ahead: Callable[[int], None]) -> Verdict:
         """Let pass or reject; `request` is the framework's own, `ahead` reads that many bytes of the body ahead."""

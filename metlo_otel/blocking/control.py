@@ -97,4 +97,5 @@ class Control:
         if self._store is None and any(rule.kind == RATE_LIMIT for rule in rules):
             self._open()
         monitor = self._settings.mode == "monitor"
-        return Policy(rules, self._store, monitor=monitor, allowed=self._settings.allowed_ips, users=self._users)
+        users = self._users if self._store is not None else None  # opened before the first is blocked
+        return Policy(rules, self._store, monitor=monitor, allowed=self._settings.allowed_ips, users=users)

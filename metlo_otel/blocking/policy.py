@@ -46,9 +46,10 @@ class Policy:
         "_monitor",
         "_responses",
         "_store",
-        "_users",
+        "has_rules",
         "looks_at_answers",
         "rules",
+        "users",
     )
 
     def __init__(
@@ -68,21 +69,22 @@ class Policy:
         self._store = store
         self._monitor = monitor
         self._allowed = tuple(allowed)
-        self._users = users
+        self.users = users
         self._fields = frozenset().union(*(entry.fields for entry in entries))
         self._index = Index(entries, (_STATUS,))
+        self.has_rules = bool(self._index)  # whether any rule may decide before a request
         self._bodies = Index([entry for entry in entries if _BODY in entry.fields], (_STATUS, _BODY))
         self._responses = Index([entry for entry in entries if _STATUS in entry.fields])
         self.looks_at_answers = bool(self._responses)  # whether any limit counts answers by their status
 
     def __bool__(self) -> bool:
         """Whether there is anything to decide."""
-        return bool(self._index or self._users)
+        return self.has_rules or bool(self.users)
 
     @property
     def needs_user(self) -> bool:
         """Whether deciding may ask for the user."""
-        return "user" in self._fields or bool(self._users)
+        return "user" in self._fields or bool(self.users)
 
     @property
     def needs_session(self) -> bool:
@@ -103,7 +105,7 @@ class Policy:
         it.
         """
         found = self._index.matching(exchange, client, now) if self._index else []
-        if self._users:
+        if self.users:
             refused = self._blocked_user(client, now)
             if refused is not None:
                 return _tagged(refused, found)
@@ -155,8 +157,8 @@ class Policy:
         return self._store.hit(entry.limit, key, now)
 
     def _blocked_user(self, client: Client, now: float) -> Verdict | None:
-        user = client.user if self._users else None
-        left = self._users.seconds_left(user, now) if user and self._users else 0.0
+        user = client.user if self.users else None
+        left = self.users.seconds_left(user, now) if user and self.users else 0.0
         if not left or self._is_allowed(client):
             return None
         name = "user blocked by the application"

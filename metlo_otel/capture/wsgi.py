@@ -191,7 +191,7 @@ class TeeOutput:
         """Close at the response's Content-Length; its headers are there by the first chunk, as PEP 3333 has it."""
         if self._whole < 0:
             self._whole = _ENDLESS
-            length = _content_length(self._exchange.response_headers)
+            length = content_length(self._exchange.response_headers)
             if length is None:
                 self._gate.streaming(self._exchange)
             else:
@@ -261,7 +261,8 @@ def may_have_body(environ: Environ) -> bool:
     return bool(length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ
 
 
-def _content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
+def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
+    """What the response's headers say that it has; None where they do not."""
     for name, value in headers:
         if len(name) == 14 and name.lower() == "content-length":
             return int(value) if value.isdecimal() else None

@@ -171,7 +171,8 @@ class Exchange:
     def memory(self) -> int:
         """About how many bytes this exchange holds while it waits."""
         asked, answered = self.request_body, self.response_body
-        kept = min(asked.size, asked.limit) + min(answered.size, answered.limit)
+        kept = asked.size if asked.size < asked.limit else asked.limit
+        kept += answered.size if answered.size < answered.limit else answered.limit
         return _OVERHEAD + self.request.memory() + kept
 
 

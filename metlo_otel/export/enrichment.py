@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from opentelemetry.sdk.trace import SpanLimits
@@ -41,17 +41,19 @@ class Enrichment:
         exchange: Exchange,
         span: Span,
         status: int = 0,
-        headers: RawHeaders | None = None,
+        headers: Callable[[], RawHeaders] | None = None,
         body: Iterable[Any] = (),
     ) -> None:
         """Put what is known of the exchange on `span`; status, headers and body stand in for what it does not hold."""
-        seen = self._seen(exchange, status, headers, body)
+        seen = self._seen(exchange, status, body)
+        if headers is not None:
+            seen.response_headers = headers()
         record = mask(read_exchange(seen, self._settings, self._guard), self._settings.masked_fields)
         found = self._chosen(attributes_of(record))
         room = self._most - _SPARE - len(getattr(span, "attributes", None) or ())
         span.set_attributes(dict(list(found.items())[: max(room, 0)]))
 
-    def _seen(self, exchange: Exchange, status: int, headers: RawHeaders | None, body: Iterable[Any]) -> Exchange:
+    def _seen(self, exchange: Exchange, status: int, body: Iterable[Any]) -> Exchange:
         """The exchange as it will be, as far as the span needs it; it is never closed."""
         seen = Exchange(exchange.request, self._settings.max_body, captured=False)
         answered = exchange.response_body if exchange.response_body.size else _body(body, seen.response_body)
@@ -59,7 +61,7 @@ class Enrichment:
             seen.request_body, seen.response_body = exchange.request_body, answered
         else:  # their sizes alone: nothing of them is decoded or masked for nothing
             seen.request_body, seen.response_body = _sized(exchange.request_body), _sized(answered)
-        seen.response_headers = exchange.response_headers if headers is None else headers
+        seen.response_headers = exchange.response_headers
         seen.status = exchange.status or status
         seen.user = exchange.user
         return seen

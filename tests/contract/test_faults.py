@@ -171,7 +171,6 @@ def break_streaming(agent: Agent, fail: Callable[..., Any]) -> None:
 
 
 def break_asking(agent: Agent, fail: Callable[..., Any]) -> None:
-    agent.callbacks._get_user = str
     agent.callbacks._ask = fail  # type: ignore[method-assign]  # the fault under test
 
 
@@ -199,7 +198,7 @@ def test_stage_that_fails(
     def fail(*arguments: Any, **options: Any) -> Any:
         raise ZeroDivisionError("content-of-the-request")
 
-    shop = make_shop()
+    shop = make_shop(GET_USER=lambda _request: None)
     stage(shop.agent, fail)
     serve_all(shop)
     shop.agent.flush(1.0)
