@@ -3,7 +3,8 @@
     python -m benchmarks.overhead [--rounds 40] [--requests 100] [--frameworks flask,django,fastapi]
 
 Prints microseconds: the plain request, what each variant adds to it at the median and the 99th percentile, CPU time a
-request with the worker's work in it, and the ratio of metlo_otel's added median to contrib's.
+request with the worker's work in it, and the ratio of metlo_otel's added median to contrib's: alone, and where both are
+there what metlo_otel adds to contrib. The added median is that of the rounds' own: the machine drifts between them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import gc
 import multiprocessing
 import statistics
 import time
+from itertools import chain
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -68,7 +70,7 @@ def _trace_globally() -> None:
 def _measure(framework: str, method: str, options: dict[str, Any], rounds: int, requests: int) -> None:
     loop = asyncio.new_event_loop()
     calls = {variant: _call(framework, variant, method, options, loop) for variant in apps.VARIANTS}
-    times: dict[str, list[float]] = {variant: [] for variant in calls}
+    times: dict[str, list[list[float]]] = {variant: [] for variant in calls}
     cpu: dict[str, list[float]] = {variant: [] for variant in calls}
     for call in calls.values():
         for _ in range(50):
@@ -78,7 +80,7 @@ def _measure(framework: str, method: str, options: dict[str, Any], rounds: int, 
         for variant, call in calls.items():
             gc.collect()
             before = time.process_time()
-            times[variant] += [_timed(call) for _ in range(requests)]
+            times[variant].append([_timed(call) for _ in range(requests)])
             if "metlo" in variant:
                 for agent in agents:  # the worker's CPU time falls to the variant that caused it
                     agent.flush(10.0)
@@ -105,18 +107,28 @@ def _agents() -> list[Any]:
     return [item for item in gc.get_objects() if type(item) is Agent]
 
 
-def _print(name: str, times: dict[str, list[float]], cpu: dict[str, list[float]]) -> None:
-    middle = {variant: statistics.median(values) for variant, values in times.items()}
-    high = {variant: statistics.quantiles(values, n=100)[98] for variant, values in times.items()}
-    contrib = middle["contrib"] - middle["plain"]
+def _print(name: str, times: dict[str, list[list[float]]], cpu: dict[str, list[float]]) -> None:
+    middle = {variant: [statistics.median(values) for values in rounds] for variant, rounds in times.items()}
+    all_ = {variant: list(chain.from_iterable(rounds)) for variant, rounds in times.items()}
+    high = {variant: statistics.quantiles(values, n=100)[98] for variant, values in all_.items()}
+    contrib = _difference(middle["contrib"], middle["plain"])
+    ratios = {
+        "metlo": _difference(middle["metlo"], middle["plain"]) / contrib,
+        "contrib+metlo": _difference(middle["contrib+metlo"], middle["contrib"]) / contrib,
+    }
     for variant in times:
-        added = middle[variant] - middle["plain"]
         line = f"{name + ' ' + variant:28}"
-        line += f"{middle['plain']:9.1f}" if variant == "plain" else f"{'':9}"
-        line += f"{'':22}" if variant == "plain" else f"{added:11.1f}{high[variant] - high['plain']:11.1f}"
+        if variant == "plain":
+            line += f"{statistics.median(middle['plain']):9.1f}{'':22}"
+        else:
+            line += f"{'':9}{_difference(middle[variant], middle['plain']):11.1f}{high[variant] - high['plain']:11.1f}"
         line += f"{statistics.median(cpu[variant]):9.1f}"
-        line += f"{added / contrib:11.2f}x" if variant in ("metlo", "contrib+metlo") else ""
+        line += f"{ratios[variant]:11.2f}x" if variant in ratios else ""
         print(line, flush=True)
+
+
+def _difference(values: list[float], others: list[float]) -> float:
+    return statistics.median(value - other for value, other in zip(values, others, strict=True))
 
 
 if __name__ == "__main__":

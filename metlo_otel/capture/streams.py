@@ -40,7 +40,11 @@ class TeeInput:
 
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""
-        return self._note(self._stream.read(*args, **kwargs))
+        data: bytes = self._stream.read(*args, **kwargs)
+        if self._again:
+            return self._note(data)
+        self._body.add(data)
+        return data
 
     def readline(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""

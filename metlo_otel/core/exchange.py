@@ -35,7 +35,7 @@ class Body:
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
-        if not isinstance(data, (bytes, bytearray, memoryview)):
+        if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
             return
         length = len(data)
         room = self.limit - self.size
