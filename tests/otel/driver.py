@@ -42,6 +42,7 @@ SETUPS = (
     "late",
     "disabled",
     "logfire",
+    "ddtrace",
     "second",
 )
 EXPORTED = ("sampled", "late", "logfire", "second")  # set-ups whose server spans reach exporters
@@ -97,6 +98,10 @@ def set_up(name: str, outlets: Outlets) -> Any:
             additional_span_processors=outlets.processors(),
             inspect_arguments=False,
         )
+    elif name == "ddtrace":
+        from ddtrace.opentelemetry import TracerProvider as DatadogsTracerProvider
+
+        trace.set_tracer_provider(DatadogsTracerProvider())
     elif name == "second":
         trace.set_tracer_provider(outlets.attached(TracerProvider()))
         return outlets.attached(TracerProvider())

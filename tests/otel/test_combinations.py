@@ -33,6 +33,18 @@ UNSEEN_BY_HOOKS = {
 }
 
 
+ENVIRONS = {
+    "disabled": {"OTEL_SDK_DISABLED": "true"},
+    "ddtrace": {
+        "DD_TRACE_OTEL_ENABLED": "true",
+        "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",  # nobody listens
+        "DD_TRACE_STARTUP_LOGS": "false",
+        "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+        "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+    },
+}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one process left behind: traces at the collector, spans and console output of the other exporters."""
@@ -60,8 +72,7 @@ def outcome(setup: str, *modes: str, **more: str) -> Outcome:
     """Run the driver, once for each of these: with no modes for all but zero code, else under that command."""
     environ = {**os.environ, "DJANGO_SETTINGS_MODULE": "tests.otel.django_settings", **more}
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    if setup == "disabled":
-        environ["OTEL_SDK_DISABLED"] = "true"
+    environ.update(ENVIRONS.get(setup, {}))
     command = [sys.executable, "-m", "tests.otel.driver", setup, *modes]
     if modes == (CLI,):
         environ["OTEL_PYTHON_CONFIGURATOR"] = "none"  # the driver is the one that sets OpenTelemetry up
@@ -86,8 +97,8 @@ def _asked(trace: dict[str, Any]) -> tuple[str, str]:
 
 
 def _outcome(setup: str, mode: str) -> Outcome:
-    if setup == "logfire" and importlib.util.find_spec("logfire") is None:
-        pytest.skip("logfire has no version for this OpenTelemetry")
+    if setup in ("logfire", "ddtrace") and importlib.util.find_spec(setup) is None:
+        pytest.skip(f"{setup} is not in this environment: it has no version for this OpenTelemetry, or this Python")
     return outcome(setup, *([CLI] if mode == CLI else []))
 
 
@@ -104,6 +115,9 @@ def test_every_request_is_captured_once_and_joins_the_apps_trace(setup: str, mod
     for name in REQUESTS:
         traced = setup in EXPORTED and mode != "facade" and cell not in seen.untraced
         _assert_joined(traced, seen.trace(cell, name), seen.server_spans(cell, name))
+        if setup == "ddtrace" and mode != "facade" and cell not in seen.untraced:  # its spans go to no exporter of ours
+            meta = seen.trace(cell, name)["meta"]
+            assert meta["exchangeId"] == meta["spanId"]
         if mode != "exporter":
             _assert_captured(mode, framework, name, seen.trace(cell, name))
 
