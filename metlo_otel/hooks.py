@@ -231,7 +231,7 @@ def _take(take: Callable[[Exchange], None], span: Span | None, exchange: Exchang
         exchange.status = _status(span)
         exchange.ended = getattr(span, "end_time", None) or time.time_ns()
     if exchange.span is not None:
-        tracing.joined.add(exchange.span)
+        tracing.joined.add(exchange.span.trace_id, exchange.span.span_id)
     take(exchange)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import chain
 from typing import Any, Protocol
 
 Address = tuple[str, int | None]
@@ -157,7 +156,10 @@ class ScopeRequest:
         return [_decode(value) for key, value in self._headers if key == wanted]
 
     def memory(self) -> int:
-        return sum(map(len, chain.from_iterable(self._headers))) + len(self.path) + len(self._query)
+        held = len(self.path) + len(self._query)
+        for name, value in self._headers:  # between two other things, a plain loop is faster than sum(map(len, …))
+            held += len(name) + len(value)
+        return held
 
 
 @lru_cache(1024)

@@ -39,10 +39,10 @@ class RecentSpans:
         self._newer: dict[_Key, float] = {}
         self._older: dict[_Key, float] = {}
 
-    def add(self, context: SpanContext) -> None:
+    def add(self, trace_id: int, span_id: int) -> None:
         """Note a span. Takes no lock, which a fork could leave held: a dict's own operations are whole."""
         newer = self._newer
-        newer[context.trace_id, context.span_id] = time.monotonic()
+        newer[trace_id, span_id] = time.monotonic()
         if len(newer) >= self._half and newer is self._newer:
             self._older, self._newer = newer, {}
 
@@ -77,7 +77,8 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     if exchange.live is not None or exchange.id is not None:
         return
     context = span.get_span_context()
-    if not context.is_valid:
+    trace_id, span_id = context.trace_id, context.span_id
+    if not (trace_id and span_id):  # it is none
         return
     if context.is_remote:
         exchange.parent = context
@@ -88,17 +89,17 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     parent: SpanContext | None = getattr(span, "parent", None)
     inner = parent is not None and getattr(span, "kind", _SERVER) is not _SERVER and not parent.is_remote
     if parent is not None and inner:
-        context = parent
-    if exchange.span is not None and exchange.span.span_id != context.span_id:
+        context, span_id = parent, parent.span_id
+    if exchange.span is not None and exchange.span.span_id != span_id:
         return
     exchange.span = context
     if not inner:
         exchange.parent = parent
         exchange.live = span if recording else None
     if note:
-        joined.add(context)
+        joined.add(trace_id, span_id)
     if exchange.marks and exchange.live is not None:
-        exchange.id = f"{context.span_id:016x}"  # as unique as the span
+        exchange.id = span_id.to_bytes(8, "big").hex()  # as unique as the span
         span.set_attribute(EXCHANGE_ID, exchange.id)
 
 
