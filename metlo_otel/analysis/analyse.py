@@ -13,6 +13,7 @@ from metlo_otel.analysis.graphql import GraphQL
 from metlo_otel.analysis.nodes import clean
 from metlo_otel.analysis.openapi import ResponseValidator
 from metlo_otel.analysis.sessions import Sessions, session_meta
+from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.agent_config import AgentConfig, Authentication, Endpoint, Warn
 from metlo_otel.core.record import Record
 
@@ -66,33 +67,40 @@ class Analyser:
     """Analyses records under one configuration.
 
     `warn` is told once of each part that is left out (a pattern, a spec, an extra that is not installed); `speed` as
-    for matching: RE2 or not; `detect` finds attacks.
+    for matching: RE2 or not; `detect` finds attacks; `turn` is called between the steps of long work.
     """
 
     def __init__(
-        self, config: AgentConfig, warn: Warn, *, detect: Detect = _no_detection, speed: bool | None = None
+        self,
+        config: AgentConfig,
+        warn: Warn,
+        *,
+        detect: Detect = _no_detection,
+        speed: bool | None = None,
+        turn: Turn = no_turn,
     ) -> None:
         self._config = config
         self._warn = warn
         self._detect = detect
+        self._turn = turn
         self._classifier = Classifier(config.data_classes, warn, speed)
         self._endpoints = Endpoints(config.endpoints)
         self._sessions = Sessions(config)
-        self._graphql: GraphQL | None = GraphQL()
+        self._graphql: GraphQL | None = GraphQL(turn)
         self._validator: ResponseValidator | None = ResponseValidator(config.specs, warn)
         self.severities: Mapping[str, str] = self._classifier.severities
 
     def analyse(self, record: Record) -> Processed:
         """The full analysis of a record."""
         endpoint = self.endpoint(record)
-        plain = read_fields(record)
+        plain = read_fields(record, self._turn)
         fields, paths = self._with_graphql(record, plain, endpoint)
         return Processed(
             fields,
             clean(record.request.content_type),
             clean(record.response.content_type),
             data_types(fields, record.status),
-            self._classifier.detect(fields.sent + fields.answered),
+            self._classifier.detect(fields.sent + fields.answered, self._turn),
             self._detect(record, fields, paths),
             paths,
             self._validated(record, plain, endpoint),
@@ -102,7 +110,7 @@ class Analyser:
     def count(self, record: Record) -> Processed:
         """The short analysis of a record that is only counted: attacks and GraphQL paths. The answer is not read."""
         endpoint = self.endpoint(record)
-        fields, paths = self._with_graphql(record, read_request(record), endpoint)
+        fields, paths = self._with_graphql(record, read_request(record, self._turn), endpoint)
         return Processed(
             fields,
             clean(record.request.content_type),

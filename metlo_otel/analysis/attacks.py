@@ -1,23 +1,20 @@
-"""Whether a request was an attack: every text of it decoded, read by the detectors it may concern, and what
-they found.
+"""Whether a request was an attack: what is found in every text of it, by the place where it stood.
 
-Pure functions without state: any thread may call them. Ordinary values are let through after one look at
-the characters they are made of.
+Pure functions without state: any thread may call them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from metlo_otel.analysis.detectors import documents, nosql, paths, shell, sql, templates, urls, xss
-from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
+from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, inspect, strongest
+from metlo_otel.analysis.detectors import nosql, paths
+from metlo_otel.analysis.detectors.decoding import decode
 from metlo_otel.analysis.detectors.finding import Category, Confidence, Finding
 
 __all__ = ["CATEGORIES", "HEAD", "TAIL", "Category", "Confidence", "Finding", "detect", "inspect"]
 
-HEAD, TAIL = 4096, 1024  # characters read of a value's beginning and end
 TOTAL = 65_536  # characters read of a request
 LEAST = 128  # read of each value even so
 CATEGORIES: tuple[Category, ...] = (
@@ -36,25 +33,7 @@ CATEGORIES: tuple[Category, ...] = (
     "CRLF",
 )
 
-_BY_MARKS: tuple[tuple[frozenset[str], Callable[[str, str], Iterator[Finding]]], ...] = (
-    (sql.MARKS, sql.find),
-    (xss.MARKS, xss.find),
-    (shell.MARKS, shell.find),
-    (templates.MARKS, templates.find),
-    (documents.MARKS, documents.find),
-    (nosql.MARKS, nosql.find),
-)
-_ENCODING = frozenset("%&\\+")
-_SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _ in _BY_MARKS))
-_SQL_PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|waitfor\s|procedure\s|exec\s)|(?:\b|\d)union\s+(?:all\s+)?select")
-_ODD_PATH = (
-    "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
-    "compress.",
-    ".ini", ".config", ".asa", "wp-", "0x2", "\\\\",
-)  # fmt: skip
-
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
-_FILES = (".xml", ".ini", ".asa")
 _REMEMBERED = 300  # characters
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
@@ -62,21 +41,6 @@ _USUAL = frozenset(
 )  # fmt: skip
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
-
-
-def inspect(value: str, head: int = HEAD, tail: int = TAIL) -> tuple[Finding, ...]:
-    """What the detectors find in one value: each category once, high confidence first.
-
-    Of a value longer than `head` + `tail` characters only its beginning and its end are read, so that time
-    and memory are bounded by these numbers whatever the value holds.
-    """
-    if len(value) < 12 and value.isalnum():
-        return ()
-    if len(value) > head + tail:
-        return _strongest([*_inspected(value[:head]), *_inspected(value[-tail:])])
-    if _SPECIAL.isdisjoint(value) and value.isascii() and not _speaks(value.lower()) and not base64_text(value):
-        return ()
-    return _strongest(_inspected(value))
 
 
 def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
@@ -113,9 +77,9 @@ def _field(key: str, value: str) -> Iterable[Finding]:
     if section == "reqPath":
         return _path(value)
     findings = inspect(value) if value else ()
-    if _SPECIAL.isdisjoint(name) and "__" not in name:
+    if SPECIAL.isdisjoint(name) and "__" not in name:
         return findings
-    return _strongest([*findings, *_name(name)])
+    return strongest([*findings, *_name(name)])
 
 
 def _path(value: str) -> tuple[Finding, ...]:
@@ -123,20 +87,22 @@ def _path(value: str) -> tuple[Finding, ...]:
     window = value[: HEAD + TAIL]
     if "/." not in window and "%" not in window and "\\" not in window:
         return inspect(value)
-    return _strongest([*inspect(value), *paths.find_in_path(window, decode(window).lower())])
+    return strongest([*inspect(value), *paths.find_in_path(window, decode(window).lower())])
 
 
-def _header(name: str, value: str) -> tuple[Finding, ...]:
+def _header(name: str, value: str) -> Iterable[Finding]:
     """Headers are written by programs, in grammars full of signs: only what is certain counts."""
     if name == "cookie":
-        found = [finding for part in value.split(";", 64) for finding in _cookie(part.strip())]
+        found: Iterable[Finding] = [each for part in value.split(";", 64) for each in _cookie(part.strip())]
     elif len(value) <= _REMEMBERED and _public(name, value):
-        found = list(_usual(value))
+        found = _usual(value)
     else:
-        found = list(_certain(value))
+        found = _certain(value)
+    if not found:
+        return ()
     if name in _ADDRESSES or name.startswith("x-forwarded"):
         found = [finding for finding in found if finding.category != "SSRF"]
-    return _strongest(found)
+    return strongest(found)
 
 
 def _public(name: str, value: str) -> bool:
@@ -147,18 +113,19 @@ def _public(name: str, value: str) -> bool:
 def _cookie(pair: str) -> Iterator[Finding]:
     name, _, value = pair.partition("=")
     yield from _certain(value)
-    if not _SPECIAL.isdisjoint(name):
+    if not SPECIAL.isdisjoint(name):
         yield from _certain(name)
 
 
-def _certain(value: str) -> Iterator[Finding]:
-    return (finding for finding in inspect(value) if finding.confidence == "high")
+def _certain(value: str) -> tuple[Finding, ...]:
+    found = inspect(value)
+    return tuple([finding for finding in found if finding.confidence == "high"]) if found else ()
 
 
 @lru_cache(maxsize=512)
 def _usual(value: str) -> tuple[Finding, ...]:
     """What is certain in a header that the same client sends each time, its User-Agent for one."""
-    return tuple(_certain(value))
+    return _certain(value)
 
 
 def _name(name: str) -> Iterator[Finding]:
@@ -167,68 +134,5 @@ def _name(name: str) -> Iterator[Finding]:
         yield from nosql.find_in_name(name, name.lower())
     if "__schema" in name or "__type" in name.split("."):
         yield Finding("GRAPHQL_INTROSPECTION", "high", name[:80])
-    if not _SPECIAL.isdisjoint(name):
+    if not SPECIAL.isdisjoint(name):
         yield from inspect(name)
-
-
-def _inspected(value: str) -> Iterator[Finding]:
-    marks = _SPECIAL.intersection(value)
-    if not value.isascii() and max(value) > "\u1fff":
-        marks |= _ENCODING
-    if marks or _speaks(value.lower()):
-        for text in readings(value) if not marks.isdisjoint(_ENCODING) else (value,):
-            hidden = text is not value and "../" not in value and "..\\" not in value
-            yield from _read(text, marks if text is value else _SPECIAL.intersection(text), hidden)
-    encoded = base64_text(value)
-    if encoded is not None:
-        found = _read(decode(encoded), _SPECIAL.intersection(encoded))
-        yield from (finding for finding in found if finding.confidence == "high")
-
-
-def _read(text: str, marks: frozenset[str], hidden: bool = False) -> Iterator[Finding]:
-    """What all detectors that the text's characters may concern say of it."""
-    lower = text.lower()
-    if ("/" in marks or "\\" in marks or ".." in lower or lower.endswith(_FILES)) and _odd_path(lower):
-        yield from paths.find(text, lower, hidden)
-    if "/" in marks and ("//" in lower or ":/" in lower):
-        yield from urls.find(text, lower)
-    if "/" in marks and shell.MARKS.isdisjoint(marks) and (" /" in lower or "bin/" in lower or "{" in marks):
-        yield from shell.find(text, lower)
-    for own, detector in _BY_MARKS:
-        if not own.isdisjoint(marks):
-            yield from detector(text, lower)
-    if sql.MARKS.isdisjoint(marks) and ("@@" in lower or _has_phrase(lower)):
-        yield from sql.find(text, lower)
-
-
-def _speaks(lower: str) -> bool:
-    """Whether a text without any sign is more than words: a phrase of SQL, a path that climbs, a system's file."""
-    return ".." in lower or "@@" in lower or lower.endswith(_FILES) or _has_phrase(lower)
-
-
-def _has_phrase(lower: str) -> bool:
-    return (" by" in lower or "union" in lower or "waitfor" in lower or "procedure" in lower or "exec" in lower) and (
-        _SQL_PHRASE.search(lower) is not None
-    )
-
-
-def _odd_path(lower: str) -> bool:
-    """Whether a text with a slash is more than a date, a link or a choice."""
-    if lower.startswith(("/", "\\", "'/", '"/')) or lower[1:3] in (":/", ":\\"):
-        return True
-    for sign in _ODD_PATH:  # noqa: SIM110 - any() takes twice as long
-        if sign in lower:
-            return True
-    return False
-
-
-def _strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One finding of each category, the surest, and those of high confidence first."""
-    best: dict[str, Finding] = {}
-    for finding in findings:
-        known = best.get(finding.category)
-        if known is None or (known.confidence == "low" and finding.confidence == "high"):
-            best[finding.category] = finding
-    return (
-        tuple(sorted(best.values(), key=lambda finding: finding.confidence)) if len(best) > 1 else tuple(best.values())
-    )

@@ -14,10 +14,14 @@ from metlo_otel.analysis.json_cut import Missing, close_cut
 from metlo_otel.analysis.json_prefix import parse_prefix
 from metlo_otel.analysis.multipart import read_parts
 from metlo_otel.analysis.nodes import MAX_ITEMS, MAX_NODES, Field, beyond, has_long_array, pair_fields, untyped, walk
+from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.record import Message
 
 MAX_WHOLE_JSON = 65_536
 """Bytes up to which JSON is parsed in one step; what is longer is read piece by piece up to the limits of fields."""
+
+MAX_CLOSED = 8192
+"""Characters up to which cut JSON is closed and parsed in one step; what is longer is read token by token."""
 
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
@@ -37,23 +41,25 @@ class Body:
     size: int = 0
 
 
-def read_body(section: str, message: Message) -> Body:
+def read_body(section: str, message: Message, turn: Turn = no_turn) -> Body:
     """Read one body by its media type. An empty body without a media type, and a binary one, have no fields."""
     media_type = message.media_type
     if not message.body and not media_type:
         return Body(size=message.size)
     data, cut = unpack(message)
+    turn()
     read = _READERS.get(media_type) or (_json_text if media_type.endswith("+json") else _plain)
-    body = read(section, data, message, cut)
+    body = read(section, data, message, cut, turn)
+    turn()
     fields = body.fields
     if section == "reqBody" and has_long_array(body.document):
         more: list[Field] = []
-        beyond(section, body.document, more, 1)
+        beyond(section, body.document, more, turn)
         fields += untyped(more)
     return Body(fields, body.document, body.parsed, cut, body.text, message.size)
 
 
-def _json(section: str, data: bytes, message: Message, cut: bool) -> Body:
+def _json(section: str, data: bytes, message: Message, cut: bool, turn: Turn) -> Body:
     if not data:
         return Body()
     encoding = charset(message.content_type) or "utf-8"
@@ -65,10 +71,10 @@ def _json(section: str, data: bytes, message: Message, cut: bool) -> Body:
         else:
             return Body(tuple(walk(section, document)), document, True, text=None)
     text = decode(data, message.content_type, message.media_type, cut)
-    return Body(text=None) if text is None else _loose_json(section, text)
+    return Body(text=None) if text is None else _loose_json(section, text, turn)
 
 
-def _loose_json(section: str, text: str) -> Body:
+def _loose_json(section: str, text: str, turn: Turn) -> Body:
     """JSON in another charset, cut, long, or broken. Broken JSON has no data types, but all of it is looked at."""
     if len(text) <= MAX_WHOLE_JSON:
         try:
@@ -77,23 +83,23 @@ def _loose_json(section: str, text: str) -> Body:
             pass
         else:
             return Body(tuple(walk(section, document)), document, True, text=text)
-        document = close_cut(text)
+        document = close_cut(text) if len(text) <= MAX_CLOSED else Missing
         if document is not Missing:
             return Body(tuple(walk(section, document)), document, text=text)
-    prefix = parse_prefix(text)
+    prefix = parse_prefix(text, turn)
     fields = walk(section, prefix.value) if prefix.found else []
     if prefix.broken:
         fields = [*untyped(fields), (section, text, None)]
     return Body(tuple(fields), prefix.value, prefix.found and not prefix.broken and not prefix.cut, text=text)
 
 
-def _json_text(section: str, data: bytes, message: Message, cut: bool) -> Body:
+def _json_text(section: str, data: bytes, message: Message, cut: bool, turn: Turn) -> Body:
     """`+json`: the contract reports it as text; what it holds is looked at all the same."""
-    body = _json(section, data, message, cut)
+    body = _json(section, data, message, cut, turn)
     return replace(body, fields=((section, None, "string"), *untyped(body.fields)))
 
 
-def _json_lines(section: str, data: bytes, message: Message, cut: bool) -> Body:
+def _json_lines(section: str, data: bytes, message: Message, cut: bool, turn: Turn) -> Body:
     """NDJSON: reported as text, looked at as an array of its first lines."""
     text = decode(data, message.content_type, "application/json", cut)
     if text is None:
@@ -101,22 +107,23 @@ def _json_lines(section: str, data: bytes, message: Message, cut: bool) -> Body:
     lines = [line for line in text[:MAX_WHOLE_JSON].split("\n", MAX_ITEMS)[:MAX_ITEMS] if line.strip()]
     fields: list[Field] = [(section, None, "string")]
     for line in lines:
-        fields += untyped(_loose_json(f"{section}.[]", line).fields)
+        fields += untyped(_loose_json(f"{section}.[]", line, turn).fields)
     return Body(tuple(fields[:MAX_NODES]), text=text)
 
 
-def _form(section: str, data: bytes, message: Message, cut: bool) -> Body:
+def _form(section: str, data: bytes, message: Message, cut: bool, turn: Turn) -> Body:
     text = decode(data, message.content_type, message.media_type, cut)
     if text is None:
         return Body(text=None)
     encoding = charset(message.content_type) or "utf-8"
-    return Body(pair_fields(section + ".", formpair_fields(text, encoding)), text=text)
+    return Body(pair_fields(section + ".", formpair_fields(text, encoding, turn)), text=text)
 
 
-def formpair_fields(text: str, encoding: str = "utf-8") -> list[tuple[str, str]]:
+def formpair_fields(text: str, encoding: str = "utf-8", turn: Turn = no_turn) -> list[tuple[str, str]]:
     """The decoded pairs of an urlencoded form, at most 500; a name without `=` has an empty value."""
     pairs = []
     for piece in text.split("&", MAX_NODES)[:MAX_NODES]:
+        turn()
         if piece:
             name, _, value = piece.partition("=")
             pairs.append((_unquote(name, encoding), _unquote(value, encoding)))
@@ -127,13 +134,13 @@ def _unquote(text: str, encoding: str) -> str:
     return unquote_plus(text, encoding, "replace") if "%" in text or "+" in text else text
 
 
-def _multipart(section: str, data: bytes, message: Message, _cut: bool) -> Body:
+def _multipart(section: str, data: bytes, message: Message, _cut: bool, _turn: Turn) -> Body:
     parts = read_parts(data, message.content_type)
     named = [(part.name, part.value if part.filename is None else part.filename) for part in parts]
     return Body(pair_fields(section + ".", named), text=None)
 
 
-def _plain(section: str, data: bytes, message: Message, cut: bool) -> Body:
+def _plain(section: str, data: bytes, message: Message, cut: bool, _turn: Turn) -> Body:
     """Text. JSON that does not say so is reported as text, and looked at as JSON too: apps do read it."""
     text = decode(data, message.content_type, message.media_type, cut)
     if text is None:
@@ -149,7 +156,7 @@ def _plain(section: str, data: bytes, message: Message, cut: bool) -> Body:
     return Body(((section, text, "string"), *inside), document, document is not None, text=text)
 
 
-_READERS: dict[str, Callable[[str, bytes, Message, bool], Body]] = {
+_READERS: dict[str, Callable[[str, bytes, Message, bool, Turn], Body]] = {
     "application/json": _json,
     "application/x-www-form-urlencoded": _form,
     "multipart/form-data": _multipart,

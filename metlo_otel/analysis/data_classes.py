@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from metlo_otel.analysis import checksums
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
 from metlo_otel.analysis.matching import Matcher, build_matcher
 from metlo_otel.analysis.nodes import Field
 from metlo_otel.analysis.patterns import Node, PatternError, parse_pattern
+from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.agent_config import DataClass, Warn
 
-MAX_VALUE = 65_536
+MAX_VALUE = 32_768
 """Characters of a value that are looked at."""
 
+_GROUP = 4096  # characters of values that are matched in one pass
 _MAX_KEYS = 4096
 Check = Callable[[str], bool]
 
@@ -47,27 +49,27 @@ class Classifier:
         self._known_keys: dict[str, list[str]] = {}
         self.severities = {each.name: each.severity for each in listed}
 
-    def detect(self, fields: Iterable[Field]) -> dict[str, list[str]]:
+    def detect(self, fields: Iterable[Field], turn: Turn = no_turn) -> dict[str, list[str]]:
         """`{key: names of classes}`. Values count where they are text; keys count whatever the value is."""
         listed = list(fields)
-        found = self._by_keys(listed)
-        values = [value for _, value, _ in listed if type(value) is str]
-        if values and max(map(len, values)) > MAX_VALUE:
-            values = [value[:MAX_VALUE] for value in values]
-        hits = self._values.match_all(values)
-        keys = [key for key, value, _ in listed if type(value) is str] if hits else []
-        for index, patterns in hits:
-            for name in [self._value_names[pattern] for pattern in patterns]:
-                if self._confirmed(name, values[index]):
-                    _note(found, keys[index], name)
+        found = self._by_keys(listed, turn)
+        texts = [(key, value[:MAX_VALUE]) for key, value, _ in listed if type(value) is str]
+        for group in _groups(texts):
+            for index, patterns in self._values.match_all([value for _, value in group]):
+                key, value = group[index]
+                for name in [self._value_names[pattern] for pattern in patterns]:
+                    if self._confirmed(name, value):
+                        _note(found, key, name)
+            turn()
         return found
 
-    def _by_keys(self, fields: Iterable[Field]) -> dict[str, list[str]]:
+    def _by_keys(self, fields: Iterable[Field], turn: Turn) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         known = self._known_keys
         for key, _, _ in fields:
             names = known.get(key)
             if names is None:
+                turn()
                 names = self._of_key(key)
             if names:
                 found[key] = list(names)
@@ -84,6 +86,20 @@ class Classifier:
         names = list(dict.fromkeys(self._key_names[hit] for hit in self._keys.match(key)))
         self._known_keys[key] = names
         return names
+
+
+def _groups(texts: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """The texts in groups that one pass is good for: all of a usual record, a part of a large one."""
+    group: list[tuple[str, str]] = []
+    room = _GROUP
+    for text in texts:
+        group.append(text)
+        room -= len(text[1])
+        if room < 0:
+            yield group
+            group, room = [], _GROUP
+    if group:
+        yield group
 
 
 def _note(found: dict[str, list[str]], key: str, name: str) -> None:

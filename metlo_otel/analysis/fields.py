@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from metlo_otel.analysis.body_fields import Body, read_body
 from metlo_otel.analysis.nodes import Field, Scalar, pair_fields
+from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.record import Record
 
 
@@ -40,16 +41,18 @@ def _as_text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def read_fields(record: Record) -> Fields:
+def read_fields(record: Record, turn: Turn = no_turn) -> Fields:
     """Read every field of a record: at most 10 items an array, 500 fields a section, 50 levels; nothing raises."""
-    headers, body = pair_fields("resHeaders.", record.response.headers), read_body("resBody", record.response)
-    return replace(read_request(record), response_headers=headers, response=body)
+    request = read_request(record, turn)
+    turn()
+    headers = pair_fields("resHeaders.", record.response.headers)
+    return replace(request, response_headers=headers, response=read_body("resBody", record.response, turn))
 
 
-def read_request(record: Record) -> Fields:
+def read_request(record: Record, turn: Turn = no_turn) -> Fields:
     """Read what the client sent, within the same bounds."""
     query, headers = pair_fields("reqQuery.", record.query), pair_fields("reqHeaders.", record.request.headers)
-    return Fields(query, headers, read_body("reqBody", record.request))
+    return Fields(query, headers, read_body("reqBody", record.request, turn))
 
 
 def data_types(fields: Fields, status: int) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ import orjson
 from metlo_otel.analysis.fields import Fields
 from metlo_otel.analysis.graphql_query import Answer, Operation, Variable, parse_query
 from metlo_otel.analysis.nodes import MAX_DEPTH, MAX_ITEMS, MAX_NODES, Field, untyped, walk
+from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.record import Record
 
 _CACHED = 256
@@ -32,7 +33,8 @@ class GraphQLFields:
 class GraphQL:
     """Reads GraphQL calls; keeps the last 256 query texts parsed, and the texts of persisted queries by their hash."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: Turn = no_turn) -> None:
+        self._turn = turn
         self._parsed: OrderedDict[str, list[Operation]] = OrderedDict()
         self._persisted: OrderedDict[str, str] = OrderedDict()
 
@@ -87,7 +89,7 @@ class GraphQL:
         if known is not None:
             self._parsed.move_to_end(text)
             return known
-        operations = parse_query(text)
+        operations = parse_query(text, self._turn)
         if len(text) <= _MAX_CACHED_TEXT:
             _keep(self._parsed, text, operations)
         return operations

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from metlo_otel.analysis.turns import Turn, no_turn
 
 MAX_TOKENS = 2000
 """Tokens up to which a query is read whole; of a longer one only the operations' top fields are."""
 
 MAX_TEXT = 65_536
+_MAX_LITERAL = 4096
+_MAX_ESCAPE = 16
 _MAX_FIELDS = 500
 _MAX_DEPTH = 50
+_BLANKS = "|".join(rf"{blank}[\s,]{{15,}}" for blank in (" ", ",", "\t", "\r", "\n"))
+_LONG = re.compile(
+    r'"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*(?:"""|\\?\Z)|"[^"\\\n]*(?:\\.[^"\\\n]*)*(?:"|(?=\n)|\\?\Z)'
+    rf"|#[^\n]*(?:[\s,]+#[^\n]*)*|{_BLANKS}",
+    re.DOTALL,
+)  # a block of text, a text, comments, blanks; each alternative starts with a character of its own, which is faster
 _KINDS = ("query", "mutation", "subscription")
 
 
@@ -46,27 +57,60 @@ class Operation:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
-def parse_query(text: str) -> list[Operation]:
-    """The operations of a document; empty where it cannot be read.
+def parse_query(text: str, turn: Turn = no_turn) -> list[Operation]:
+    """The operations of a document; empty where it cannot be read. `turn` is called at every token.
 
     Raises ImportError where graphql-core is not installed.
     """
     core = importlib.import_module("graphql")
-    text = text[:MAX_TEXT]
+    text = _shortened(text[:MAX_TEXT], turn)
     try:
-        document = core.parse(text, no_location=True, max_tokens=MAX_TOKENS)
+        document = _parser(core, text, turn).parse_document()
     except (core.GraphQLError, RecursionError):
-        return _skim(core, text)
+        return _skim(core, text, turn)
     fragments = {node.name.value: node for node in document.definitions if node.kind == "fragment_definition"}
     wanted = [node for node in document.definitions if node.kind == "operation_definition"]
-    return [_Reader(fragments).operation(node) for node in wanted[:10]]
+    return [_Reader(fragments, turn).operation(node) for node in wanted[:10]]
+
+
+def _shortened(text: str, turn: Turn) -> str:
+    """The document with long texts cut and without comments: graphql-core reads these one character after the other."""
+
+    def shorter(match: re.Match[str]) -> str:
+        turn()
+        literal = match[0]
+        if literal[0] != '"':
+            return " "
+        if len(literal) <= _MAX_LITERAL:
+            return literal
+        quote = '"""' if literal.startswith('"""') else '"'
+        escape = literal.rfind("\\", _MAX_LITERAL - _MAX_ESCAPE, _MAX_LITERAL)
+        return literal[: escape if escape >= 0 else _MAX_LITERAL].rstrip("\\") + quote
+
+    return _LONG.sub(shorter, text)
+
+
+def _parser(core: Any, text: str, turn: Turn) -> Any:
+    """graphql-core's parser over a lexer that lets others go first; `parse` itself takes none."""
+    parser = core.language.parser.Parser(core.Source(text), no_location=True, max_tokens=MAX_TOKENS)
+    parser._lexer.lookahead = _in_turns(parser._lexer.lookahead, turn)
+    return parser
+
+
+def _in_turns(step: Callable[[], Any], turn: Turn) -> Callable[[], Any]:
+    def taken() -> Any:
+        turn()
+        return step()
+
+    return taken
 
 
 class _Reader:
-    __slots__ = ("fragments", "operation_", "room")
+    __slots__ = ("fragments", "operation_", "room", "turn")
 
-    def __init__(self, fragments: dict[str, Any]) -> None:
+    def __init__(self, fragments: dict[str, Any], turn: Turn) -> None:
         self.fragments = fragments
+        self.turn = turn
         self.room = _MAX_FIELDS
 
     def operation(self, node: Any) -> Operation:
@@ -85,6 +129,7 @@ class _Reader:
             if self.room <= 0:
                 return
             self.room -= 1
+            self.turn()
             if node.kind == "field":
                 self._field(node, path, answers, inside)
             elif node.kind == "inline_fragment":
@@ -121,19 +166,20 @@ def _value(node: Any, depth: int) -> Any:
     return getattr(node, "value", None)  # text, names of enums, booleans; null has none
 
 
-def _skim(core: Any, text: str) -> list[Operation]:
+def _skim(core: Any, text: str, turn: Turn) -> list[Operation]:
     """The top fields of a document that is cut, broken or too long, as far as its tokens go."""
     operations: list[Operation] = []
     try:
-        _skim_tokens(_tokens(core, text), operations)
+        _skim_tokens(_tokens(core, text, turn), operations)
     except core.GraphQLError:
         return operations
     return operations
 
 
-def _tokens(core: Any, text: str) -> Iterator[tuple[str, str]]:
+def _tokens(core: Any, text: str, turn: Turn) -> Iterator[tuple[str, str]]:
     lexer = core.Lexer(core.Source(text))
     for _ in range(MAX_TOKENS):
+        turn()
         token = lexer.advance()
         if token.kind.name == "EOF":
             return

@@ -12,40 +12,21 @@ from metlo_otel.analysis.attacks import detect
 from metlo_otel.analysis.budget import Budget
 from metlo_otel.analysis.detectors.finding import Finding
 from metlo_otel.analysis.fields import Fields, read_fields
+from metlo_otel.analysis.turns import Turn, Turns
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 
-_TURN = 0.001  # seconds that the worker computes between two fields at most, without letting requests go first
-
 Findings = Mapping[str, list[Finding]]
 Warn = Callable[[str], None]
-
-
-def _let_go() -> None:
-    time.sleep(0)
-
-
-class Turns:
-    """Gives the interpreter's lock away, when somebody has had it for long enough."""
-
-    def __init__(self, let_go: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> None:
-        self._let_go = let_go
-        self._clock = clock
-        self._until = 0.0
-
-    def __call__(self) -> None:
-        if self._clock() >= self._until:
-            self._let_go()
-            self._until = self._clock() + _TURN
 
 
 class Inspection:
     """`analyse` and `session` are for the worker alone; `threats` may be called by any thread."""
 
-    def __init__(self, settings: Settings, warn: Warn, let_go: Callable[[], None] = _let_go) -> None:
-        self._turns = Turns(let_go)
+    def __init__(self, settings: Settings, warn: Warn, turns: Turn | None = None) -> None:
+        self._turns = turns or Turns()
         self._settings = settings
         self._warn = warn
         self._budget = Budget(settings.analysis_budget / 100)
@@ -87,7 +68,7 @@ class Inspection:
 
     def _for(self, config: AgentConfig) -> Analyser:
         if self._analyser is None or self._analyser[0] is not config:
-            self._analyser = config, Analyser(config, self._warn, detect=self._detect)
+            self._analyser = config, Analyser(config, self._warn, detect=self._detect, turn=self._turns)
         return self._analyser[1]
 
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:

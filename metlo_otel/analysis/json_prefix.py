@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from metlo_otel.analysis.json_cut import without_half_escape
+from metlo_otel.analysis.turns import Turn, no_turn
 
 _MAX_TEXT = 262_144
 _MAX_TOKENS = 20_000
+_TURN = 64  # tokens after which others may go first
 _MAX_OPEN = 500  # containers inside each other
 _MAX_ITEMS = 10  # of an array; the others are read over
 _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
         (?P<mark>[{}\[\],:])
-      | "(?P<string>[^"\\]*(?:\\.[^"\\]*)*)"
+      | "(?P<string>[^"\\]*(?:\\.[^"\\]*)*)(?:"|(?P<open>\\?\Z))
       | (?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)
       | (?P<word>true|false|null|NaN|-?Infinity)
     )""",
@@ -42,9 +44,9 @@ class Prefix:
     broken: bool = False
 
 
-def parse_prefix(text: str) -> Prefix:
+def parse_prefix(text: str, turn: Turn = no_turn) -> Prefix:
     """Read as much of a JSON text as there is. Arrays keep 10 items; of a repeated key the last value counts."""
-    return _Reader(text[:_MAX_TEXT]).read()
+    return _Reader(text[:_MAX_TEXT]).read(turn)
 
 
 class _Reader:
@@ -60,10 +62,12 @@ class _Reader:
         self.root: Any = None
         self.found = False
 
-    def read(self) -> Prefix:
-        for _ in range(_MAX_TOKENS):
+    def read(self, turn: Turn) -> Prefix:
+        for number in range(_MAX_TOKENS):
+            if not number % _TURN:
+                turn()
             match = _TOKEN.match(self.text, self.position)
-            if match is None:
+            if match is None or match.lastgroup == "open":
                 return self._end()
             self.position = match.end()
             if not self._take(match.lastgroup or "", match[match.lastgroup or 0]):

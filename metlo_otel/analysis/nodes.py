@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+from metlo_otel.analysis.turns import Turn, no_turn
+
 Scalar = str | int | float | bool | None
 Field = tuple[str, Scalar, str | None]
 """Key (`reqBody.items.[].id`), value, and type; type None: looked at, but not reported as a data type.
@@ -16,6 +18,8 @@ A value of None with the type None only brings its key to notice.
 MAX_ITEMS = 10
 MAX_NODES = 500
 MAX_DEPTH = 50
+_ENOUGH = MAX_NODES - 10  # fields; what is left then may be too little for a single item
+_TURN = 64  # items after which others may go first
 _MAX_NAME = 256
 _MAX_KEY = 1024
 _TYPES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
@@ -68,23 +72,25 @@ def has_long_array(value: Any, depth: int = 1) -> bool:
     return False
 
 
-def beyond(key: str, value: Any, found: list[Field], depth: int) -> None:
+def beyond(key: str, value: Any, found: list[Field], turn: Turn = no_turn, depth: int = 1) -> None:
     """What stands behind the first items of arrays, up to another 500 fields: an attack may hide there."""
-    if depth >= MAX_DEPTH or len(found) >= MAX_NODES:
+    if depth >= MAX_DEPTH or len(found) >= _ENOUGH:
         return
     if isinstance(value, dict):
         for name, item in islice(value.items(), MAX_NODES):
             if type(item) in (dict, list):
-                beyond(f"{key}.{name}"[:_MAX_KEY], item, found, depth + 1)
+                beyond(f"{key}.{name}"[:_MAX_KEY], item, found, turn, depth + 1)
         return
     below = f"{key}.[]"[:_MAX_KEY]
     for item in value[:MAX_ITEMS]:
         if type(item) in (dict, list):
-            beyond(below, item, found, depth + 1)
-    for item in value[MAX_ITEMS:]:
-        if len(found) >= MAX_NODES:
+            beyond(below, item, found, turn, depth + 1)
+    for number in range(MAX_ITEMS, len(value)):
+        if len(found) >= _ENOUGH:
             return
-        found += walk(below, item, MAX_NODES - len(found))
+        if not number % _TURN:
+            turn()
+        found += walk(below, value[number], MAX_NODES - len(found))
 
 
 def pair_fields(prefix: str, pairs: Sequence[tuple[str, str]]) -> tuple[Field, ...]:

@@ -176,6 +176,18 @@ def test_hostile_queries_are_bounded(name: str) -> None:
         assert found.paths == ("reqBody.query.user",)
 
 
+@pytest.mark.parametrize("quote", ['"', '"""'])
+def test_long_texts_comments_and_blanks(quote: str) -> None:
+    """Of a long text the beginning is read, whatever escape the end falls into; comments and blanks say nothing."""
+    for number in range(8):
+        text = "x" * (4088 + number) + "\\u0041" * 500
+        asked = ask(f'{{a(x: {quote}{text}{quote}, y: "#, 1") # user(id: "2")\n{" " * 50}b}}')
+        values = {key: value for key, value, _ in asked.fields.request.fields}
+        assert asked.paths == ("reqBody.query.a", "reqBody.query.b")
+        assert str(values["reqBody.query.a.__args.x"]).startswith("x" * 4080)
+        assert values["reqBody.query.a.__args.y"] == "#, 1"
+
+
 WORDS = st.lists(
     st.sampled_from(
         'query mutation fragment on a b u: user ( ) { } [ ] $x : ! = ... @if 1 1.5 "s" null # , ENUM'.split()

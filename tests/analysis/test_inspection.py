@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import time
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
+from benchmarks import steps
 from metlo_otel.analysis.budget import Budget
-from metlo_otel.analysis.inspection import Inspection, Turns
+from metlo_otel.analysis.inspection import Inspection
+from metlo_otel.analysis.turns import Turns
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings, read_settings
 from tests.analysis.attack_samples import ATTACKS
-from tests.analysis.records import json_record, message, record, refuse
+from tests.analysis.records import json_record, refuse
 
 CONFIG = AgentConfig()
 HARMLESS = {"email": "bob@example.com", "note": "hello there"}
@@ -137,30 +135,32 @@ def test_turns() -> None:
     assert [round(moment - 100, 4) for moment in given] == [0.0, 0.0012, 0.0024, 0.0036]
 
 
-def hostile() -> list[Record]:
-    """Records as large as MAX_BODY lets them be, full of what takes the detectors longest."""
+def hostile() -> Iterator[tuple[str, Record]]:
+    """Records as large as MAX_BODY lets them be, full of what takes the detectors longest, and the benchmark's."""
     payloads = [payload for payloads in ATTACKS.values() for payload in payloads]
-    texts = [
-        (piece * 5120)[:5000] for piece in ("<img src=x ", "; cat /etc/passwd ", "(select ", "&#x41;", "a' or 1=1 ")
-    ]
-    many = json_record(dict(enumerate(payloads[:200])))
-    return [many, *(json_record({"a": text}, {"b": text}) for text in texts), replace(record(message("x")), query=())]
+    yield "attacks", json_record(dict(enumerate(payloads[:200])))
+    for piece in ("<img src=x ", "; cat /etc/passwd ", "(select ", "&#x41;", "a' or 1=1 ", "\n", "\\x"):
+        text = (piece * 5120)[:5000]
+        yield piece, json_record({"a": text}, {"b": text})
+    yield from steps.records()
 
 
-@pytest.mark.parametrize("given", hostile(), ids=lambda given: str(len(given.request.body)))
-def test_the_worker_lets_requests_go_first(given: Record) -> None:
-    """Between two checks lie a few milliseconds of CPU time at most: ten times what was measured, for slow machines."""
-    steps, last = [], time.thread_time()
+def test_the_worker_lets_requests_go_first() -> None:
+    """Between two checks lie about two milliseconds of CPU time at most: ten times that are allowed, for slow machines.
 
-    def let_go() -> None:
-        nonlocal last
-        steps.append(time.thread_time() - last)
-        last = time.thread_time()
-
-    inspection = Inspection(settings(analysis_budget=100), refuse, let_go)
-    inspection.analyse(json_record(json.loads('{"warm": 1}')), CONFIG)
-    last = time.thread_time()
-    steps.clear()
-    inspection.analyse(given, CONFIG)
-    let_go()
-    assert max(steps) < 0.02
+    What was understood goes out: the record is analysed in full.
+    """
+    checked = steps.Steps()
+    inspection = Inspection(settings(analysis_budget=100), refuse, checked)
+    inspection.analyse(json_record({"query": "{a}"}, path="/graphql"), CONFIG)  # imports what is imported once
+    for name, given in hostile():
+        taken: list[float] = []
+        while not taken or (
+            taken[-1] > 0.02 and len(taken) < 3
+        ):  # a collection of the tests' garbage may fall in between
+            checked.begin()
+            found = inspection.analyse(given, CONFIG)
+            checked()
+            taken.append(checked.longest)
+        assert min(taken) < 0.02, name
+        assert not found.partial, name

@@ -8,6 +8,7 @@ import binascii
 import html
 import re
 import unicodedata
+from html.entities import html5
 from urllib.parse import unquote_to_bytes
 
 ROUNDS = 3  # percent-encoding twice, and one other encoding around or inside it
@@ -15,7 +16,12 @@ ROUNDS = 3  # percent-encoding twice, and one other encoding around or inside it
 _WIDE_PERCENT = re.compile(r"%u([0-9a-fA-F]{4})")
 _BYTE_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _OVERLONG = re.compile(rb"[\xc0\xc1]([\x80-\xff])|\xe0\x80([\x80-\xbf])|\xf0\x80\x80([\x80-\xbf])")
-_ENTITY = re.compile(r"&(?:#[xX]?[0-9a-fA-F]{1,7}|[a-zA-Z]{2,8});?")
+_ENTITY = re.compile(
+    "&(?=[#a-zA-Z])(?:#[xX]?[0-9a-fA-F]|[a-zA-Z][a-zA-Z0-9]{1,31};|"
+    + "|".join(sorted(name for name in html5 if not name.endswith(";")))
+    + ")"
+)  # with its semicolon, or one of those that HTML reads without
+_ENCODED = re.compile(r"%(?:[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4})|\\(?:[xu0-7]|r\\n)|\+[aA][cCdD]|" + _ENTITY.pattern)
 _LONG_NUMBER = re.compile(r"&#([0-9]{9,});?")
 _ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{0*([0-9a-fA-F]{1,6})\}|([0-3]?[0-7]{2}))")
 _UTF7 = re.compile(r"\+(ADw|AD4|ACI|ACc|ACg|ACk|ADs|AD0)-?", re.IGNORECASE)
@@ -35,15 +41,11 @@ _WORDY = re.compile(r"[\s<>'\"(){};|&$/]")
 
 
 def readings(value: str) -> tuple[str, ...]:
-    """The value as sent, fully decoded, and with `+` for spaces, each once; at most four texts, none longer
-    than ten times the value."""
-    found = [value]
+    """The value as sent and, where that is another, fully decoded; the second no longer than ten times the first."""
+    if value.isascii() and not _ENCODED.search(value):
+        return (value,)
     decoded = decode(value)
-    if decoded != value:
-        found.append(decoded)
-    if "+" in decoded and " " not in decoded:
-        found.append(decoded.replace("+", " "))
-    return tuple(found)
+    return (value, decoded) if decoded != value else (value,)
 
 
 def decode(value: str) -> str:
@@ -120,6 +122,8 @@ def _escaped(match: re.Match[str]) -> str:
 def _plain(value: str) -> str:
     """Full-width and other compatibility forms as the ASCII they are normalised to; accents stay as they
     are."""
+    if unicodedata.is_normalized("NFKC", value) and max(value) < "\u2215":
+        return value
     return (
         unicodedata.normalize("NFKC", value)
         .replace("\u2215", "/")

@@ -7,8 +7,18 @@ import re
 from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.telling import Signs, telling
 
 MARKS = frozenset("<*()\r\n\x00{")
+WORDS = frozenset({"include"})
+SIGNS: Signs = (
+    ("<", "!"),
+    ("*", r"[()]"),
+    (")", r" ?\("),
+    ("\r\n\x00", ""),
+    ("_", "_(?:schema|type)"),
+    ("x", "include"),
+)
 
 _ENTITY = re.compile(r"<!entity\s+(?:%\s*)?[\w.:-]{1,60}\s+(?:(?:system|public)\b|[\"'])|<!entity\s+%")
 _DOCTYPE = re.compile(
@@ -21,9 +31,10 @@ _INCLUDE = re.compile(
 )
 
 _LDAP = re.compile(
-    r"\)\s{0,4}\({1,2}\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|^\*\)\)?$"
-    r"|\*\)\)?(?:\x00|%00)|[*\w]\)\)\(\|?|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
+    r"\)(?:\s{0,4}\({1,2}\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|(?<=[*\w]\))\)\(\|?)"
+    r"|\*\)\)?(?:\x00|%00|(?:(?<=^\*\))|(?<=^\*\)\)))$)|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
 )
+_FILTER = re.compile(r"\)\s*\({1,2}\s*[|&!]|\*\)\)?(?:\x00|\(|$)")
 _LDAP_ATTRIBUTES = re.compile(
     r"(?:uid|cn|sn|ou|dc|mail|objectclass|userpassword|password|samaccountname|givenname|memberof"
     r"|objectcategory|user|pass|userid|admin)\s{0,3}[~<>]?="
@@ -40,7 +51,10 @@ _HEADER = re.compile(
 _SCHEMA = re.compile(r"\b(__schema\b\s{0,9}[({@]?|__type\s{0,9}\()")
 
 
-def find(text: str, lower: str) -> Iterator[Finding]:
+tells = telling(WORDS, SIGNS)
+
+
+def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """XXE, LDAP_INJECTION, CRLF, NULL_BYTES and GRAPHQL_INTROSPECTION findings."""
     if "<" in lower:
         yield from _xxe(text, lower)
@@ -75,7 +89,7 @@ def _ldap(text: str, lower: str) -> Iterator[Finding]:
     if match is None or "\\" in lower or _balanced(lower, match.start()):
         return
     named = _LDAP_ATTRIBUTES.search(lower, match.start())
-    if named or re.search(r"\)\s*\({1,2}\s*[|&!]|\*\)\)?(?:\x00|\(|$)", lower):
+    if named or _FILTER.search(lower):
         yield (high if named or "*)(" in lower else low)("LDAP_INJECTION", text[max(0, match.start() - 10) :])
 
 
@@ -87,8 +101,8 @@ def _balanced(lower: str, end: int) -> bool:
 
 def _header_lines(text: str, lower: str) -> Iterator[Finding]:
     """A line break and a header behind it, in a value short enough to stand in a header of its own."""
-    match = None if lower.startswith("--") else _HEADER.search(lower)
-    if match is None or lower.count("\n") > 12:
+    match = None if lower.startswith("--") or lower.count("\n") > 12 else _HEADER.search(lower)
+    if match is None:
         return
     before = lower[: match.start()]
     if match[2] and (before.count(" ") > 3 or not _believable(match[2], match[3] or "")):

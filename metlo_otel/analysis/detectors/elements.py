@@ -21,8 +21,9 @@ _LOADS = {
     "xml": ("src",),
 }  # elements that bring in something foreign, by the attribute that does
 NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
+_EVENT = re.compile("on[a-z]{3,30}")
 SCHEME = re.compile(
-    r"(?:javascript|vbscript|livescript|mocha|jscript)[:#]|mhtml:http|data:(?:text/(?:html|xml"
+    r"javascript[:#]|vbscript[:#]|livescript[:#]|mocha[:#]|jscript[:#]|mhtml:http|data:(?:text/(?:html|xml"
     r"|javascript)|application/x)"
 )
 _URL_ELEMENTS = frozenset(
@@ -38,34 +39,48 @@ _STYLE = re.compile(
 _MENTION = re.compile(r">?\s+[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}")
 
 
-def dangerous(tag: Tag, lower: str) -> bool | None:
-    """True for certain, False for perhaps, None for harmless."""
+def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
+    """True for certain, False for perhaps, None for harmless. `active`: whether any part of the text might act."""
     name = tag.name.rpartition(":")[2] or tag.name
     if name in _ACTIVE or name.startswith(("script", "/script")):
-        if bool(tag.attributes) or name != "script" or "</script" in lower or acts(lower[tag.end :]):
+        if bool(tag.attributes) or name != "script" or "</script" in lower or (active and acts(lower[tag.end :])):
             return True
         return None if _MENTION.match(lower, tag.end) else False
-    if name.startswith(("!--#", "?import", "?xml:")) or (name[0] in "!?%" and "script" in lower and "<scr" in lower):
+    if name[0] in "!?%" and _instructs(name, lower):
         return True
-    if name == "style" and ("type", "text/javascript") in tag.attributes:
+    if name == "style" and _styles(tag, lower):
         return True
-    if name == "style" and _STYLE.search(compact(lower[tag.start : tag.start + 400]).replace("\\", "")):
-        return True
-    if any(_active(name, *attribute) for attribute in tag.attributes):
-        return True
-    if any(_handler(*attribute) for attribute in tag.attributes):
-        return True if not _template_value(tag) else None
-    if name[0] != "/" and acts(lower[tag.start : tag.end]):
+    if tag.attributes:
+        handles = False
+        for attribute, value in tag.attributes:
+            if len(value) > 3 and _active(name, attribute, value):
+                return True
+            handles = handles or (attribute[:2] == "on" and _handler(attribute, value))
+        if handles:
+            return True if not _template_value(tag) else None
+    if active and name[0] != "/" and acts(lower[tag.start : tag.end]):
         return False
-    return _foreign(name, tag)
+    return _foreign(name, tag) if tag.attributes else None
+
+
+def _instructs(name: str, lower: str) -> bool:
+    """A server's or an old browser's instruction, or a comment that hides a script."""
+    return name.startswith(("!--#", "?import", "?xml:")) or ("script" in lower and "<scr" in lower)
+
+
+def _styles(tag: Tag, lower: str) -> bool:
+    """A style sheet that runs something."""
+    if ("type", "text/javascript") in tag.attributes:
+        return True
+    return _STYLE.search(compact(lower[tag.start : tag.start + 400]).replace("\\", "")) is not None
 
 
 def _handler(name: str, value: str) -> bool:
     """An event handler, also one that follows a slash or a stray sign (`onload!#$=`)."""
-    found = re.match(r"on[a-z]{3,30}", name)
+    found = _EVENT.match(name) if value else None
     if found is None or found[0] in NO_EVENT:
         return False
-    return bool(value) and (len(found[0]) == len(name) or not name[found.end()].isalnum())
+    return len(found[0]) == len(name) or not name[found.end()].isalnum()
 
 
 def _template_value(tag: Tag) -> bool:
@@ -76,8 +91,6 @@ def _template_value(tag: Tag) -> bool:
 
 def _active(element: str, name: str, value: str) -> bool:
     """An attribute that runs: a script URL where URLs go, a style with code, a whole document."""
-    if len(value) < 4:
-        return False
     plain = compact(value)
     if name == "style":
         return bool(_STYLE.search(plain.replace("\\", "")) or _STYLE.search(plain))

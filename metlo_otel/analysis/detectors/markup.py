@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from metlo_otel.analysis.detectors.decoding import unescaped
 
@@ -17,8 +17,7 @@ _TAGS, _ATTRIBUTES = 24, 24  # read of one text
 _UNSEEN = re.compile("[\\x00-\\x20\\x7f\\xa0\\xad\\u200b-\\u200d\\u2028\\u2029\\ufeff]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(NamedTuple):
     """One tag as written: name in lower case (with its `/`), attributes decoded, and where it starts and
     ends."""
 
@@ -41,16 +40,21 @@ def tags(lower: str) -> Iterator[Tag]:
 
 def compact(value: str) -> str:
     """A value as a browser reads a URL: entities decoded, white space and control characters gone."""
-    return _UNSEEN.sub("", unescaped(value) if "&" in value else value)
+    if "&" in value:
+        value = unescaped(value)
+    return value if value.isprintable() and " " not in value else _UNSEEN.sub("", value)
 
 
 def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:
+    if lower[position : position + 1] == ">":
+        return (), position
     found = []
     for _ in range(_ATTRIBUTES):
         match = _ATTRIBUTE.match(lower, position)
         if match is None:
             break
-        value = match[2] or match[3] or match[4] or match[5] or ""
+        group = match.lastindex or 1
+        value = match[group] if group > 1 else ""
         found.append((match[1], unescaped(value) if "&" in value else value))
         position = match.end()
         if lower[position : position + 1] == ">":

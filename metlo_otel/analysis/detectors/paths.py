@@ -7,49 +7,63 @@ import re
 from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.telling import Signs, telling
 
-_HEX = re.compile(
-    r"(?:0?x|%%?(?:25)*)(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)|%uff0e"
-    r"|%u2215|%u2216"
+WORDS = frozenset(
+    "etc proc var root home usr opt ssh ini sys asa config configuration settings web win windows winnt autoexec ntldr"
+    " inetpub inf php expect zip phar glob data file compress id_rsa id_dsa".split()
 )
-_HEX_LETTERS = {"2e": ".", "2f": "/", "5c": "/"}
+SIGNS: Signs = (
+    (".", r"[./\\;?*\x00]|ht|git|svn|env|aws|(?:xml|ini|asa)$"),
+    ("/\\", r"\."),
+    ("%", "%?(?:25)*(?:2e|2f|5c)|c[01]|u"),
+    ("x", "(?<=0x)(?:2|5c)"),
+    (":", r"(?<![a-z][a-z]:)[/\\]"),
+    ("{", r"file\}"),
+)
+_HEX = re.compile(
+    r"0x(2e|2f|5c)|x(2e|2f|5c)|%%?(?:25)*(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)"
+    r"|%uff0e|%u2215|%u2216"
+)
+_REPEATED = re.compile(r"/(?:\./)*/*")
 _SPLIT = re.compile(r"[/\\]+")
 _CLIMB = re.compile(r"\.{2,}[\w\s;\x00]{0,2}|\.\.;.*|\.[?*\x00]\.?|\.;\.")
 _DOTS = re.compile(r"(?:^|[/\\])\.{8,}|\.{24,}")
 _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 
 # Where systems keep what an attacker wants to read, by the end or the middle of a path.
+# Every alternative begins with a letter of its own, so that `re` need not try each of them at each place.
 _UNIX = re.compile(
-    r"(?<![\w.])/?etc/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/"
-    r"|apache2?/|httpd/|nginx/"
+    r"etc(?<![\w.]etc)/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/|apache2?/|httpd/|nginx/"
     r"|php|init\.d|cron|rc\.|pam\.|samba|vsftpd|postfix|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf)"
-    r"|(?<!\w)/?proc/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b|var/log/(?:apache|httpd|nginx"
-    r"|auth|messages|syslog|secure|mail|vsftpd)"
-    r"|(?:root|home/[\w.-]+)/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|\.ssh/(?:id_|auth|known)"
-    r"|/(?:id_rsa|id_dsa)\b"
-    r"|var/(?:lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/)|usr/local/(?:apache|etc/)|opt/lampp/"
+    r"|proc(?<!\wproc)/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b"
+    r"|var(?<![a-z_]var)/(?:log/(?:apache|httpd|nginx|auth|messages|syslog|secure|mail|vsftpd)"
+    r"|lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/)"
+    r"|root/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|home/[\w.-]+/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)"
+    r"|\.ssh/(?:id_|auth|known)|id_[rd]sa\b(?<=/id_.sa)"
+    r"|usr(?<![a-z_]usr)/local/(?:apache|etc/)|opt(?<![a-z_]opt)/lampp/"
 )
 _WINDOWS = re.compile(
-    r"(?:windows|winnt|win|windows\.old)/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair"
-    r"|system/|debug/|my\.ini|explorer)"
-    r"|(?:^|/|:)(?:boot\.ini|autoexec\.bat|ntldr|pagefile\.sys|global\.asa)(?:$|[^\w.])"
-    r"|inetpub/(?:wwwroot|logs)"
-    r"|(?:^|/|:)(?:win|system)\.ini(?:$|[^\w.])"
-    r"|^[a-z]:/(?:xampp|wamp|apache|php|mysql)[^/]{0,12}/(?:\w+/)?[\w.-]+\.(?:ini|log|conf|cnf|php)$"
+    r"win(?:dows(?:\.old)?|nt)?/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair|system/|debug/|my\.ini|explorer)"
+    r"|boot\.ini(?<![^/:]boot\.ini)(?:$|[^\w.])|autoexec\.bat(?<![^/:]autoexec\.bat)(?:$|[^\w.])"
+    r"|ntldr(?<![^/:]ntldr)(?:$|[^\w.])|pagefile\.sys(?<![^/:]pagefile\.sys)(?:$|[^\w.])"
+    r"|global\.asa(?<![^/:]global\.asa)(?:$|[^\w.])|inetpub/(?:wwwroot|logs)"
+    r"|win\.ini(?<![^/:]win\.ini)(?:$|[^\w.])|system\.ini(?<![^/:]system\.ini)(?:$|[^\w.])"
 )
+_PROGRAM = re.compile(r"[a-z]:/(?:xampp|wamp|apache|php|mysql)[^/]{0,12}/(?:\w+/)?[\w.-]+\.(?:ini|log|conf|cnf|php)$")
 _WEB = re.compile(
     r"web-inf/?\w|meta-inf/\w|(?:^|/)\.(?:htaccess|htpasswd|git/|svn/|env(?:$|\W)|aws/|ssh/)|(?:^"
     r"|/)(?:web|app)\.config$"
     r"|(?:^|/)wp-config\.php|(?:^|/)(?:config|settings|configuration)\.(?:php|inc)\b"
 )
 _TARGETS = (
-    (("etc/", "proc/", "var/", "root/", "home/", ".ssh", "id_", "usr/", "opt/"), _UNIX),
-    (("win", ".ini", "autoexec", "ntldr", ".sys", ".asa", "inetpub", ":/"), _WINDOWS),
-    (("-inf", "/.", ".ht", "config", "settings"), _WEB),
-)
+    (re.compile(r"etc/|proc/|var/|root/|home/|\.ssh|id_|usr/|opt/"), _UNIX),
+    (re.compile(r"win|\.ini|autoexec|ntldr|\.sys|\.asa|inetpub"), _WINDOWS),
+    (re.compile(r"-inf|/\.|\.ht|config|settings"), _WEB),
+)  # each with what stands in every match, which is found faster
 _SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32")
 _SQUASHED = re.compile(
-    r"\.{2,}(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|\w:(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
+    r"\.\.+(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|:(?<=\w:)(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
 )
 _WRAPPER = re.compile(
     r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text"
@@ -67,6 +81,9 @@ OWN_FILE = re.compile(
 )
 
 
+tells = telling(WORDS, SIGNS)
+
+
 def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     """Traversal, and with it COMMAND_EXECUTION where a system's own files are read, as Metlo counts it.
 
@@ -82,12 +99,17 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
         return
     if climbs >= 2 or (climbs and target) or (target and _SECRET.search(plain)):
         yield high("DIRECTORY_TRAVERSAL", text)
-    elif (
-        target or climbs or _WRAPPER.match(plain) or _DOTS.search(plain) or _SQUASHED.search(plain) or _template(plain)
-    ):
+    elif target or climbs or _WRAPPER.match(plain) or _dotted(plain) or _template(plain):
         yield low("DIRECTORY_TRAVERSAL", text)
     if target and climbs:
         yield low("COMMAND_EXECUTION", text)
+
+
+def _dotted(plain: str) -> bool:
+    """Dots in a row, or a target behind dots or a drive from which a filter took the slashes."""
+    if "........" in plain and _DOTS.search(plain):
+        return True
+    return (".." in plain or ":" in plain or "web-inf" in plain) and _SQUASHED.search(plain) is not None
 
 
 def find_in_path(text: str, lower: str) -> Iterator[Finding]:
@@ -102,7 +124,7 @@ def _plain(lower: str) -> str:
     """One separator, and the spellings of `.` and `/` that only file systems and broken decoders
     understand."""
     if "0x2" in lower or "0x5c" in lower or "%" in lower:
-        lower = _HEX.sub(lambda match: _HEX_LETTERS.get(match[1] or "2f", "/"), lower)
+        lower = _HEX.sub(lambda match: "." if match[match.lastindex or 0] == "2e" else "/", lower)
     return lower.replace("\\", "/")
 
 
@@ -142,13 +164,14 @@ def _target(plain: str, climbs: int) -> bool:
     """Whether the text is, or climbs to, a file that systems keep for themselves."""
     if " " in plain.strip() and not climbs:
         return False
-    squeezed = re.sub(r"/(?:\./)*/*", "/", plain) if "//" in plain or "/./" in plain else plain
+    squeezed = _REPEATED.sub("/", plain) if "//" in plain or "/./" in plain else plain
     found = None
     for places, pattern in _TARGETS:
-        if any(place in squeezed for place in places):
+        if places.search(squeezed):
             found = pattern.search(squeezed)
         if found:
             break
+    found = found or (_PROGRAM.match(squeezed) if squeezed[1:3] == ":/" else None)
     if not found:
         return False
     return bool(climbs or found.start() <= 1 or _DRIVE.match(squeezed) or "://" not in squeezed[:12])

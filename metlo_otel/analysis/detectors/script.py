@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from metlo_otel.analysis.detectors.telling import Signs, telling, words
+
 # What shows, sends, loads or evaluates once it is called.
 _CALLED = (
     "alert",
@@ -41,25 +43,9 @@ _CALLED = (
 _BORROWED = (".call", ".apply", ".bind")
 _CALLS = 24  # brackets looked at
 
-_PAGE = (
-    "document",
-    "window",
-    "self",
-    "top",
-    "parent",
-    "frames",
-    "globalthis",
-    "this",
-    "location",
-    "opener",
-    "navigation",
-    "cookiestore",
-    "innerhtml",
-    "outerhtml",
-    "srcdoc",
-    "$event",
-    "$on",
-    "$eval",
+_PAGE = frozenset(
+    "document window self top parent frames globalthis this location opener navigation cookiestore innerhtml outerhtml"
+    " srcdoc".split()
 )
 # The page's own objects, read, written or looked up under a name in pieces.
 _OBJECT = re.compile(
@@ -72,18 +58,8 @@ _OBJECT = re.compile(
     r"|(?<![\w$.-])(?:document\.)?location(?:\.href|\.hash)?\s{0,3}=[^=]"
     r"|\$(?:event|on|eval)\b\.?\(?|\.(?:innerhtml|outerhtml|srcdoc)\s{0,3}="
 )
-_SHOWING = (
-    "alert",
-    "prompt",
-    "confirm",
-    "eval",
-    "throw",
-    "onerror",
-    "onload",
-    "tostring",
-    "valueof",
-    "prototype",
-    "instance",
+_SHOWING = frozenset(
+    "alert prompt confirm eval throw onerror onload tostring valueof prototype instance hasinstance".split()
 )
 # An assignment of something that shows, for whoever may not write brackets.
 _HANDLER = re.compile(
@@ -96,24 +72,42 @@ _HANDLER = re.compile(
 )
 _BRACKETS = re.compile(r"[\[\]()!+]{12,}|\[\]\s{0,2}\[\s{0,2}[(!\"'`]")
 _IN_TWO = re.compile(r"['\"]\s{0,3}\+\s{0,3}['\"]")
+# A text that acts holds one of these words or of these signs.
+WORDS = _PAGE | _SHOWING | {"get", "getscript", "getjson"} | {name for name in _CALLED if name.isalpha()}
+SIGNS: Signs = (
+    ("[", r"\]\s{0,2}\["),
+    ("[]()!+", r"[\[\]()!+]{11}"),
+    ("+", r"(?:(?<=['\"]\+)|(?<=['\"]\s\+)|(?<=['\"]\s\s\+)|(?<=['\"]\s\s\s\+))\s{0,3}['\"]"),
+    ("$", r"(?:event|on|eval)\b"),
+)
 
 
-def acts(text: str) -> bool:
-    """Whether a lower-case text holds JavaScript that does something to the page or its user."""
-    if _acts(text):
+def acts(text: str, said: list[str] | None = None) -> bool:
+    """Whether a lower-case text, whose words may be given, holds JavaScript that does something to the page or its
+    user."""
+    said = words(text) if said is None else said
+    return may_act(text, said) and _acts_somehow(text, said)
+
+
+may_act = telling(WORDS, SIGNS)
+"""Whether a lower-case text, given with its words, or any part of it might act: most do not even hold a word of it."""
+
+
+def _acts_somehow(text: str, said: list[str]) -> bool:
+    if _acts(text, said):
         return True
     if "+" not in text:
         return False
     joined = _IN_TWO.sub("", text)  # names in pieces: 'al'+'ert'
-    return joined != text and _acts(joined)
+    return joined != text and _acts(joined, words(joined))
 
 
-def _acts(text: str) -> bool:
+def _acts(text: str, said: list[str]) -> bool:
     if ("(" in text and _calls(text, "(")) or ("`" in text and _calls(text, "`")):
         return True
-    if any(word in text for word in _PAGE) and _OBJECT.search(text):
+    if (not _PAGE.isdisjoint(said) or "$" in text) and _OBJECT.search(text):
         return True
-    if any(word in text for word in _SHOWING) and _HANDLER.search(text):
+    if not _SHOWING.isdisjoint(said) and _HANDLER.search(text):
         return True
     return "[" in text and _BRACKETS.search(text) is not None
 

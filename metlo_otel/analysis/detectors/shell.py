@@ -9,8 +9,7 @@ from metlo_otel.analysis.detectors import shell_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 
 MARKS = frozenset(";|&`$\n\r(<")
-
-_SEPARATOR = re.compile(r"\|\|?|&&?|;|[\r\n]+|`|\$\(|[<>]\(")
+_SEPARATOR = re.compile(r"\|\|?|&&?|;|\r[\r\n]*|\n[\r\n]*|`|\$\(|<\(|>\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")
 _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
 _BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
@@ -24,6 +23,8 @@ _CALL = re.compile(
     r"|getruntime\(\)\.exec|child_process\W{1,4}exec\w*|spawn\w*"
     r"|`)\s{0,4}\(\s{0,4}['\"\[]{1,3}\s{0,4}([/\w.]+)"
 )
+_CALLING = re.compile("system|exec|popen|passthru|subprocess|spawn")
+_GIVEN = re.compile(r"\(\s{0,4}['\"\[]")  # a text in a call's brackets
 _INCLUDE = re.compile(r"<!--\s{0,4}#\s{0,4}exec\s+(?:cmd|cgi)\s{0,4}=")
 _PHP = re.compile(
     r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)"
@@ -38,10 +39,11 @@ _ENTITY = re.compile(
 )  # the decoded reading has what they stand for
 _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
+_PATH_STARTS = frozenset("/uolsbc%")
 _STEPS = 24  # separators looked at
 
 
-def find(text: str, lower: str) -> Iterator[Finding]:
+def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
     plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower and ";" in lower else lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
@@ -66,9 +68,7 @@ def _direct(plain: str) -> bool:
         return True
     if ("$_" in plain or "phpinfo" in plain) and _PHP.search(plain):
         return True
-    return any(word in plain for word in ("system", "exec", "popen", "passthru", "subprocess", "spawn")) and _calls(
-        plain
-    )
+    return _GIVEN.search(plain) is not None and _CALLING.search(plain) is not None and _calls(plain)
 
 
 def _unfold(lower: str) -> str:
@@ -184,7 +184,8 @@ def _whole(plain: str) -> int:
 def _judged(plain: str, position: int, separator: str) -> int:
     """How surely a command starts here: 3 certain, 2 likely, 1 perhaps, 0 none."""
     position = _LEADING.match(plain, position).end()  # type: ignore[union-attr]  # it matches nothing, too
-    path = w.PATH.match(plain, position)
+    first = plain[position : position + 1]
+    path = w.PATH.match(plain, position) if first in _PATH_STARTS else None
     if path:
         name = path[0].rpartition("/")[2].partition(".")[0]
         return 3 if name in w.KNOWN or "?" in path[0] or "*" in path[0] else 2
@@ -193,7 +194,7 @@ def _judged(plain: str, position: int, separator: str) -> int:
         return 0
     name = word[0].removesuffix(".exe")
     if name not in w.KNOWN:
-        return 2 if _SLICE.match(plain, position) else 0
+        return 2 if first in ("%", "$") and _SLICE.match(plain, position) else 0
     after = plain[word.end() : word.end() + 80]
     if after[:1] in ("=", ",", ":", ".") or (after[:1] == "(" and separator != "$("):
         return 0

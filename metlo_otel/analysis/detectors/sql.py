@@ -38,7 +38,7 @@ _APOSTROPHE = re.compile(r"[a-z]'[a-z]{2}")
 _SPLIT_WORD = re.compile(r"(?<=[a-z])/\*[^*]{0,20}\*/(?=[a-z])")
 
 
-def find(text: str, lower: str) -> Iterator[Finding]:
+def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding, from the context in which the text makes the strongest case."""
     best, fragment = _strongest(text, lower)
     if best < _LOW and "/*" in lower and _SPLIT_WORD.search(lower):

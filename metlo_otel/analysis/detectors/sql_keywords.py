@@ -10,6 +10,12 @@ from metlo_otel.analysis.detectors import sql_tokens as t
 from metlo_otel.analysis.detectors import sql_words as w
 from metlo_otel.analysis.detectors.sql_reading import Reading
 
+_MODE = re.compile(r"\s+(?:boolean|natural)\s")
+_FILE = re.compile(r"\s*(?:outfile|dumpfile)\b")
+_BY = re.compile(r"\s+by\s+(\d+|null\b|\()?")
+_ANALYSE = re.compile(r"\s*analyse\s*\(")
+_DELAY = re.compile(r"\s+(?:delay|time)\s*['\"@\d]")
+
 
 def word(reading: Reading, text: str, position: int) -> bool:
     handler = _HANDLERS.get(text)
@@ -50,7 +56,7 @@ def arithmetic(reading: Reading, text: str, position: int) -> bool:
     if reading.need:
         return reading.operand(t.WORD)
     reading.need, reading.left, reading.alias = True, 0, False
-    if text == "in" and re.match(r"\s+(?:boolean|natural)\s", reading.text[position + 2 :]):
+    if text == "in" and _MODE.match(reading.text, position + 2):
         reading.need, reading.alias = False, True
     return True
 
@@ -86,7 +92,7 @@ def select(reading: Reading, text: str, position: int) -> bool:
 def lists(reading: Reading, text: str, position: int) -> bool:
     if reading.need:
         return reading.operand(t.WORD)
-    if text == "into" and re.match(r"\s*(?:outfile|dumpfile)\b", reading.text[position + 4 :]):
+    if text == "into" and _FILE.match(reading.text, position + 4):
         return reading.certain()
     if text == "from" and (reading.stack or reading.escaped) and not reading.statement:
         reading.score += 1
@@ -96,7 +102,7 @@ def lists(reading: Reading, text: str, position: int) -> bool:
 
 def ordered(reading: Reading, text: str, position: int) -> bool:
     """ORDER BY and GROUP BY: a column's number is what somebody gives who counts columns."""
-    found = re.match(r"\s+by\s+(\d+|null\b|\()?", reading.text[position + 5 :])
+    found = _BY.match(reading.text, position + 5)
     if found is None or (reading.need and reading.started):
         return reading.operand(t.WORD)
     if found[1] and not reading.statement:
@@ -120,7 +126,7 @@ def limit(reading: Reading, text: str, position: int) -> bool:
 
 
 def procedure(reading: Reading, text: str, position: int) -> bool:
-    if not re.match(r"\s*analyse\s*\(", reading.text[position + 9 :]):
+    if not _ANALYSE.match(reading.text, position + 9):
         return reading.operand(t.WORD)
     return reading.certain()
 
@@ -131,7 +137,7 @@ def statement_word(reading: Reading, text: str, position: int) -> bool:
     first = not reading.started or not reading.last[0]
     if first and text in ("exec", "waitfor", "declare") and w.STATEMENT.match(reading.text, position):
         return reading.text[position + 4 : position + 5] != "(" and reading.certain()
-    if text == "waitfor" and re.match(r"\s+(?:delay|time)\s*['\"@\d]", reading.text[position + 7 :]):
+    if text == "waitfor" and _DELAY.match(reading.text, position + 7):
         return reading.certain()
     return reading.operand(t.WORD)
 

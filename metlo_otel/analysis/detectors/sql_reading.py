@@ -20,37 +20,43 @@ Handler = Callable[["Reading", str, int], bool]
 class Reading:
     """One walk over the tokens of one context."""
 
-    score = 0
-    reached = 0
-    left = 0  # kind of the operand on the left of a comparison; negative once its sign was read, 0 for none
-    connected = False  # whether a boolean operator came before
-    selecting = False
-    fresh = False  # whether the last operand was the first thing selected
-    union = False
-    formula = False  # whether the value starts as a comparison of its own, as mathematics and filters do
-    statement = False  # whether the value is a statement of its own, as people show one another
-    alias = False
-    broke = False  # whether the text stopped making sense
-    last = (0, "")
+    __slots__ = (
+        "alias", "bare", "broke", "connected", "escaped", "formula", "fresh", "last", "late", "left", "need", "quote",
+        "reached", "score", "selecting", "stack", "started", "statement", "text", "union",
+    )  # fmt: skip
 
     def __init__(self, text: str, quote: str, late: bool = False) -> None:
         """`late`: so much stands before that what follows has to make sense to its end."""
         self.late = late
         self.text = t.without_comments(text) if "/*" in text or "*/" in text else text
         self.quote = quote
-        self.bare = not quote
+        self.bare = self.need = not quote
         self.escaped = self.started = bool(quote)
-        self.need = not quote
         self.stack: list[tuple[int, bool, str]] = []
+        self.score = self.reached = 0
+        self.left = 0  # kind of the operand on the left of a comparison; negative once its sign was read, 0 for none
+        self.connected = False  # whether a boolean operator came before
+        self.selecting = False
+        self.fresh = False  # whether the last operand was the first thing selected
+        self.union = False
+        self.formula = False  # whether the value starts as a comparison of its own, as mathematics and filters do
+        self.statement = False  # whether the value is a statement of its own, as people show one another
+        self.alias = False
+        self.broke = False  # whether the text stopped making sense
+        self.last = (0, "")
 
     def read(self, word: Handler) -> int:
         """Walk until the text ends or stops making sense; `word` knows the keywords. The evidence found as
         a number."""
-        for kind, text, position in t.tokens(self.text, _LIMIT):
-            self.reached = position + len(text)
+        for found in t.tokens(self.text, _LIMIT):
+            kind = found.lastindex or t.OTHER
+            position, self.reached = found.span(kind)
+            text = found[kind]
             step = word if kind == t.WORD else _HANDLERS[kind]
             if not step(self, text, position):
                 return self._broken()
+            if kind == t.OPEN_STRING:
+                break
             self.last = (kind, text)
             if self.score >= ENOUGH and (self.escaped or self.score >= ENOUGH + 2) and not self.late:
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 NUMBER, STRING, OPEN_STRING, WORD, OPEN, CLOSE, COMMA, SEMICOLON, COMMENT, OPERATOR, VARIABLE, OTHER = range(1, 13)
 
@@ -11,7 +12,7 @@ _TOKEN = re.compile(
     r"""\s*(?:
       (0x[0-9a-f]+|\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)
     | ([nxb]?'[^'\\]*(?:(?:\\.|'')[^'\\]*)*' | [nxb]?"[^"\\]*(?:(?:\\.|"")[^"\\]*)*")
-    | (['"])
+    | (['"].*)
     | ((?:[^\W\d]|`)[\w$`]*(?:\.[\w$`*]+)* | \[\w{1,60}\](?:\.\[?\w{1,60}\]?)*)
     | (\() | (\)) | (,) | (;)
     | (--[^\n]*\n?|\#[^\n]*\n?|/\*.*)
@@ -19,11 +20,9 @@ _TOKEN = re.compile(
     | (@@?[\w$.`]+|:\w+|\?)
     | (.)
     )""",
-    re.IGNORECASE | re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL,
 )
 _EXECUTABLE = re.compile(r"/\*!\d{0,6}")
-
-Token = tuple[int, str, int]
 
 
 def without_comments(text: str) -> str:
@@ -38,18 +37,6 @@ def without_comments(text: str) -> str:
     return " ".join(kept).replace("*/", "  ")
 
 
-def tokens(text: str, limit: int) -> Iterator[Token]:
-    """At most `limit` (kind, text, position) of a lower-case text, read only as far as they are asked for."""
-    position = 0
-    match = _TOKEN.match
-    for _ in range(limit):
-        found = match(text, position)
-        if found is None:
-            return
-        kind = found.lastindex or OTHER
-        start = found.start(kind)
-        if kind == OPEN_STRING:
-            yield kind, text[start:], start
-            return
-        yield kind, found[kind], start
-        position = found.end()
+def tokens(text: str, limit: int) -> Iterator[re.Match[str]]:
+    """At most `limit` tokens of a lower-case text; the number of the group that matched is the kind."""
+    return islice(_TOKEN.finditer(text), limit)

@@ -59,7 +59,7 @@ _KIND = (
     r"|alias|sequence"
     r"|extension|server|assembly|column)"
 )
-STATEMENT = re.compile(
+STATEMENT_PATTERN = (
     rf"(?:drop|alter|create)\s+(?:or\s+replace\s+|temporary\s+"
     rf"|temp\s+)?{_KIND}\s+(?:if\s+(?:not\s+)?exists\s+)?{_NAME}"
     rf"|truncate\s+table\s+{_NAME}|insert\s+into\s+{_NAME}\s*(?:\(|values\b|select\b)"
@@ -73,3 +73,4 @@ STATEMENT = re.compile(
     r"|if\s*\(.{0,200}?\b(?:select|sleep|waitfor|delay|exec|shutdown|drop|benchmark)\b"
     rf"|begin\s+(?:if\s*\(|declare\b)|do\s+(?:sleep\s*\(|\$\$)"
 )
+STATEMENT = re.compile(STATEMENT_PATTERN)

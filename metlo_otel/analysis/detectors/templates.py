@@ -6,8 +6,20 @@ import re
 from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Confidence, Finding, high, low
+from metlo_otel.analysis.detectors.telling import Signs, pattern, telling
 
 MARKS = frozenset("{#<@$")
+WORDS = frozenset({"th"})
+SIGNS: Signs = (
+    ("{$#%*@~!", r"\{"),
+    ("{", r"[%$]|php|literal|=?\s*\(?['\"]?\d|=?\s*'"),
+    ("<", "%|#assign"),
+    ("#", "(?:set|foreach|evaluate|include|parse)"),
+    ("@", r"\("),
+    ("[", r"\["),
+    ("$", "class"),
+    ("_", r"_\$"),
+)
 
 _OPENS = re.compile(r"\$\{\{|\{\{|\$\{|#\{|%\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
 _CLOSES = re.compile(r"\}\}|\}|%>|%\}|\]\]|\)(?=$|[^.()])")
@@ -17,21 +29,62 @@ _EXPRESSIONS = 16  # read of one text
 _ARITHMETIC = re.compile(
     r"=?\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*"
 )
-_REACH = re.compile(
-    r"__(?:class|mro|subclasses|globals|init|builtins|import|base|bases|dict|getitem)__"
-    r"|\bconfig\b(?:\.|\[|\s*(?:\||$))"
-    r"|\bself\.(?:_|env\b)|_self\.|getfilter|registerundefined|\bcycler\b|\bjoiner\b|\blipsum\b"
-    r"|\brequest\.(?:application|environ|__)"
-    r"|\|\s*(?:attr|map|filter|reduce|sort|system|passthru|exec|e\(|format)\s*\(|t\s*\(\s*java"
-    r"|java\.lang|getruntime|getclass\b"
-    r"|\.class\b.{0,40}(?:forname|getruntime|\.type|inspect)|freemarker|\?new\s*\(|\?api\b"
-    r"|constructor\W{1,3}constructor|\.constructor\s*\("
-    r"|new\s+(?:java|processbuilder|socket)|processbuilder|scriptengine|\bsystem\s*\(|popen\s*\("
-    r"|require\s*\(|child_process|file\.open|io\.popen"
-    r"|\bdump\s*\(|\bapp\.request|smarty\.|template\.|\bdebug\b\s*$|settings\.secret|\.execute\s*\("
-    r"|\beval\s*\(|exec\s*\(|phpinfo"
-    r"|\b(?:page|faces|servlet)context\.|ognl\b|#_?member_?access|#(?:dm|cmd|context)\s*="
-    r"|\bdir\.entries|system\.diagnostics|range\.constructor|string\.raw|include\s*\(|source\s*\("
+_REACH = pattern(
+    (alternative[0], alternative[1:])
+    for alternative in (
+        r"__(?:class|mro|subclasses|globals|init|builtins|import|base|bases|dict|getitem)__",
+        r"c(?<!\wc)onfig\b(?:\.|\[|\s*(?:\||$))",
+        r"s(?<!\ws)elf\.(?:_|env\b)",
+        r"_self\.",
+        "getfilter",
+        "registerundefined",
+        r"c(?<!\wc)ycler\b",
+        r"j(?<!\wj)oiner\b",
+        r"l(?<!\wl)ipsum\b",
+        r"r(?<!\wr)equest\.(?:application|environ|__)",
+        r"|\s*(?:attr|map|filter|reduce|sort|system|passthru|exec|e\(|format)\s*\(",
+        r"t\s*\(\s*java",
+        r"java\.lang",
+        "getruntime",
+        r"getclass\b",
+        r".class\b.{0,40}(?:forname|getruntime|\.type|inspect)",
+        "freemarker",
+        r"?new\s*\(",
+        r"?api\b",
+        r"constructor\W{1,3}constructor",
+        r".constructor\s*\(",
+        r"new\s+(?:java|processbuilder|socket)",
+        "processbuilder",
+        "scriptengine",
+        r"s(?<!\ws)ystem\s*\(",
+        r"popen\s*\(",
+        r"require\s*\(",
+        "child_process",
+        r"file\.open",
+        r"io\.popen",
+        r"d(?<!\wd)ump\s*\(",
+        r"a(?<!\wa)pp\.request",
+        r"smarty\.",
+        r"template\.",
+        r"d(?<!\wd)ebug\b\s*$",
+        r"settings\.secret",
+        r".execute\s*\(",
+        r"e(?<!\we)val\s*\(",
+        r"exec\s*\(",
+        "phpinfo",
+        r"p(?<!\wp)agecontext\.",
+        r"f(?<!\wf)acescontext\.",
+        r"s(?<!\ws)ervletcontext\.",
+        r"ognl\b",
+        r"#_?member_?access",
+        r"#(?:dm|cmd|context)\s*=",
+        r"d(?<!\wd)ir\.entries",
+        r"system\.diagnostics",
+        r"range\.constructor",
+        r"string\.raw",
+        r"include\s*\(",
+        r"source\s*\(",
+    )
 )
 _DIRECTIVE = re.compile(
     r"#set\s*\(\s*\$\w{1,30}\s*=|<#assign\s|#(?:foreach|evaluate|include|parse)\s*\(|\{(?:php"
@@ -43,8 +96,8 @@ _DIRECTIVE = re.compile(
     r"|th:(?:text|utext|eval)|__\$\{"
     r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+"
 )
-_SIGNS = ("{", "<%", "<#", "#set", "#i", "#e", "#p", "#f", "@(", "$class", "th:")
-_DIRECTING = ("#", "{%", "<%", "{php", "{literal", "$class", "th:", "__$", "@(", "self}", "this}")
+_OPENING = re.compile(r"\{|<%|<#|#set|#i|#e|#p|#f|@\(|\$class|th:")
+_DIRECTING = re.compile(r"#|\{%|<%|\{php|\{literal|\$class|th:|__\$|@\(|self\}|this\}")
 _POLYGLOT = re.compile(r"\$\{\{<%\[%'\"\}\}%|\{\{<%|\$\{<%|#\{<%")
 
 _NESTED = re.compile(r"\$\{([^${}]{0,60})\}")
@@ -54,16 +107,19 @@ _SECRET = re.compile(r"\$\{env:\w{0,60}(?:secret|access_key|token|passw)")
 _ROUNDS = 12
 
 
-def find(text: str, lower: str) -> Iterator[Finding]:
+tells = telling(WORDS, SIGNS)
+
+
+def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """SSTI and LOG4SHELL findings, at most one each."""
-    if not any(sign in lower for sign in _SIGNS):
+    if not _OPENING.search(lower):
         return
-    if "${" in lower and ":" in lower:
+    if "jndi" in lower or "${env:" in lower or lower.count("${") > 1:
         yield from _log4shell(text, lower)
     if "{<%" in lower and _POLYGLOT.search(lower):
         yield high("SSTI", text)
         return
-    directive = _DIRECTIVE.search(lower) if any(sign in lower for sign in _DIRECTING) else None
+    directive = _DIRECTIVE.search(lower) if _DIRECTING.search(lower) else None
     if directive is not None:
         yield low("SSTI", text[directive.start() :])
         return

@@ -11,25 +11,27 @@ from metlo_otel.analysis.detectors.paths import OWN_FILE
 
 _URL = re.compile(
     r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
-    r"|[^/?#:\s\\\"'<>]{0,255})(.{0,200})"
+    r"|[^/?#:\s\\\"'<>]{0,255})"
 )
-_RELATIVE = re.compile(r"(?://|\\\\)(\[[0-9a-f:.]{2,60}\]|[\w.-]{1,255})(?::\d{1,5})?(?:[/\\]|$)()")
+_RELATIVE = re.compile(r"(?://|\\\\)(\[[0-9a-f:.]{2,60}\]|[\w.-]{1,255})(?::\d{1,5})?(?:[/\\]|$)")
 _ODD_SCHEMES = frozenset(
     {"gopher", "dict", "ldap", "ldaps", "tftp", "sftp", "netdoc", "jar", "file", "gopher1", "local_file"}
 )
 _WEB_SCHEMES = frozenset({"http", "https", "ftp", "ws", "wss"})
-_METADATA = (
-    "169.254.169.254",
-    "metadata.google.internal",
-    "metadata.goog",
-    "100.100.100.200",
-    "192.0.0.192",
-    "169.254.170.2",
-    "metadata.azure.com",
-    "instance-data",
-    "fd00:ec2::254",
-    "168.63.129.16",
-    "metadata",
+_METADATA = frozenset(
+    {
+        "169.254.169.254",
+        "metadata.google.internal",
+        "metadata.goog",
+        "100.100.100.200",
+        "192.0.0.192",
+        "169.254.170.2",
+        "metadata.azure.com",
+        "instance-data",
+        "fd00:ec2::254",
+        "168.63.129.16",
+        "metadata",
+    }
 )
 _INSIDE_NAMES = frozenset(
     {
@@ -46,6 +48,10 @@ _REBINDERS = re.compile(
     r"|\.)(?:localtest\.me|lvh\.me|vcap\.me|lacolhost\.com|spoofed\.burpcollaborator\.net|1u\.ms"
     r"|rbndr\.us)$"
 )
+_TELLING = (
+    ".metadata.google.internal", ".localhost", "nip.io", "xip.io", "sslip.io", "localtest.me", "lvh.me", "vcap.me",
+    "lacolhost.com", "burpcollaborator.net", "1u.ms", "rbndr.us",
+)  # fmt: skip
 _INSIDE = tuple(
     ipaddress.ip_network(network)
     for network in [
@@ -71,37 +77,42 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     match = _URL.match(lower)
     if match is None:
         match = _RELATIVE.match(lower)
-        if match is not None and _inside(match[1], plain=True) is not None:
+        if match is not None and _inside(match[1]) is not None:
             yield low("SSRF", text)
         return
-    scheme, host = match[1].rpartition(":")[2], match[2]
+    scheme, host = match.groups()
     if scheme == "jar" or (scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file"))):
         if " " not in lower.strip() and not (OWN_FILE.fullmatch(lower) and "/." not in lower):
             yield high("SSRF", text) if "://" in lower or scheme == "file" else low("SSRF", text)
     elif scheme in _WEB_SCHEMES:
-        certain = _inside(host, plain=" " not in lower.strip())
-        if certain is not None:
+        certain = _inside(host)
+        if certain or (certain is False and " " not in lower.strip()):
             yield (high if certain else low)("SSRF", text)
 
 
-def _inside(host: str, plain: bool) -> bool | None:
+def _inside(host: str) -> bool | None:
     """True where a host is written to hide that it is inside, or holds secrets; False for an ordinary
     private one."""
     host = host.strip("[]").rstrip(".")
-    if host in _METADATA or host.endswith(".metadata.google.internal"):
+    if host in _METADATA:
         return True
-    if host in _INSIDE_NAMES or host.endswith(".localhost"):
-        return False if plain else None
-    if _REBINDERS.search(host):
-        return True
+    if host in _INSIDE_NAMES:
+        return False
+    if host.endswith(_TELLING):
+        return _named(host)
     if not host or not (host[-1].isdigit() or ":" in host or "0x" in host):
         return None
     address, odd = _address(host)
     if address is None or not _private(address):
         return None
-    if address.is_link_local or odd:
-        return True
-    return False if plain else None
+    return bool(address.is_link_local or odd)
+
+
+def _named(host: str) -> bool | None:
+    """The same of a host that ends like those that lead inside."""
+    if host.endswith(".localhost"):
+        return False
+    return True if host.endswith(".metadata.google.internal") or _REBINDERS.search(host) else None
 
 
 def _private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

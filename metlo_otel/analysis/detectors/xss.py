@@ -6,14 +6,23 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
+from metlo_otel.analysis.detectors import script
 from metlo_otel.analysis.detectors.elements import NO_EVENT, SCHEME, dangerous
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.markup import compact, tags
-from metlo_otel.analysis.detectors.script import acts
+from metlo_otel.analysis.detectors.script import acts, may_act
+from metlo_otel.analysis.detectors.telling import Signs, telling
 
 MARKS = frozenset("<=(`{>")
+WORDS = script.WORDS | {"javascript", "vbscript", "livescript", "jscript", "script", "mocha", "mhtml", "data"}
+SIGNS: Signs = (
+    ("<", r"(?:/?[a-z!?%]|[\s\x00/+]{1,8}(?:script|iframe|svg|object|embed|style)\b)"),
+    ("&", r"\{"),
+    *script.SIGNS,
+)
 
-_EVENT = re.compile(r"(?<![\w$.-])(on[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
+_CODE = re.compile(r"[\"'`]?[\w.]{2,40}(?:[=(`]|\s*//)")
+_EVENT = re.compile(r"(on(?<![\w$.-]on)[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
 _EVENTS = 64  # read of one text
 _LEAVES = re.compile(r"[^'\"`]{0,80}\\{0,3}['\"`]")
 _GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=<>~!}]|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
@@ -32,11 +41,24 @@ _SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
 
 Where = tuple[int, int, bool]  # start, end, and whether it is certain
 
+_ASSIGNS = re.compile(r"on[a-z]{3,30}[\s\x00/]{0,10}=")
+_told = telling(WORDS, SIGNS)
 
-def find(text: str, lower: str) -> Iterator[Finding]:
-    """At most one finding: the first context in which the text would run, surest first."""
+
+def tells(lower: str, words: list[str]) -> bool:
+    """Whether anything might be found."""
+    return _told(lower, words) or assigns(lower)
+
+
+def assigns(lower: str) -> bool:
+    """Whether something that may be a handler is given a value."""
+    return "=" in lower and _ASSIGNS.search(lower) is not None
+
+
+def find(text: str, lower: str, words: list[str]) -> Iterator[Finding]:
+    """At most one finding: the first context in which the text would run, surest first. `words` are the text's."""
     best = None
-    for found in _judged(lower):
+    for found in _judged(lower, words):
         if found is not None and (best is None or found[2]):
             best = found
             if found[2]:
@@ -46,24 +68,25 @@ def find(text: str, lower: str) -> Iterator[Finding]:
         yield (high if certain else low)("XSS", text[start:end])
 
 
-def _judged(lower: str) -> Iterator[Where | None]:
+def _judged(lower: str, words: list[str]) -> Iterator[Where | None]:
     """What each context makes of the text, as far as it is asked."""
-    yield _as_data(lower)
-    active = acts(lower)
+    might = may_act(lower, words)
+    yield _as_data(lower, might)
+    active = might and acts(lower, words)
     if active or "script" in lower or "data:" in lower or "mocha:" in lower or "mhtml:" in lower:
-        yield _as_url(lower)
-    yield _as_attribute(lower)
+        yield _as_url(lower, active)
+    yield _as_attribute(lower, might)
     if active or "script" in lower or "&{" in lower:
-        yield _as_script(lower)
+        yield _as_script(lower, active)
 
 
-def _as_data(lower: str) -> Where | None:
+def _as_data(lower: str, might: bool) -> Where | None:
     """Between tags: what a browser would build from it."""
     if "<" not in lower:
         return None
     best = None
     for tag in tags(lower):
-        certain = dangerous(tag, lower)
+        certain = dangerous(tag, lower, might)
         if certain:
             return tag.start, tag.end, True
         if certain is False and best is None:
@@ -73,22 +96,8 @@ def _as_data(lower: str) -> Where | None:
     return best
 
 
-def _as_url(lower: str) -> Where | None:
+def _as_url(lower: str, active: bool) -> Where | None:
     """The whole value as a link's target."""
-    if not any(
-        scheme in lower
-        for scheme in (
-            "script",
-            "data",
-            "mocha",
-            "mhtml",
-            "\t",
-            "\n",
-            "\r",
-            "\x00",
-        )
-    ):
-        return None
     plain = compact(lower[:400]).lstrip("\"'`>(")
     scheme = SCHEME.match(plain)
     if scheme is None:
@@ -99,34 +108,40 @@ def _as_url(lower: str) -> Where | None:
         return 0, len(lower), certain
     if plain.startswith("mhtml:"):
         return 0, len(lower), "!" in rest
-    return (0, len(lower), True) if acts(rest) or acts(lower) or rest.startswith('//"/') else None
+    return (0, len(lower), True) if active or acts(rest) or rest.startswith('//"/') else None
 
 
-def _as_attribute(lower: str) -> Where | None:
+def _as_attribute(lower: str, might: bool) -> Where | None:
     """Inside a tag, quoted or not: the value brings a handler of its own."""
     end = lower.find(">")
-    if 0 < end < 80 and lower[end - 1] not in "-=" and not {"<", "\n"} & set(lower[:end]) and _closed(lower[:end]):
+    if (
+        might
+        and 0 < end < 80
+        and lower[end - 1] not in "-="
+        and not {"<", "\n"} & set(lower[:end])
+        and _closed(lower[:end])
+    ):
         return 0, end + 1, False
     if end > 0 and _BREAKS_OUT.match(lower):
         return 0, len(lower), False
-    for match in islice(_EVENT.finditer(lower), _EVENTS) if "on" in lower and "=" in lower else ():
+    for match in islice(_EVENT.finditer(lower), _EVENTS) if assigns(lower) else ():
         if match[1] in NO_EVENT:
             continue
         before, code = lower[: match.start()], lower[match.end() : match.end() + 200]
         quoted = before.rstrip()[-1:] in ("'", '"', "`", "/")
         if acts(code) and not (before.count(" ") > 8 and "<" not in before):
             return match.start(), match.end() + len(code), quoted or len(before) < 40
-        if quoted and re.match(r"[\"'`]?[\w.]{2,40}(?:[=(`]|\s*//)", code):
+        if quoted and _CODE.match(code):
             return match.start(), match.end() + len(code), False
     return None
 
 
-def _as_script(lower: str) -> Where | None:
+def _as_script(lower: str, active: bool) -> Where | None:
     """Inside a script, most often inside one of its strings."""
     stripped = _STRIPPED.fullmatch(lower)
     if _PROBE.search(lower) or (stripped and acts(stripped[1])):
         return 0, len(lower), True
-    if not acts(lower):
+    if not active:
         return None
     if _WHOLE_CALL.fullmatch(lower):
         return 0, len(lower), False

@@ -1,0 +1,162 @@
+"""What the detectors find in one value: decoded, looked through for telling words and signs, and only then read.
+
+Pure functions without state: any thread may call them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from metlo_otel.analysis.detectors import (
+    documents,
+    nosql,
+    paths,
+    shell,
+    shell_signs,
+    sql,
+    sql_signs,
+    templates,
+    urls,
+    xss,
+)
+from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
+from metlo_otel.analysis.detectors.finding import Finding
+from metlo_otel.analysis.detectors.telling import pattern, words
+
+HEAD, TAIL = 4096, 1024  # characters read of a value's beginning and end
+
+Tells = Callable[[str, list[str]], bool]
+Find = Callable[[str, str, list[str]], Iterator[Finding]]
+_BY_MARKS: tuple[tuple[frozenset[str], Tells, Find], ...] = (
+    (sql.MARKS, sql_signs.tells, sql.find),
+    (xss.MARKS, xss.tells, xss.find),
+    (shell.MARKS, shell_signs.tells, shell.find),
+    (templates.MARKS, templates.tells, templates.find),
+    (documents.MARKS, documents.tells, documents.find),
+    (nosql.MARKS, nosql.tells, nosql.find),
+)
+_TELLING = (sql_signs, xss, shell_signs, templates, documents, nosql, paths)
+_WORDS = frozenset[str]().union(*(detector.WORDS for detector in _TELLING))
+_SIGNS = pattern(sign for detector in _TELLING for sign in detector.SIGNS)
+_ENCODING = frozenset("%&\\+")
+_WIDE = re.compile("[\u2000-\U0010ffff]")  # where the look-alikes of ASCII's signs are
+_ADDED = frozenset("'\"[")  # in texts with these a plus may tell something by itself
+SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _, _ in _BY_MARKS))
+_ODD_PATH = (
+    "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
+    "compress.",
+    ".ini", ".config", ".asa", "wp-", "0x2", "\\\\",
+)  # fmt: skip
+_FILES = (".xml", ".ini", ".asa")
+
+
+def inspect(value: str, head: int = HEAD, tail: int = TAIL) -> tuple[Finding, ...]:
+    """What the detectors find in one value: each category once, high confidence first.
+
+    Of a value longer than `head` + `tail` characters only its beginning and its end are read, so that time
+    and memory are bounded by these numbers whatever the value holds.
+    """
+    if len(value) < 12 and value.isalnum():
+        return ()
+    if len(value) > head + tail:
+        return strongest([*_inspected(value[:head]), *_inspected(value[-tail:])])
+    if SPECIAL.isdisjoint(value) and value.isascii() and not _speaks(value.lower()) and not base64_text(value):
+        return ()
+    found = _inspected(value)
+    return strongest(found) if found else ()
+
+
+def _inspected(value: str) -> list[Finding]:
+    found: list[Finding] = []
+    encoded = not _ENCODING.isdisjoint(value) or (not value.isascii() and _WIDE.search(value) is not None)
+    texts = readings(value) if encoded else (value,)
+    for text in texts:
+        lower = text.lower()
+        said = words(lower)
+        hidden = text is not value and not _climbs(value)
+        if said and "+" in lower and " " not in lower and text is texts[-1]:
+            found += _plussed(text, lower, said, hidden, not _climbs(value))
+        elif tells(lower, said):
+            found += _read(text, lower, said, hidden)
+        elif "//" in lower or ":/" in lower:
+            found += urls.find(text, lower)
+    inside = None if " " in value else base64_text(value)
+    if inside is not None:
+        text = decode(inside)
+        lower = text.lower()
+        found += [each for each in _read(text, lower, words(lower)) if each.confidence == "high"]
+    return found
+
+
+def _climbs(value: str) -> bool:
+    return "../" in value or "..\\" in value
+
+
+def _plussed(text: str, lower: str, said: list[str], hidden: bool, spaced_hidden: bool) -> Iterator[Finding]:
+    """What is found in a text as it stands, and with blanks where a form would write a plus."""
+    spaced = lower.replace("+", " ")
+    told = tells(spaced, said)
+    if told or (not _ADDED.isdisjoint(lower) and tells(lower, said)):
+        yield from _read(text, lower, said, hidden)
+    elif "//" in lower or ":/" in lower:
+        yield from urls.find(text, lower)
+    if told:
+        yield from _read(text.replace("+", " "), spaced, said, spaced_hidden)
+
+
+def tells(lower: str, said: list[str]) -> bool:
+    """Whether any detector might find anything; ordinary values end here."""
+    return (
+        not _WORDS.isdisjoint(said)
+        or _SIGNS.search(lower) is not None
+        or sql_signs.compares(lower, said)
+        or ("=" in lower and xss.assigns(lower))
+        or shell_signs.STARTS.match(lower) is not None
+        or sql_signs.names_table(lower)
+        or (" by" in lower and sql_signs.has_phrase(lower))
+    )
+
+
+def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Iterator[Finding]:
+    """What all detectors that the text's characters may concern say of it."""
+    marks = set(text)
+    climbs = "/" in marks or "\\" in marks or ".." in lower or lower.endswith(_FILES)
+    if climbs and paths.tells(lower, said) and _odd_path(lower):
+        yield from paths.find(text, lower, hidden)
+    if "/" in marks and ("//" in lower or ":/" in lower):
+        yield from urls.find(text, lower)
+    if "/" in marks and shell.MARKS.isdisjoint(marks) and (" /" in lower or "bin/" in lower or "{" in marks):
+        yield from shell.find(text, lower, said)
+    for own, telling, find in _BY_MARKS:
+        if not own.isdisjoint(marks) and telling(lower, said):
+            yield from find(text, lower, said)
+    if sql.MARKS.isdisjoint(marks) and ("@@" in lower or sql_signs.has_phrase(lower)):
+        yield from sql.find(text, lower, said)
+
+
+def _speaks(lower: str) -> bool:
+    """Whether a text without any sign is more than words: a phrase of SQL, a path that climbs, a system's file."""
+    return ".." in lower or "@@" in lower or lower.endswith(_FILES) or sql_signs.has_phrase(lower)
+
+
+def _odd_path(lower: str) -> bool:
+    """Whether a text with a slash is more than a date, a link or a choice."""
+    if lower.startswith(("/", "\\", "'/", '"/')) or lower[1:3] in (":/", ":\\"):
+        return True
+    for sign in _ODD_PATH:  # noqa: SIM110 - any() takes twice as long
+        if sign in lower:
+            return True
+    return False
+
+
+def strongest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding of each category, the surest, and those of high confidence first."""
+    best: dict[str, Finding] = {}
+    for finding in findings:
+        known = best.get(finding.category)
+        if known is None or (known.confidence == "low" and finding.confidence == "high"):
+            best[finding.category] = finding
+    return (
+        tuple(sorted(best.values(), key=lambda finding: finding.confidence)) if len(best) > 1 else tuple(best.values())
+    )
