@@ -33,8 +33,8 @@ class TeeInput:
         self._again = len(data)
         if begin is None:
             self._stream = Replayed(data, self._stream)
-            for name in _AS_THE_STREAM:
-                self.__dict__.pop(name, None)
+            for name in [name for name in self.__dict__ if not name.startswith("_")]:
+                del self.__dict__[name]
         else:
             self._stream.seek(begin)
 
@@ -65,10 +65,11 @@ class TeeInput:
         if name.startswith("__") or name == "_stream":  # asked for before there is a stream, by copy and pickle
             raise AttributeError(name)
         found = getattr(self._stream, name)
-        if name not in _AS_THE_STREAM:
-            return found
-        noting = self.__dict__[name] = _AS_THE_STREAM[name](self, found)
-        return noting
+        if name in _AS_THE_STREAM:
+            found = _AS_THE_STREAM[name](self, found)
+        if callable(found):  # frameworks ask whether it is there, then call it
+            self.__dict__[name] = found
+        return found
 
     def _note(self, data: bytes) -> bytes:
         if data:
