@@ -7,7 +7,11 @@ PIP = -m pip install --quiet --disable-pip-version-check
 demo: .venv/ready
 	.venv/bin/metlo-otel demo $(DEMO)
 
-test: system check unit oldest newest
+# Two parts at a time, each printed when it ends; all of them run, whichever fails.
+test: system
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(APART) check unit oldest newest
+
+APART = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # A browser and servers that some tests drive, installed where that is possible.
 system:
