@@ -1,6 +1,8 @@
 # `make demo` and `make test` are all a newcomer needs; both make their own environment.
 PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check
+# Tests start a hundred Pythons, each of which would compile the package anew where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test system check unit oldest newest bench clean
 
