@@ -1,13 +1,19 @@
 # `make demo` and `make test` are all a newcomer needs; both make their own environment.
 PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check
+# Tests start a hundred Pythons, each of which would compile the package anew where this is set.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest bench clean
+.PHONY: demo test system check unit oldest newest versions bench clean
 
 demo: .venv/ready
 	.venv/bin/metlo-otel demo $(DEMO)
 
-test: system check unit oldest newest
+# Two parts at a time, each printed when it ends; all of them run, whichever fails.
+test: system
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(APART) check unit versions
+
+APART = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 # A browser and servers that some tests drive, installed where that is possible.
 system:
@@ -22,12 +28,16 @@ check: .venv/ready
 unit: .venv/ready
 	.venv/bin/python -m pytest
 
-# The oldest supported versions, where there is a Python 3.10, and the newest, where there is a Python 3.13 or 3.14.
+# The oldest supported versions, where there is a Python 3.10, and the newest, where there is a Python 3.12 to 3.14.
 oldest:
 	@.ci/compatibility 3.10 .venv-oldest tests/constraints-oldest.txt
 
 newest:
 	@.ci/compatibility "3.14 3.13 3.12" .venv-newest tests/constraints-newest.txt
+
+# One after the other, so that `make test` has them beside its other parts.
+versions:
+	@failed=0; for part in oldest newest; do $(MAKE) --no-print-directory $$part || failed=1; done; exit $$failed
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+from tests import profiles  # noqa: F401 - registers them
 from tests.shared import SHARED
 
+settings.load_profile("once")
 pytest.register_assert_rewrite("tests.contract.shop", "tests.contract.wire_rules")
 
 

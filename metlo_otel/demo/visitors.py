@@ -140,7 +140,7 @@ def _guesser(who: Visitor, chance: random.Random) -> Plan:
 
 def _attacker(who: Visitor, chance: random.Random) -> Plan:
     def visit() -> Iterator[requests.Response]:
-        for method, path, more in chance.sample(_ATTACKS, 3):
+        for method, path, more in chance.sample(_ATTACKS, len(_ATTACKS)):  # each time, for rules are tried on them
             yield who.go(method, path, **more)
 
     return visit

@@ -16,6 +16,7 @@ from metlo_otel.analysis.data_classes import Classifier
 from metlo_otel.analysis.nodes import Scalar
 from metlo_otel.core.agent_config import DataClass
 from tests.analysis.records import refuse
+from tests.profiles import examples
 from tests.shared import SHARED, needs_shared
 
 BUILT_IN = Classifier(None, refuse)
@@ -170,7 +171,7 @@ NEAR = "|".join(
 
 
 @needs_shared
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.from_regex(f"[ ]?({NEAR})[ ]?", fullmatch=True))
 def test_builtin_list_finds_what_the_backends_finds(value: str) -> None:
     """What the backend's list finds in a value, the built-in one finds too (but for card numbers' check digit)."""

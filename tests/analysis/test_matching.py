@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
 from metlo_otel.analysis.matching import Matcher, build_matcher
 from metlo_otel.analysis.patterns import PatternError, parse_pattern
+from tests.profiles import examples
 from tests.shared import SHARED, needs_shared
 
 pytest.importorskip("re2", reason="the speed extra is not installed")
@@ -54,7 +55,7 @@ def both(patterns: list[str]) -> tuple[Matcher, Matcher]:
     return build_matcher(nodes, speed=True), build_matcher(nodes, speed=False)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(PATTERNS, min_size=1, max_size=4), st.lists(TEXTS, min_size=1, max_size=5))
 def test_engines_agree(patterns: list[str], texts: list[str]) -> None:
     """For any patterns and texts, RE2 and the automaton find the same, one by one and all at once."""
@@ -66,7 +67,7 @@ def test_engines_agree(patterns: list[str], texts: list[str]) -> None:
     assert plain.match_all(texts) == hits
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(PATTERNS.filter(lambda pattern: "$" not in pattern and "s" not in pattern.lower()), TEXTS)
 def test_automaton_agrees_with_re(pattern: str, text: str) -> None:
     """The automaton finds what the standard library finds, where both mean the same by a pattern."""
@@ -87,7 +88,7 @@ SEEDS = ["bob@example.com", "4111 1111 1111 1111", "123-45-6789", "+1 415-555-26
 
 
 @needs_shared
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.one_of(LIKELY, st.tuples(LIKELY, st.sampled_from(SEEDS), LIKELY).map("".join)), min_size=1, max_size=6)
 )
@@ -102,7 +103,7 @@ def built_in() -> tuple[Matcher, Matcher]:
     return both([each.regex for each in BUILTIN_CLASSES if each.regex])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.lists(st.one_of(LIKELY, st.tuples(LIKELY, st.sampled_from(SEEDS), LIKELY).map("".join)), min_size=1, max_size=6)
 )

@@ -12,6 +12,7 @@ from metlo_otel.blocking.rules import TEXT_OPERATORS
 from metlo_otel.core.exchange import Exchange
 from tests.blocking import reference
 from tests.blocking.exchanges import KINDS, NOW, client, condition, exchange, parsed
+from tests.profiles import examples
 
 TEXTS = st.text(alphabet="ab/", max_size=4)
 PATHS = TEXTS.map(lambda text: "/" + text)
@@ -63,7 +64,7 @@ def exchanges(draw: st.DrawFn) -> Exchange:
     return exchange(draw(METHODS), target, headers, body, kind=draw(st.sampled_from(KINDS)))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(RULES, exchanges(), st.none() | IPS, st.none() | TEXTS, st.none() | TEXTS)
 def test_as_the_naive_evaluator(
     items: list[dict[str, Any]], made: Exchange, ip: str | None, user: str | None, session: str | None
@@ -81,7 +82,7 @@ def test_as_the_naive_evaluator(
     assert verdict.tags == tuple(dict.fromkeys(rule.tag for rule in expected if rule.kind == "tag"))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(RULES, exchanges(), TEXTS)
 def test_a_body_is_asked_for_whenever_it_could_decide(items: list[dict[str, Any]], made: Exchange, user: str) -> None:
     """Where the answer differs with and without the body, needs_body said so before the body was read."""

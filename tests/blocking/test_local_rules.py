@@ -17,6 +17,7 @@ from metlo_otel.blocking.local_rules import RulesFile, check_rules, load_rules, 
 from metlo_otel.blocking.located import load_json
 from metlo_otel.blocking.rules import Condition, Group, RateLimit, Rule
 from tests.blocking.exchanges import condition, every, parsed, refused, wire, wire_limit
+from tests.profiles import examples
 
 yaml = pytest.importorskip("yaml", reason="pyyaml (extra `rules`) is not installed")
 
@@ -329,7 +330,7 @@ documents = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(documents, st.sampled_from([None, 1, 3]))
 def test_json_is_read_as_it_is(document: Any, indent: int | None) -> None:
     """The reader that keeps lines reads what json.loads reads, and knows a line for each part."""
@@ -359,7 +360,7 @@ NAMES = [
 VALUES = documents | st.sampled_from([True, "5 per minute", "/a"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5), max_size=4))
 def test_anything_is_a_rule_or_a_problem(items: list[Any]) -> None:
     """Whatever a file holds, each rule is taken or explained, and nothing raises."""

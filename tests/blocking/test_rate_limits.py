@@ -31,6 +31,7 @@ from tests.blocking.exchanges import (
     wire,
     wire_limit,
 )
+from tests.profiles import examples
 
 LOGIN = every(condition("path", "eq", "/login"))
 
@@ -131,7 +132,7 @@ STEPS = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 5)), max_size=60)
 
 
 @pytest.mark.parametrize("duration", [0, 15])
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(threshold=st.integers(1, 6), steps=STEPS)
 def test_as_a_list_of_times(tmp_path: Path, duration: int, threshold: int, steps: list[tuple[int, int]]) -> None:
     """Both stores answer as the plain definition over all times that passed."""
@@ -151,7 +152,7 @@ def test_as_a_list_of_times(tmp_path: Path, duration: int, threshold: int, steps
     shared.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     threshold=st.integers(CELLS + 1, 90),
     steps=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 40)), max_size=50),

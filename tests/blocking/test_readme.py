@@ -14,6 +14,7 @@ from metlo_otel.blocking.friendly_conditions import OPERATORS, STATUS_OPERATORS
 from metlo_otel.blocking.local_rules import load_rules
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import LocalStore
+from metlo_otel.testing import MemoryCollector
 from tests.blocking.exchanges import NOW, client, exchange
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,13 +62,13 @@ assert client.get("/?debug=1").status_code == 404
 """,
     "def reject_in_flask": """
 from werkzeug.test import Client, run_wsgi_app, EnvironBuilder
-options = {"METLO_HOST": "http://127.0.0.1:9", "API_KEY": "k", "RULES": [{"block": True, "path": "*"}]}
+options = {"METLO_HOST": "http://127.0.0.1:8081", "API_KEY": "<YOUR_API_KEY>", "RULES": [{"block": True, "path": "*"}]}
 def get(app):
     return Client(app).get("/x")
 from flask import Flask
 from metlo_otel.flask import MetloFlask
 app = Flask("x")
-MetloFlask(app, "http://127.0.0.1:9", "k", RULES=options["RULES"], REJECT_RESPONSE=reject_in_flask)
+MetloFlask(app, "http://127.0.0.1:8081", "<YOUR_API_KEY>", RULES=options["RULES"], REJECT_RESPONSE=reject_in_flask)
 assert get(app).json == {"error": "not here", "path": "/x"}
 from metlo_otel.wsgi import WSGIMiddleware
 assert get(WSGIMiddleware(None, **options, REJECT_RESPONSE=reject_in_wsgi)).text == "not here: /x"
@@ -92,9 +93,11 @@ assert json.loads(asgi_driver.serve(api, http.get("/x")).body) == {"error": "not
 @pytest.mark.parametrize("sign", PROBES)
 def test_python(sign: str, tmp_path: Path) -> None:
     """The Python of the section runs as it stands, and rejects what it says, in every framework."""
-    code = block("python", sign) + PROBES[sign]
     environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "METLO_CONFIG_CACHE": "off", "TMPDIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ, check=False
-    )
+    with MemoryCollector() as collector:
+        code = (block("python", sign) + PROBES[sign]).replace("http://127.0.0.1:8081", collector.url)
+        code = code.replace("<YOUR_API_KEY>", collector.api_key)
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environ, check=False
+        )
     assert done.returncode == 0, done.stderr

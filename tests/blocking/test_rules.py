@@ -23,6 +23,7 @@ from tests.blocking.exchanges import (
     wire_limit,
     wire_tag,
 )
+from tests.profiles import examples
 
 GOOD = wire(every(condition("path", "eq", "/closed")), uuid="good")
 
@@ -203,7 +204,7 @@ def test_our_collectors_rules_may_only_watch() -> None:
     assert (verdict.blocked, verdict.would_block, verdict.rule_name) == (False, True, "closed")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(damaged_rules() | json_values)
 def test_any_damage_is_told_or_harmless(item: Any) -> None:
     """Whatever a rule holds, it is skipped with a message or it decides without an exception."""

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine
 
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import KEY, READ_KEY, Client
+from tests.collector.kept import started_before
 from tests.collector.postgresql_server import find_binaries, postgresql_server
 
 _REFERENCE = Path(os.environ.get("METLO_SHARED") or Path(__file__).parents[2].parent / "shared") / "contract"
@@ -21,7 +22,7 @@ _REFERENCE = Path(os.environ.get("METLO_SHARED") or Path(__file__).parents[2].pa
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[RunningCollector]:
-    with RunningCollector(str(tmp_path / "test.db"), KEY, read_key=READ_KEY) as running:
+    with RunningCollector(started_before(tmp_path), KEY, read_key=READ_KEY) as running:
         yield running
 
 

@@ -45,9 +45,10 @@ for line in sys.stdin:
 def original(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The Python of an environment with the original agent; skipped where it cannot be installed."""
     folder = tmp_path_factory.mktemp("original")
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+    install = [sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet", "--disable-pip-version-check"]
+    install += ["--only-binary=:all:", "--no-compile"]
     try:
         installed = subprocess.run([*install, *_PACKAGES], capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:

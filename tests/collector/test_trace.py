@@ -18,6 +18,7 @@ from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.inventory import Inventory
 from metlo_otel.collector.trace import Found, Trace, TraceError, read_trace
 from tests.collector.client import make_trace
+from tests.profiles import examples
 
 _LEAF = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 _ANY = st.recursive(
@@ -106,7 +107,7 @@ def test_a_whole_trace() -> None:
     assert orjson.loads(trace.document) == sent
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 @given(place=st.sampled_from(_PLACES), value=_ANY)
 def test_anything_anywhere(connection: Connection, place: tuple[str, ...], value: Any) -> None:
     """A wrong value anywhere in a trace gives TraceError that names a place, or a trace that can be stored."""

@@ -9,12 +9,13 @@ import pytest
 
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import KEY, READ_KEY, Client
+from tests.collector.kept import started_before
 from tests.dashboard.browser import PASSWORD, Browser
 
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Iterator[RunningCollector]:
-    with RunningCollector(str(tmp_path / "test.db"), KEY, PASSWORD, READ_KEY) as running:
+    with RunningCollector(started_before(tmp_path), KEY, read_key=READ_KEY) as running:
         yield running
 
 

@@ -31,7 +31,7 @@ class Metlo:
         self.connections = 0
         self.released = threading.Event()
         self._server = _Server(port, self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True)
         self._thread.start()
 
     @property
