@@ -72,9 +72,10 @@ class Repeat:
 
 Node = Chars | Edge | Chain | Either | Repeat
 
-# What Python warns of as a possible nested set or an operation on sets. Warnings themselves cannot be caught here:
-# their filters are the whole process's, and an app's own warnings, meanwhile, would be errors in its requests.
-_ODD_SET = re.compile(r"\[\^?(?:\[|\]?(?:\\.|[^][\\])*?(?:--|&&|~~|\|\|))", re.DOTALL)
+# An escape, or a whole set: its negation, and what is in it.
+_SET = re.compile(r"\\.|\[(\^?)(\]?(?:\\.|[^]\\])*)", re.DOTALL)
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_OPERATION = re.compile(r"--|&&|~~|\|\|")
 
 
 def parse_pattern(pattern: str) -> Node:
@@ -82,7 +83,7 @@ def parse_pattern(pattern: str) -> Node:
 
     Raises PatternError for look-around, back-references, atomic groups, what is too large, and what is no pattern.
     """
-    if _ODD_SET.search(pattern):
+    if _has_odd_set(pattern):
         raise PatternError("not a regular expression that every engine reads alike: a nested set")
     try:
         parsed = _reader.parse(pattern)
@@ -92,6 +93,19 @@ def parse_pattern(pattern: str) -> Node:
     if _size(node) > MAX_SIZE:
         raise PatternError(f"too large: more than {MAX_SIZE} steps once its repetitions are written out")
     return node
+
+
+def _has_odd_set(pattern: str) -> bool:
+    """Whether there is what Python warns of: a possible nested set, or an operation on sets.
+
+    Its warnings cannot be listened to: their filters are the whole process's, and an app's own warnings would meanwhile
+    be errors in its requests.
+    """
+    for found in _SET.finditer(pattern):
+        held = _ESCAPE.sub("x", found[2] or "")
+        if (held.startswith("[") and not found[1]) or _OPERATION.search(held, 1):
+            return True
+    return False
 
 
 def _size(node: Node) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import time
+import warnings
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metlo_otel.analysis import patterns
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
 from metlo_otel.analysis.matching import Matcher, build_matcher
 from metlo_otel.analysis.patterns import PatternError, parse_pattern
@@ -164,3 +167,41 @@ def test_states_stay_bounded() -> None:
         assert plain.match(text) == fast.match(text)
     states: Any = plain._match.__self__._states  # type: ignore[attr-defined]  # what is kept is what is tested
     assert len(states) <= 2000
+
+
+SETS = st.text("[]^-&~|ab\\", min_size=1, max_size=9)
+
+
+@given(SETS)
+def test_sets_that_engines_read_otherwise(pattern: str) -> None:
+    """Refused is what Python warns of, in a set and nowhere else, with nobody's warnings listened to."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            re.compile(pattern)
+            odd = False
+        except FutureWarning:
+            odd = True
+        except re.error:
+            return
+    try:
+        parse_pattern(pattern)
+        refused = ""
+    except PatternError as problem:
+        refused = str(problem)
+    assert ("nested set" in refused) == odd, refused
+
+
+def test_an_apps_own_warnings_stay_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filters of warnings, which are the whole process's, are as they were while a pattern is read."""
+    before = list(warnings.filters)
+    seen: list[Any] = []
+
+    def parse(pattern: str) -> Any:
+        seen.append(list(warnings.filters))
+        return reader.parse(pattern)
+
+    reader = patterns._reader
+    monkeypatch.setattr(patterns, "_reader", SimpleNamespace(parse=parse))
+    parse_pattern("(?:a|b)[0-9]")
+    assert seen == [before]
