@@ -33,7 +33,7 @@ class DemoError(Exception):
 
 
 def run(once: bool = False, patience: float = _PATIENCE) -> int:
-    """Run until Ctrl-C, or with `once` until the first traces landed. Returns the exit code.
+    """Run until Ctrl-C, or with `once` until as many traces landed as the table shows. Returns the exit code.
 
     Where nothing landed within `patience` seconds it says why and returns 1.
     """
@@ -41,9 +41,13 @@ def run(once: bool = False, patience: float = _PATIENCE) -> int:
     logging.getLogger("metlo_otel").addHandler(logging.NullHandler())  # alerts are on the dashboard
     try:
         with Ending() as ending, _world(ending, once) as watch:
-            console.print(watch.addresses(), soft_wrap=True)
-            if not ending.wait(patience, lambda: bool(watch.look()[0])):
-                raise DemoError(f"nothing reached the collector within {patience:.0f} seconds; {watch.reason()}")
+            if not once:  # there is nothing at them any more when this can be read
+                console.print(watch.addresses(), soft_wrap=True)
+            awaited = _SHOWN if once else 1
+            if not ending.wait(patience, lambda: len(watch.look()[1]) >= awaited):
+                landed = len(watch.look()[1])
+                found = f"only {landed} of {awaited} requests" if landed else "nothing"
+                raise DemoError(f"{found} reached the collector within {patience:.0f} seconds; {watch.reason()}")
             if once:
                 console.print(render(*watch.look()))
             else:
