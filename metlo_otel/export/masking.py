@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote_plus
@@ -20,6 +20,7 @@ _COOKIE_PAIR = re.compile(r"(\A|;)(\s*)([^=;\s][^=;]*)=((?:\s*\"[^\"]*\")?[^;]*)
 _NAME_PARTS = re.compile(r"[\[\].]+")
 _FORM = "application/x-www-form-urlencoded"
 _QUERY = re.compile(rb'("query"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # GraphQL within JSON
+_NESTED = re.compile(rb'()("\s*[{\[](?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # JSON in a string of JSON
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark is one too
 
@@ -144,22 +145,16 @@ class Masker:
         return self._arguments(body) if "graphql" in media else self._structured(body)
 
     def _structured(self, body: bytes) -> bytes:
-        """JSON, and GraphQL in its `query`."""
+        """JSON, JSON in its strings, and GraphQL in its `query`."""
         body = self._json(body)
-        return _QUERY.sub(self._query, body) if b'"query"' in body and self._names_within(body) else body
+        if b"\\" in body and self._names_within(body):
+            body = _NESTED.sub(lambda match: _requoted(match, self._nested), body)
+        if b'"query"' in body and self._names_within(body):
+            body = _QUERY.sub(lambda match: _requoted(match, lambda text: self._graphql.sub(_argument, text)), body)
+        return body
 
-    def _query(self, match: re.Match[bytes]) -> bytes:
-        whole = len(match[2]) > 1 and match[2].endswith(b'"')
-        quoted = match[2].decode("utf-8", "surrogateescape")
-        try:
-            text = json.loads(quoted if whole else _CUT_ESCAPE.sub("", quoted) + '"', strict=False)
-        except ValueError:
-            return match[1] + b'"' + _BYTES + b'"'  # nobody can tell what it says
-        masked = self._graphql.sub(_argument, text)
-        if masked == text:
-            return match[0]
-        spelled = json.dumps(masked).encode()
-        return match[1] + (spelled if whole else spelled[:-1])
+    def _nested(self, text: str) -> str:
+        return self._structured(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def _arguments(self, body: bytes) -> bytes:
         text = body.decode("utf-8", "surrogateescape")
@@ -197,6 +192,21 @@ class Masker:
             return _BYTES
         content = body[part.start : part.end]
         return self._structured(content) if content.lstrip(_BLANKS)[:1] in (b"{", b"[") else content
+
+
+def _requoted(match: re.Match[bytes], change: Callable[[str], str]) -> bytes:
+    """A JSON string, the match's second group, with what it says changed; it may be cut."""
+    whole = len(match[2]) > 1 and match[2].endswith(b'"')
+    quoted = match[2].decode("utf-8", "surrogateescape")
+    try:
+        text = json.loads(quoted if whole else _CUT_ESCAPE.sub("", quoted) + '"', strict=False)
+    except ValueError:
+        return match[1] + b'"' + _BYTES + b'"'  # nobody can tell what it says
+    changed = change(text)
+    if changed == text:
+        return match[0]
+    spelled = json.dumps(changed).encode()
+    return match[1] + (spelled if whole else spelled[:-1])
 
 
 def _spelled(names: frozenset[str]) -> bytes:

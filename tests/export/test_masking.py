@@ -166,6 +166,11 @@ WITHIN = [
     ("application/json", b'{"query":"mutation { login(password: \\u0022%s\\u0022) { id } }"}'),
     ("application/json", b'{"query":"{ login(password: \\"\\"\\"%s\\"\\"\\") { id } }"}'),
     ("application/json", b'{"query":"mutation { login(password: \\"%s'),
+    ("application/json", b'{"n":1,"event":"{\\"user\\":\\"a\\",\\"password\\":\\"%s\\"}"}'),
+    ("application/json", b'["[{\\u0022Api-Key\\u0022: \\u0022%s\\u0022}]"]'),
+    ("application/json", b'{"a":" {\\"b\\":\\"{\\\\\\"password\\\\\\":\\\\\\"%s\\\\\\"}\\"}"}'),
+    ("application/json", b'{"a":"{\\"b\\":{\\"password\\":\\"%s'),
+    ("text/plain", b'{"a":"{\\"password\\":\\"\xff%s\\"}"}'),
     ("application/graphql", b'{ login(password: "a\\"%s") { id } }'),
     ("application/graphql", b'{ login(password: """a " %s""") { id } }'),
     ("application/x-www-form-urlencoded", b'query=mutation{login(password:"%s")}'),
@@ -183,7 +188,7 @@ WITHIN = [
 
 @pytest.mark.parametrize(("media", "body"), WITHIN)
 def test_fields_within_fields_never_leave(media: str, body: bytes) -> None:
-    """JSON in a part, a form's value or behind a byte order mark, pairs in a value, GraphQL arguments, XML."""
+    """JSON in a part, a form's value, a string of JSON or behind a byte order mark, pairs in a value, GraphQL, XML."""
     secret = SECRET.encode()
     body = body.replace(b"%s", secret).replace(b"%%", b"%")
     text = sent(record(body, media))
@@ -198,7 +203,13 @@ def test_query_values_with_fields_of_their_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"note":"the password: \\"x\\" is here (see query)"}', b"<p>passwords</p>", b"a=b;c=d&e=%7B%7D"]
+    "body",
+    [
+        b'{"note":"the password: \\"x\\" is here (see query)"}',
+        b'{"a":"{\\"secretary\\": \\"Ann\\", \\"no secret\\": 1}"}',
+        b"<p>passwords</p>",
+        b"a=b;c=d&e=%7B%7D",
+    ],
 )
 def test_what_holds_no_masked_field_stays_byte_for_byte(body: bytes) -> None:
     """What only looks a little like one is left alone, but for words that could be an argument."""
@@ -230,7 +241,19 @@ def test_hostile_headers_take_no_time(header: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", [b'"query":"', b'password:"', b"<password>", b'<a password="', b'\\"', b"{", b"(", b'password:"""']
+    "piece",
+    [
+        b'"query":"',
+        b'"{',
+        b'"[\\"password',
+        b'password:"',
+        b"<password>",
+        b'<a password="',
+        b'\\"',
+        b"{",
+        b"(",
+        b'password:"""',
+    ],
 )
 @pytest.mark.parametrize("media", ["application/json", "application/graphql", "text/xml", "a/b"])
 def test_hostile_bodies_take_little_time(media: str, piece: bytes) -> None:
