@@ -13,6 +13,12 @@ _SEPARATOR = re.compile(r"\|\|?|&&?|;|\r[\r\n]*|\n[\r\n]*|`|\$\(|<\(|>\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")
 _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
 _BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
+_SHELL = re.compile(r"\$(?:shell|bash)\b|\$\{(?:shell|bash)\}")
+_ASSEMBLED = re.compile(r"(?:\$\{?\w{1,8}\}?){2,8}(?=[\s;|&)]|$)")  # a command in variables, a piece in each
+_ROW = re.compile(r"\s*\|(?:(?:[ \t][^|\n]*[ \t]|[\w ]+)\|){2,}\s*(?:\n|$)")  # of a table in Markdown
+_LOADING = re.compile(
+    r"powershell(?:\.exe)?\s.{0,80}?(?:\biex\b|\biwr\b|invoke-|downloadstring|\s-e(?:nc\w*)?\s|hidden)"
+)
 _NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
 _FOLDS = frozenset("'\"\\^@*$")
 _QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
@@ -74,7 +80,7 @@ def _direct(plain: str) -> bool:
 def _unfold(lower: str) -> str:
     """What the shell sees once its own tricks to write a space or split a word are undone."""
     if "$" in lower or "%" in lower:
-        lower = _BLANKS.sub(" ", lower)
+        lower = _SHELL.sub("sh", _BLANKS.sub(" ", lower)).replace("$'", "'")
     if "{" in lower:
         lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
     if not _FOLDS.isdisjoint(lower):
@@ -107,12 +113,15 @@ def _commands(plain: str) -> Iterator[tuple[int, str]]:
     if start:
         yield start, plain
     before = _Before(plain)
+    table = plain.count("|") > 2 and _ROW.match(plain) is not None and not w.SENSITIVE.search(plain)
     position = 0
     for _ in range(_STEPS):
         found = _SEPARATOR.search(plain, position)
         if found is None:
             return
         position = found.end()
+        if table and found[0] == "|":
+            continue
         score = _judged(plain, position, found[0])
         if score:
             weight = before.weight(found.start(), found[0], plain, position)
@@ -167,6 +176,8 @@ def _whole(plain: str) -> int:
     if match and "bin/" in match[0] and match[0].rpartition("/")[2].rstrip("?*") in w.KNOWN - w.NAMED:
         return 2
     tail = plain.strip()
+    if tail[:1] == "-":
+        return 2 if w.OPTION.match(tail) else 0
     word = _WORD.match(tail)
     name = word[0].removesuffix(".exe") if word else ""
     if name not in w.KNOWN:
@@ -176,6 +187,8 @@ def _whole(plain: str) -> int:
         and name not in w.ENGLISH
         and (len(tail) <= len(name) + 2 or w.ARGUMENT.match(tail, len(name)))
     ):
+        return 2
+    if _LOADING.match(tail):
         return 2
     told = w.SENSITIVE.search(plain) or _INTERPRETER.match(plain) or "127.0.0.1" in plain
     return 2 if told and plain.count(" ") < 7 else 0
@@ -194,10 +207,16 @@ def _judged(plain: str, position: int, separator: str) -> int:
         return 0
     name = word[0].removesuffix(".exe")
     if name not in w.KNOWN:
+        if first == "$" and "=" in plain[:position] and _ASSEMBLED.match(plain, position):
+            return 3
         return 2 if first in ("%", "$") and _SLICE.match(plain, position) else 0
     after = plain[word.end() : word.end() + 80]
     if after[:1] in ("=", ",", ":", ".") or (after[:1] == "(" and separator != "$("):
         return 0
+    if name in w.STARTING and plain[word.end() : word.end() + 1] == " ":
+        started = _judged(plain[:position] + plain[word.end() :].lstrip(), position, separator)
+        if started > 2:
+            return started
     if separator in ("$(", "`", "<(", ">("):
         return _substituted(name, after, separator)
     return _started(name, after, plain, position, separator)

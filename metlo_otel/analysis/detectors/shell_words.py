@@ -32,6 +32,8 @@ TELLING = frozenset("whoami ifconfig ipconfig uname netstat systeminfo tasklist 
 NEEDING = frozenset(
     "rm mv cp cat sort make mkdir rmdir ln cut chmod chown sed awk grep cc gcc ruby perl python shell".split()
 )
+# Those that start what is named behind them.
+STARTING = frozenset("exec eval sudo time nohup env busybox".split())
 # Those whose place a configuration or a first line names as well.
 NAMED = frozenset("python python2 python3 ruby perl php node lua nodejs".split())
 KNOWN = PLAIN | SHORT | ENGLISH
@@ -46,6 +48,10 @@ ARGUMENT = re.compile(
     r"|&#)'\"`])|https?:|[$%]\w|[$][({]"
     r"|[a-z]:|[<>]|\S{1,40}\.(?:php|ini|txt|conf|cfg|log|exe|bat|py|sh|xml|jsp|asp|passwd)\b"
     r"|\d+\.\d+\.\d+|localhost|(?:aux|-?ef)\b|(?:[\w.-]{1,20}\s){1,3}/(?:etc|tmp|var|root|dev|proc|bin|home)\b)"
+)
+# What programs take for a command to start, or for a program to call, when a value becomes their argument.
+OPTION = re.compile(
+    r"--?(?:o\s?(?:proxy|local)command|upload-pack|receive-pack|use-compress-program|checkpoint-action|to-command)\b"
 )
 # What makes even a talkative value worth stopping.
 SENSITIVE = re.compile(

@@ -30,7 +30,10 @@ _READS_ON = re.compile(
     rf"[\s\-+~!@]*(?:[\w.$@]+\s*(?:[^\w\s.:'\"?]|(?:{_WORDS}|by|select|all|delay|exec\w*)\b|$)"
     rf"|[^\w\s]|(?:{_WORDS}|exec|select|declare|case)\b|[a-z_.]+\(|\d+['\"]?[a-z])"
 )
-_LONE_OPERATOR = re.compile(r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*\1\s*\d?\s*")
+_LONE_OPERATOR = re.compile(
+    r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*(?:\d{1,3}\s*[-+*/^&|%=]\s*)?\1\s*\d?\s*"
+    r"|(\w{0,12})(['\"])\s*(?:=|<=>|like)\s*\3\2"
+)
 _VARIABLE = re.compile(
     r"\s*@@(?:global\.|session\.)?(?:version|hostname|datadir|basedir|servername|language)\w{0,20}\s*"
 )

@@ -12,6 +12,7 @@ from metlo_otel.analysis.detectors import sql_words as w
 _LIMIT = 160  # tokens read in one context
 ENOUGH = 3  # evidence that makes a finding certain
 _NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*(?:&.*)?|/\*[\s\-+#;*/%\x00]*")
+_ADDED = re.compile(r"\d\s*[-+*/%^|&]\s*[\w.]{1,40}\s*\Z")  # a call that is reckoned with, as a number is not in prose
 _COMPARED = re.compile(r"['\"]\s*\w{1,8}\s*=\s*\w{1,8}")
 
 Handler = Callable[["Reading", str, int], bool]
@@ -120,7 +121,8 @@ class Reading:
         if not self.connected and not self.stack and not self.escaped:
             self.formula = t.WORD not in (left, right)
         if constant and (self.connected or self.stack):
-            self.score += 0 if self.formula and not self.escaped else 3
+            asked = bool(self.stack) and self.stack[-1][2] == "if" and not self.connected and "," not in self.text
+            self.score += 0 if asked or (self.formula and not self.escaped) else 3
         elif self.connected and self.escaped:
             self.score += 2
         elif self.connected and not (self.statement or self.formula) and t.CLOSE in (left, right):
@@ -146,7 +148,7 @@ class Reading:
             if self.selecting:
                 self.item(t.OPEN)
         elif self.last[0] == t.WORD:
-            self._called(self.last[1])
+            self._called(self.last[1], position)
         elif self.last[0] not in (t.CLOSE, 0) and not self.text.startswith("(select", position):
             return False
         else:
@@ -154,13 +156,13 @@ class Reading:
         self.left, self.need, self.alias = 0, True, False
         return len(self.stack) < 40
 
-    def _called(self, name: str) -> None:
+    def _called(self, name: str, position: int) -> None:
         name = name.strip("`")
         strong = self.escaped or self.connected or self.union or bool(self.stack)
         if self.fresh:
             self.selected()
         if name in w.SLOW or name in w.LEAKING:
-            self.score += 3 if strong else 1
+            self.score += 3 if strong or _ADDED.search(self.text, max(0, position - 60), position) else 1
         elif name in w.BUILDING and self.statement and not self.escaped:
             pass
         elif name in w.BUILDING:

@@ -10,7 +10,7 @@ from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.paths import OWN_FILE
 
 _URL = re.compile(
-    r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
+    r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):[/\\]{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
     r"|[^/?#:\s\\\"'<>]{0,255})"
 )
 _RELATIVE = re.compile(r"(?://|\\\\)(\[[0-9a-f:.]{2,60}\]|[\w.-]{1,255})(?::\d{1,5})?(?:[/\\]|$)")
