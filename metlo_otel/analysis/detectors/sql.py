@@ -34,6 +34,7 @@ _LONE_OPERATOR = re.compile(
     r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*(?:\d{1,3}\s*[-+*/^&|%=]\s*)?\1\s*\d?\s*"
     r"|(\w{0,12})(['\"])\s*(?:=|<=>|like)\s*\3\2"
 )
+_QUOTED = re.compile(r"[a-z]{2,4}['\"]")
 _VARIABLE = re.compile(
     r"\s*@@(?:global\.|session\.)?(?:version|hostname|datadir|basedir|servername|language)\w{0,20}\s*"
 )
@@ -70,7 +71,7 @@ def _contexts(lower: str) -> Iterator[tuple[int, str]]:
     """Where a statement that holds the value would go on after its data, and which quote it had opened."""
     for quote in "'\"":
         position = _leaving(lower, quote)
-        if position and _GOES_ON.match(lower, position):
+        if position and _GOES_ON.match(lower, position) and not _quotes(lower, position):
             yield position, quote
     position = lower.find("`", 0, 60) + 1
     if position and "(" not in lower[position - 2 : position] and _GOES_ON.match(lower, position):
@@ -80,6 +81,11 @@ def _contexts(lower: str) -> Iterator[tuple[int, str]]:
     union = _UNION.search(lower, 1) if "union" in lower and not lower.startswith("select") else None
     if union:
         yield union.start(), ""
+
+
+def _quotes(lower: str, position: int) -> bool:
+    """Whether a text ends in a word in quotes, as people quote one: what does "or" mean."""
+    return position > 1 and lower[position - 2] == " " and _QUOTED.fullmatch(lower, position) is not None
 
 
 def _leaving(lower: str, quote: str) -> int:

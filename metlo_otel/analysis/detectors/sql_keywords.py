@@ -24,9 +24,12 @@ def word(reading: Reading, text: str, position: int) -> bool:
     if reading.last[1] == "as":
         reading.alias = False
         return True
-    if w.SYSTEM_TABLE.match(text) and reading.last[1] in ("from", "join", ",", "into"):
+    listed = reading.last[1] in ("from", "join", "into") or (
+        reading.last[1] == "," and "from" in reading.text[:position]
+    )
+    if listed and w.SYSTEM_TABLE.match(text):
         reading.score += 2
-    table = reading.need and reading.last[1] in ("from", "join", ",", "into")
+    table = reading.need and listed
     fine = reading.operand(t.WORD)
     reading.alias = reading.alias or table
     return fine

@@ -121,12 +121,16 @@ class Reading:
         if not self.connected and not self.stack and not self.escaped:
             self.formula = t.WORD not in (left, right)
         if constant and (self.connected or self.stack):
-            asked = bool(self.stack) and self.stack[-1][2] == "if" and not self.connected and "," not in self.text
+            asked = bool(self.stack) and not self.connected and self._asks(self.stack[-1][2])
             self.score += 0 if asked or (self.formula and not self.escaped) else 3
         elif self.connected and self.escaped:
             self.score += 2
         elif self.connected and not (self.statement or self.formula) and t.CLOSE in (left, right):
             self.score += 0 if self.stack and self.stack[0][2] == "if" else 1
+
+    def _asks(self, name: str) -> bool:
+        """Whether what compares constants in the brackets of `name` is a program that nobody injects."""
+        return (name == "if" and "," not in self.text) or (self.bare and name != "" and name not in w.FUNCTIONS)
 
     def item(self, kind: int) -> None:
         """The first thing selected: a constant, a star or a call is no prose."""
