@@ -34,8 +34,9 @@ SIGNS: Signs = (
     ("%", "09|common|program"),
     ("<", "!--"),
     ("(", r"\)\s{0,4}\{"),
+    ("-", w.OPTION_NAMES),
 )
-STARTS = re.compile(r"\s*(?:" + _NAME + r"(?=[\s'\"`;|&(){}<>,=+]|\.exe|$)|" + w.OPTION.pattern + ")")
+STARTS = re.compile(r"\s*" + _NAME + r"(?=[\s'\"`;|&(){}<>,=+]|\.exe|$)")
 _told = telling(_FOLDERS, SIGNS)
 
 

@@ -50,9 +50,10 @@ ARGUMENT = re.compile(
     r"|\d+\.\d+\.\d+|localhost|(?:aux|-?ef)\b|(?:[\w.-]{1,20}\s){1,3}/(?:etc|tmp|var|root|dev|proc|bin|home)\b)"
 )
 # What programs take for a command to start, or for a program to call, when a value becomes their argument.
-OPTION = re.compile(
-    r"--?(?:o\s?(?:proxy|local)command|upload-pack|receive-pack|use-compress-program|checkpoint-action|to-command)\b"
+OPTION_NAMES = (
+    r"(?:o\s?(?:proxy|local)command|upload-pack|receive-pack|use-compress-program|checkpoint-action|to-command)\b"
 )
+OPTION = re.compile("--?" + OPTION_NAMES)
 # What makes even a talkative value worth stopping.
 SENSITIVE = re.compile(
     r"/etc/(?:passwd|shadow|hosts|group|issue)|/dev/(?:tcp|udp)/|win\.ini|boot\.ini|\|\s{0,4}(?:ba|z"
