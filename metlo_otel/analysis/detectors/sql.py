@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
-from metlo_otel.analysis.detectors.sql_keywords import word
+from metlo_otel.analysis.detectors.sql_keywords import STEPS
 from metlo_otel.analysis.detectors.sql_reading import ENOUGH, Reading
 
 MARKS = frozenset("'\"`();=<>#*")
@@ -58,7 +58,7 @@ def _strongest(text: str, lower: str) -> tuple[int, str]:
     best, fragment = _LOW - 1, ""
     for start, quote in _contexts(lower):
         reading = Reading(lower[start:], quote, late=lower.count(" ", 0, start) > _PROSE)
-        score = reading.read(word)
+        score = reading.read(STEPS)
         if score > best and not (reading.broke and reading.late):
             best = score
             fragment = text[max(0, start - 1) : start + reading.reached]

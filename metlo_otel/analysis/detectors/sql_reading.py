@@ -15,7 +15,8 @@ _NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*(?:&.*)?|/\*[\s\-+#;*
 _ADDED = re.compile(r"\d\s*[-+*/%^|&]\s*[\w.]{1,40}\s*\Z")  # a call that is reckoned with, as a number is not in prose
 _COMPARED = re.compile(r"['\"]\s*\w{1,8}\s*=\s*\w{1,8}")
 
-Handler = Callable[["Reading", str, int], bool]
+Step = Callable[["Reading", str, int], bool]
+"""What a token does to a reading, given its text and its place: whether the text still makes sense."""
 
 
 class Reading:
@@ -46,15 +47,14 @@ class Reading:
         self.broke = False  # whether the text stopped making sense
         self.last = (0, "")
 
-    def read(self, word: Handler) -> int:
-        """Walk until the text ends or stops making sense; `word` knows the keywords. The evidence found as
-        a number."""
+    def read(self, steps: Mapping[int, Step]) -> int:
+        """Walk until the text ends or stops making sense, a step for each kind of token; the evidence found as a
+        number."""
         for found in t.tokens(self.text, _LIMIT):
             kind = found.lastindex or t.OTHER
             position, self.reached = found.span(kind)
             text = found[kind]
-            step = word if kind == t.WORD else _HANDLERS[kind]
-            if not step(self, text, position):
+            if not steps[kind](self, text, position):
                 return self._broken()
             if kind == t.OPEN_STRING:
                 break
@@ -255,18 +255,3 @@ class Reading:
         self.score += 3
         self.escaped = self.need = True
         return True
-
-
-_HANDLERS: Mapping[int, Handler] = {
-    t.NUMBER: Reading.number,
-    t.STRING: Reading.string,
-    t.OPEN_STRING: Reading.open_string,
-    t.OPEN: Reading.open,
-    t.CLOSE: Reading.close,
-    t.COMMA: Reading.comma,
-    t.SEMICOLON: Reading.semicolon,
-    t.OPERATOR: Reading.operator,
-    t.COMMENT: Reading.comment,
-    t.VARIABLE: Reading.variable,
-    t.OTHER: Reading.other,
-}
