@@ -51,12 +51,12 @@ _STEPS = 24  # separators looked at
 
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
+    if "\\" in lower:
+        lower = _broken(lower)
     plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower and ";" in lower else lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
-    if plain.startswith(("\\n", "\\r")):  # a line break that nobody unescaped
-        plain = "\n" + plain[2:].replace("\\n", "\n")
     best, fragment = 0, ""
     for score, part in _commands(plain):
         if score > best:
@@ -65,6 +65,13 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
             break
     if best >= 2:
         yield (high if best >= 3 else low)("COMMAND_EXECUTION", fragment)
+
+
+def _broken(lower: str) -> str:
+    """The text with the line breaks at its ends that nobody unescaped."""
+    if lower.endswith(("\\n", "\\r")):
+        lower = lower[:-2]
+    return "\n" + lower[2:].replace("\\n", "\n") if lower.startswith(("\\n", "\\r")) else lower
 
 
 def _direct(plain: str) -> bool:
@@ -164,7 +171,9 @@ class _Before:
 def _marked(plain: str, start: int, end: int) -> bool:
     """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes
     it."""
-    if plain[start - 1 : start] in (" ", "`", "\n", "(") or plain[end : end + 1] == "`":
+    if (plain[start - 1 : start] in (" ", "`", "\n", "(") and plain[start - 2 : start] != "$(") or plain[
+        end : end + 1
+    ] == "`":
         return True
     closing = plain.find("`", end)
     return closing < 0 or any(sign.isalnum() or sign in ".,:" for sign in plain[closing + 1 : closing + 40])

@@ -12,7 +12,7 @@ PLAIN = frozenset(
     " ncat netcat socat sudo chmod chown mkfifo mkdir rmdir useradd adduser passwd crontab systemctl arp"
     " dpkg awk sed xargs base64 xxd python python2 python3 perl ruby php lua nodejs tftp sqlmap nproc"
     " lscpu lsblk iptables rm mv cp cat ping ping6 sleep usleep env ifdown ifup iwconfig getmac sc reg"
-    " schtasks qwinsta net1 dig strings readlink tac rev hexdump nmap scp rsync getconf uptime groups"
+    " schtasks netsh whereis qwinsta net1 dig strings readlink tac rev hexdump nmap scp rsync getconf uptime groups"
     " logname vmstat pgrep pkill killall nohup timeout phpinfo winver attrib fsutil sleep.exe tar gzip"
     " gunzip openssl chroot sudo visudo kubectl mysqldump ssh-keygen".split()
 )
@@ -33,7 +33,7 @@ NEEDING = frozenset(
     "rm mv cp cat sort make mkdir rmdir ln cut chmod chown sed awk grep cc gcc ruby perl python shell".split()
 )
 # Those that start what is named behind them.
-STARTING = frozenset("exec eval sudo time nohup env busybox".split())
+STARTING = frozenset("exec eval sudo time nohup env busybox which".split())
 # Those whose place a configuration or a first line names as well.
 NAMED = frozenset("python python2 python3 ruby perl php node lua nodejs".split())
 KNOWN = PLAIN | SHORT | ENGLISH
