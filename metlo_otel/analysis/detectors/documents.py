@@ -34,7 +34,6 @@ _LDAP = re.compile(
     r"\)(?:\s{0,4}\({1,2}\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|(?<=[*\w]\))\)\(\|?)"
     r"|\*\)\)?(?:\x00|%00|(?:(?<=^\*\))|(?<=^\*\)\)))$)|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
 )
-_WHOLE = re.compile(r"\(\s?[|&].{0,200}=\*\).{0,200}\)")
 _FILTER = re.compile(r"\)\s*\({1,2}\s*[|&!]|\*\)\)?(?:\x00|\(|$)")
 _LDAP_ATTRIBUTES = re.compile(
     r"(?:uid|cn|sn|ou|dc|mail|objectclass|userpassword|password|samaccountname|givenname|memberof"
@@ -86,7 +85,7 @@ def _ldap(text: str, lower: str) -> Iterator[Finding]:
     """A bracket closed that the value never opened, and a filter opened behind it."""
     if lower in ("*()|&'", "*()|&"):  # every sign that a filter knows
         yield low("LDAP_INJECTION", text)
-    if lower.startswith("(") and _WHOLE.fullmatch(lower) and _LDAP_ATTRIBUTES.search(lower):
+    if lower.startswith(("(&", "(|")) and "=*)" in lower and lower.endswith(")") and _LDAP_ATTRIBUTES.search(lower):
         yield low("LDAP_INJECTION", text)
     match = _LDAP.search(lower)
     if match is None or "\\" in lower or _balanced(lower, match.start()):

@@ -41,10 +41,12 @@ _UNIX = re.compile(
     r"|lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/)"
     r"|root/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|home/[\w.-]+/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)"
     r"|\.ssh/(?:id_|auth|known)|id_[rd]sa\b(?<=/id_.sa)"
-    r"|usr(?<![a-z_]usr)/local/(?:apache|etc/|tomcat[\w.-]{0,20}/conf/)|opt(?<![a-z_]opt)/(?:lampp/|[\w.-]{1,40}/conf/\w)|boot(?<![a-z_.-]boot)/grub"
+    r"|usr(?<![a-z_]usr)/local/(?:apache|etc/|tomcat[\w.-]{0,20}/conf/)"
+    r"|opt(?<![a-z_]opt)/(?:lampp/|[\w.-]{1,40}/conf/\w)|boot(?<![a-z_.-]boot)/grub"
 )
 _WINDOWS = re.compile(
-    r"windir%/|systemroot%/|win(?:dows(?:\.old)?|nt)?/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair|system/|debug/|my\.ini|explorer)"
+    r"windir%/|systemroot%/"
+    r"|win(?:dows(?:\.old)?|nt)?/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair|system/|debug/|my\.ini|explorer)"
     r"|boot\.ini(?<![^/:]boot\.ini)(?:$|[^\w.])|autoexec\.bat(?<![^/:]autoexec\.bat)(?:$|[^\w.])"
     r"|ntldr(?<![^/:]ntldr)(?:$|[^\w.])|pagefile\.sys(?<![^/:]pagefile\.sys)(?:$|[^\w.])"
     r"|global\.asa(?<![^/:]global\.asa)(?:$|[^\w.])|inetpub/(?:wwwroot|logs)"
@@ -110,6 +112,7 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
 
 
 def _odd(plain: str) -> bool:
+    """Whether a filter or a scanner had a hand in the path, or it leads to what is not for the public."""
     return _dotted(plain) or _template(plain) or (plain.startswith("../") and _PRIVATE.fullmatch(plain) is not None)
 
 

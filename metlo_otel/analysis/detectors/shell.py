@@ -15,7 +15,7 @@ _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
 _BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
 _SHELL = re.compile(r"\$(?:shell|bash)\b|\$\{(?:shell|bash)\}")
 _ASSEMBLED = re.compile(r"(?:\$\{?\w{1,8}\}?){2,8}(?=[\s;|&)]|$)")  # a command in variables, a piece in each
-_ROW = re.compile(r"\s*\|(?:(?:[ \t][^|\n]*[ \t]|[\w ]+)\|){2,}\s*(?:\n|$)")  # of a table in Markdown
+_CELL = re.compile(r"\s.*\s|[\w ]+")  # of a table in Markdown
 _LOADING = re.compile(
     r"powershell(?:\.exe)?\s.{0,80}?(?:\biex\b|\biwr\b|invoke-|downloadstring|\s-e(?:nc\w*)?\s|hidden)"
 )
@@ -47,6 +47,7 @@ _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
 _PATH_STARTS = frozenset("/uolsbc%")
 _STEPS = 24  # separators looked at
+_STARTED = 3  # commands looked behind that start another one
 
 
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
@@ -120,7 +121,7 @@ def _commands(plain: str) -> Iterator[tuple[int, str]]:
     if start:
         yield start, plain
     before = _Before(plain)
-    table = plain.count("|") > 2 and _ROW.match(plain) is not None and not w.SENSITIVE.search(plain)
+    table = plain.count("|") > 2 and _is_table(plain) and not w.SENSITIVE.search(plain)
     position = 0
     for _ in range(_STEPS):
         found = _SEPARATOR.search(plain, position)
@@ -133,6 +134,13 @@ def _commands(plain: str) -> Iterator[tuple[int, str]]:
         if score:
             weight = before.weight(found.start(), found[0], plain, position)
             yield score + weight, plain[found.start() : found.start() + 80]
+
+
+def _is_table(plain: str) -> bool:
+    """Whether the first line is a row of a table in Markdown, whose bars start nothing."""
+    row = plain.strip().partition("\n")[0].rstrip()
+    cells = row[1:-1].split("|")
+    return row[0] == row[-1] == "|" and len(cells) > 1 and all(_CELL.fullmatch(cell) for cell in cells)
 
 
 class _Before:
@@ -171,9 +179,8 @@ class _Before:
 def _marked(plain: str, start: int, end: int) -> bool:
     """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes
     it."""
-    if (plain[start - 1 : start] in (" ", "`", "\n", "(") and plain[start - 2 : start] != "$(") or plain[
-        end : end + 1
-    ] == "`":
+    quoting = plain[start - 1 : start] in (" ", "`", "\n", "(") and plain[start - 2 : start] != "$("
+    if quoting or plain[end : end + 1] == "`":
         return True
     closing = plain.find("`", end)
     return closing < 0 or any(sign.isalnum() or sign in ".,:" for sign in plain[closing + 1 : closing + 40])
@@ -203,8 +210,8 @@ def _whole(plain: str) -> int:
     return 2 if told and plain.count(" ") < 7 else 0
 
 
-def _judged(plain: str, position: int, separator: str) -> int:
-    """How surely a command starts here: 3 certain, 2 likely, 1 perhaps, 0 none."""
+def _judged(plain: str, position: int, separator: str, started: int = 0) -> int:
+    """How surely a command starts here, behind `started` others: 3 certain, 2 likely, 1 perhaps, 0 none."""
     position = _LEADING.match(plain, position).end()  # type: ignore[union-attr]  # it matches nothing, too
     first = plain[position : position + 1]
     path = w.PATH.match(plain, position) if first in _PATH_STARTS else None
@@ -222,10 +229,10 @@ def _judged(plain: str, position: int, separator: str) -> int:
     after = plain[word.end() : word.end() + 80]
     if after[:1] in ("=", ",", ":", ".") or (after[:1] == "(" and separator != "$("):
         return 0
-    if name in w.STARTING and plain[word.end() : word.end() + 1] == " ":
-        started = _judged(plain[:position] + plain[word.end() :].lstrip(), position, separator)
-        if started > 2:
-            return started
+    if name in w.STARTING and after[:1] == " " and started < _STARTED:
+        behind = plain[:position] + plain[word.end() :].lstrip()
+        if _judged(behind, position, separator, started + 1) > 2:
+            return 3
     if separator in ("$(", "`", "<(", ">("):
         return _substituted(name, after, separator)
     return _started(name, after, plain, position, separator)
