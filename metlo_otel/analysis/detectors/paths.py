@@ -35,10 +35,11 @@ _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 # Every alternative begins with a letter of its own, so that `re` need not try each of them at each place.
 _UNIX = re.compile(
     r"etc(?<![\w.]etc)/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/|apache2?/|httpd/|nginx/"
-    r"|php|init\.d|cron|rc\.|pam\.|samba|vsftpd|postfix|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf)"
+    r"|php|init\.d|cron|rc\.|pam\.|samba|vsftpd|postfix|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf"
+    r"|[\w-]{1,30}/[\w./-]{0,80}\.(?:conf|cnf|cfg|key|pem)$)"
     r"|proc(?<!\wproc)/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b"
     r"|var(?<![a-z_]var)/(?:log/(?:apache|httpd|nginx|auth|messages|syslog|secure|mail|vsftpd)"
-    r"|lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/)"
+    r"|lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/|spool/cron)"
     r"|root/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|home/[\w.-]+/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)"
     r"|\.ssh/(?:id_|auth|known)|id_[rd]sa\b(?<=/id_.sa)"
     r"|usr(?<![a-z_]usr)/local/(?:apache|etc/|tomcat[\w.-]{0,20}/conf/)"

@@ -90,7 +90,7 @@ _DIRECTIVE = re.compile(
     r"#set\s*\(\s*\$\w{1,30}\s*=|<#assign\s|#(?:foreach|evaluate|include|parse)\s*\(|\{(?:php"
     r"|literal)\}.{0,80}(?:system|exec|echo)"
     r"|\{%\s*(?:import|include|extends|for\s+\w{1,30}\s+in\s+(?:\(|\[|''|\"\")|debug|raw"
-    r"|set\s+\w+\s*=\s*(?:self|config|request|''))"
+    r"|set\s+\w+\s*=\s*(?:self|config|request|''|\d+\s*[*+-]))"
     r"|\{%(?:(?!\{%).){0,80}__class__|\$class\.inspect"
     r"|<%(?:(?!<%).){0,80}(?:system|exec|`|import\s|runtime|file\.)"
     r"|th:(?:text|utext|eval)|__\$\{"
