@@ -7,22 +7,17 @@ from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors import shell_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.shell_unfolding import unfolded
 
 MARKS = frozenset(";|&`$\n\r(<")
 _SEPARATOR = re.compile(r"\|\|?|&&?|;|\r[\r\n]*|\n[\r\n]*|`|\$\(|<\(|>\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")
 _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
-_BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
-_SHELL = re.compile(r"\$(?:shell|bash)\b|\$\{(?:shell|bash)\}")
 _ASSEMBLED = re.compile(r"(?:\$\{?\w{1,8}\}?){2,8}(?=[\s;|&)]|$)")  # a command in variables, a piece in each
 _CELL = re.compile(r"\s.*\s|[\w ]+")  # of a table in Markdown
 _LOADING = re.compile(
     r"powershell(?:\.exe)?\s.{0,80}?(?:\biex\b|\biwr\b|invoke-|downloadstring|\s-e(?:nc\w*)?\s|hidden)"
 )
-_NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
-_FOLDS = frozenset("'\"\\^@*$")
-_QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
-_BRACES = re.compile(r"\{([\w/.-]{1,30}),([^{}]{0,200})\}")
 _CALL = re.compile(
     r"(?<![\w>$])(?:system|shell_exec|passthru|popen|proc_open|pcntl_exec|os\.system|os\.popen"
     r"|subprocess\.\w+|exec|execsync"
@@ -40,9 +35,6 @@ _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|she
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
 
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
-_ENTITY = re.compile(
-    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo|#x?[0-9a-f]{1,6});"
-)  # the decoded reading has what they stand for
 _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
 _PATH_STARTS = frozenset("/uolsbc%")
@@ -52,9 +44,7 @@ _STARTED = 3  # commands looked behind that start another one
 
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
-    if "\\" in lower:
-        lower = _broken(lower)
-    plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower and ";" in lower else lower)
+    plain = unfolded(lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
@@ -68,13 +58,6 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
         yield (high if best >= 3 else low)("COMMAND_EXECUTION", fragment)
 
 
-def _broken(lower: str) -> str:
-    """The text with the line breaks at its ends that nobody unescaped."""
-    if lower.endswith(("\\n", "\\r")):
-        lower = lower[:-2]
-    return "\n" + lower[2:].replace("\\n", "\n") if lower.startswith(("\\n", "\\r")) else lower
-
-
 def _direct(plain: str) -> bool:
     """What starts a command without any separator: a language's call, a server-side include, a function in
     a variable."""
@@ -83,28 +66,6 @@ def _direct(plain: str) -> bool:
     if ("$_" in plain or "phpinfo" in plain) and _PHP.search(plain):
         return True
     return _GIVEN.search(plain) is not None and _CALLING.search(plain) is not None and _calls(plain)
-
-
-def _unfold(lower: str) -> str:
-    """What the shell sees once its own tricks to write a space or split a word are undone."""
-    if "$" in lower or "%" in lower:
-        lower = _SHELL.sub("sh", _BLANKS.sub(" ", lower)).replace("$'", "'")
-    if "{" in lower:
-        lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
-    if not _FOLDS.isdisjoint(lower):
-        lower = _NOISE.sub(lambda match: "" if _inside_word(match) else match[0], lower)
-        lower = _QUOTED_LETTER.sub(lambda match: match[2] if _inside_word(match) else match[0], lower)
-    return lower
-
-
-def _inside_word(match: re.Match[str]) -> bool:
-    """Whether a sign that the shell drops stands within a word, or a quoted letter at the start of one."""
-    left = match.string[match.start() - 1 : match.start()]
-    return (
-        left.isalnum()
-        or left == "/"
-        or (match[0][0] in "'\"" and match.string[match.end() : match.end() + 1].isalnum())
-    )
 
 
 def _calls(plain: str) -> bool:
