@@ -78,6 +78,7 @@ def main() -> None:
         rates(options.data.name, from_csv(options.data), options.misses)
     rates("the corpus", from_folder(CORPUS), options.misses)
     rates("the corpus, written later", from_folder(CORPUS / "later"), options.misses)
+    rates("the corpus, written by somebody new", from_folder(CORPUS / "third"), options.misses)
     mistaken_headers(options.misses)
     times("ordinary, 30 characters", ORDINARY)
     times("suspicious, about 100 characters", SUSPICIOUS)

@@ -42,10 +42,11 @@ _SIGNS = pattern(sign for detector in _TELLING for sign in detector.SIGNS)
 _ENCODING = frozenset("%&\\+")
 _WIDE = re.compile("[\u2000-\U0010ffff]")  # where the look-alikes of ASCII's signs are
 _ADDED = frozenset("'\"[")  # in texts with these a plus may tell something by itself
+_TELLING_BARE = frozenset("'\"`{|&=<>")  # one of these stands in what tells something without any word
 SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _, _ in _BY_MARKS))
 _ODD_PATH = (
     "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
-    "compress.",
+    "compress.", "dir%", "root%",
     ".ini", ".config", ".asa", "wp-", "0x2", "\\\\",
 )  # fmt: skip
 _FILES = (".xml", ".ini", ".asa")
@@ -75,7 +76,7 @@ def _inspected(value: str) -> list[Finding]:
         lower = text.lower()
         said = words(lower)
         hidden = text is not value and not _climbs(value)
-        if said and "+" in lower and " " not in lower and text is texts[-1]:
+        if "+" in lower and " " not in lower and text is texts[-1] and (said or _more_than_a_sum(lower)):
             found += _plussed(text, lower, said, hidden, not _climbs(value))
         elif tells(lower, said):
             found += _read(text, lower, said, hidden)
@@ -87,6 +88,11 @@ def _inspected(value: str) -> list[Finding]:
         lower = text.lower()
         found += [each for each in _read(text, lower, words(lower)) if each.confidence == "high"]
     return found
+
+
+def _more_than_a_sum(lower: str) -> bool:
+    """Whether a text without words can tell anything once a plus is read as a blank; times cannot."""
+    return not _TELLING_BARE.isdisjoint(lower) or ".." in lower
 
 
 def _climbs(value: str) -> bool:
@@ -114,7 +120,7 @@ def tells(lower: str, said: list[str]) -> bool:
         or ("=" in lower and xss.assigns(lower))
         or shell_signs.STARTS.match(lower) is not None
         or sql_signs.names_table(lower)
-        or (" by" in lower and sql_signs.has_phrase(lower))
+        or ("by" in lower and sql_signs.has_phrase(lower))
     )
 
 
@@ -124,15 +130,20 @@ def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Itera
     climbs = "/" in marks or "\\" in marks or ".." in lower or lower.endswith(_FILES)
     if climbs and paths.tells(lower, said) and _odd_path(lower):
         yield from paths.find(text, lower, hidden)
-    if "/" in marks and ("//" in lower or ":/" in lower):
+    if ("/" in marks and ("//" in lower or ":/" in lower)) or ("\\" in marks and ":\\\\" in lower):
         yield from urls.find(text, lower)
-    if "/" in marks and shell.MARKS.isdisjoint(marks) and (" /" in lower or "bin/" in lower or "{" in marks):
+    if shell.MARKS.isdisjoint(marks) and _commands(lower):
         yield from shell.find(text, lower, said)
     for own, telling, find in _BY_MARKS:
         if not own.isdisjoint(marks) and telling(lower, said):
             yield from find(text, lower, said)
     if sql.MARKS.isdisjoint(marks) and ("@@" in lower or sql_signs.has_phrase(lower)):
         yield from sql.find(text, lower, said)
+
+
+def _commands(lower: str) -> bool:
+    """Whether a text without any sign of a shell's may be a command all the same, or a program's option."""
+    return lower[:1] == "-" or ("/" in lower and (" /" in lower or "bin/" in lower or "{" in lower))
 
 
 def _speaks(lower: str) -> bool:
@@ -142,7 +153,7 @@ def _speaks(lower: str) -> bool:
 
 def _odd_path(lower: str) -> bool:
     """Whether a text with a slash is more than a date, a link or a choice."""
-    if lower.startswith(("/", "\\", "'/", '"/')) or lower[1:3] in (":/", ":\\"):
+    if lower.startswith(("/", "\\", ".", "'/", '"/')) or lower[1:3] in (":/", ":\\"):
         return True
     for sign in _ODD_PATH:  # noqa: SIM110 - any() takes twice as long
         if sign in lower:

@@ -33,13 +33,13 @@ CATEGORIES: tuple[Category, ...] = (
     "CRLF",
 )
 
-# Headers that speak of addresses or of the client itself: no request is forged by what stands there.
 _REMEMBERED = 300  # characters
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
 )  # fmt: skip
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
+# Headers that speak of addresses or of the client itself: no request is forged by what stands there.
 _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
 
 

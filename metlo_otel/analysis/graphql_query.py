@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +60,7 @@ class Operation:
 def parse_query(text: str, turn: Turn = no_turn) -> list[Operation]:
     """The operations of a document; empty where it cannot be read. `turn` is called at every token.
 
-    Raises ImportError where graphql-core is not installed.
+    Raises ImportError where graphql-core is not installed, or older than 3.2.3.
     """
     core = importlib.import_module("graphql")
     text = _shortened(text[:MAX_TEXT], turn)
@@ -91,18 +91,19 @@ def _shortened(text: str, turn: Turn) -> str:
 
 
 def _parser(core: Any, text: str, turn: Turn) -> Any:
-    """graphql-core's parser over a lexer that lets others go first; `parse` itself takes none."""
-    parser = core.language.parser.Parser(core.Source(text), no_location=True, max_tokens=MAX_TOKENS)
-    parser._lexer.lookahead = _in_turns(parser._lexer.lookahead, turn)
-    return parser
+    """graphql-core's parser, which lets others go first at every token; `parse` itself has no place for that."""
+    kind = core.language.parser.Parser
+    if not hasattr(kind, "advance_lexer"):
+        raise ImportError(f"graphql-core {core.version} is installed, 3.2.3 is the oldest that counts tokens")
+    parser = kind(core.Source(text), no_location=True, max_tokens=MAX_TOKENS)
+    advance = parser.advance_lexer
 
-
-def _in_turns(step: Callable[[], Any], turn: Turn) -> Callable[[], Any]:
-    def taken() -> Any:
+    def taken() -> None:
         turn()
-        return step()
+        advance()
 
-    return taken
+    parser.advance_lexer = taken
+    return parser
 
 
 class _Reader:

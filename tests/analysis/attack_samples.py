@@ -6,6 +6,12 @@ from __future__ import annotations
 
 ATTACKS: dict[str, tuple[str, ...]] = {
     "SQLI": (
+        "1'+||+'1'+=+'1",
+        "1 order\nby 5",
+        "1%20group%09by 1,2",
+        "10-sleep(3)",
+        "' or 'a' in ('a')",
+        "b'='b",
         "' or 1=1--",
         "' or 1=1#",
         "' or 1=1/*",
@@ -453,6 +459,12 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         '<a href="javascript:void(0)" onmouseover=&NewLine;javascript:alert(1)&NewLine;>X</a>',
     ),
     "COMMAND_EXECUTION": (
+        "; exec id",
+        ";${SHELL} -c id",
+        ";a=who;b=ami;$a$b",
+        "--checkpoint-action=exec=sh x.sh",
+        "$(`cat /etc/passwd`)",
+        "a;id\\n",
         "; ls",
         ";ls -la",
         "| ls -l",
@@ -757,6 +769,7 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "pages/../../secret",
     ),
     "SSRF": (
+        "http:\\\\127.0.0.1\\admin",
         "http://169.254.169.254/latest/meta-data/",
         "http://127.0.0.1:80",
         "http://localhost/admin",
@@ -786,6 +799,8 @@ ATTACKS: dict[str, tuple[str, ...]] = {
         "http://172.17.0.1/",
     ),
     "SSTI": (
+        "{{7+*+7}}",
+        "{if system('id')}{/if}",
         "{{7*7}}",
         "{{7*'7'}}",
         "${7*7}",
@@ -900,6 +915,20 @@ ATTACKS: dict[str, tuple[str, ...]] = {
 }
 
 ORDINARY: tuple[str, ...] = (
+    "| id | name | type |",
+    "|id|name|",
+    "| Id | Date |\n|---|---|\n| 1 | 2024-05-17 |",
+    "if (1 == 1) { again(); }",
+    "assert(2 == 1 + 1)",
+    "array('id' => 1, 'name' => 'x')",
+    "User.where('age' => 5)",
+    'what is the meaning of "or"',
+    "print(a, sys.exc_info())",
+    "[\\x00-\\x1f]",
+    "\\x00\\x00\\x02\\x41",
+    "content: '\\00BB'",
+    "../lib/lists.ts",
+    "time.sleep(5)",
     "O'Brien",
     "O'Brien & Sons (Dublin) 2024-5",
     "D'Angelo, Mary-Anne",

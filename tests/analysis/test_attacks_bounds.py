@@ -21,7 +21,7 @@ PIECES = (
     "(select ", "case when ", "order by ", "''", "onx=", "javascript:", "data:", "http://", "//", "[", "[]", "eval(", "alert",
     "@", "!", "\n", "\r\n", "\x00", "\ud800", "é", "＜", "İ", "$ne", '{"$', "*)(", "__schema", "<!--", "<!entity ", "<!doctype a [",
     "${lower:", ":-", "jndi:", "; cat ", "/bin/", "/etc/", ".", "{file}", "a", " ", "\t", "throw ", "$ifs", "{a,", "() { ", "<a\t",
-    "<a b='", "<xml ", "expr/*", "'+'",
+    "<a b='", "<xml ", "expr/*", "'+'", "| a ", "|id|", "; sudo ", "\\0000", "=*)", "$a", "http:\\\\",
 )  # fmt: skip
 SECONDS = 0.5  # CPU time of one value; the slowest measured was 22 ms
 SIGNS = string.punctuation + " \t\n\r\x00\xa0"

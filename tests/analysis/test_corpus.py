@@ -16,7 +16,7 @@ from metlo_otel.analysis.detectors import documents, nosql, shell, shell_signs, 
 from metlo_otel.analysis.detectors.telling import words
 from tests.analysis.attack_samples import ATTACKS, ORDINARY
 
-FOLDERS = (CORPUS, CORPUS / "later")
+FOLDERS = (CORPUS, CORPUS / "later", CORPUS / "third")
 BENIGN = sorted({value for folder in FOLDERS for kind, value in from_folder(folder) if kind == "benign"})
 HEADERS = list(from_headers(CORPUS / "headers.txt"))
 DETECTORS = (
@@ -30,6 +30,7 @@ DETECTORS = (
 LEAST = {
     "SQLI": 0.97, "XSS": 0.99, "DIRECTORY_TRAVERSAL": 0.98, "COMMAND_EXECUTION": 0.93, "NOSQLI": 0.95, "SSTI": 0.95,
     "XXE": 1, "LDAP_INJECTION": 0.9, "LOG4SHELL": 1, "CRLF": 0.9, "SSRF": 1,
+    "NULL_BYTES": 0.86, "GRAPHQL_INTROSPECTION": 1,
 }  # fmt: skip
 
 

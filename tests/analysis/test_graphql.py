@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("graphql", reason="the graphql extra is not installed")
 
+from graphql.language.parser import Parser
+
 from metlo_otel.analysis.fields import data_types, read_fields
 from metlo_otel.analysis.graphql import GraphQL, GraphQLFields
 from metlo_otel.core.record import Record
@@ -241,3 +243,10 @@ def test_queries_are_parsed_once() -> None:
     for number in range(300):
         read(json_record({"query": f"{{ a{number} }}"}), graphql)
     assert len(graphql._parsed) == 256
+
+
+def test_a_graphql_core_without_a_limit_of_tokens_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app's own older graphql-core is told of like a missing one: the rest of a request is analysed all the same."""
+    monkeypatch.delattr(Parser, "advance_lexer")
+    with pytest.raises(ImportError, match=r"3\.2\.3"):
+        ask("{ a }")

@@ -23,7 +23,11 @@ _ENTITY = re.compile(
 )  # with its semicolon, or one of those that HTML reads without
 _ENCODED = re.compile(r"%(?:[0-9a-fA-F]{2}|[uU][0-9a-fA-F]{4})|\\(?:[xu0-7]|r\\n)|\+[aA][cCdD]|" + _ENTITY.pattern)
 _LONG_NUMBER = re.compile(r"&#([0-9]{9,});?")
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{0*([0-9a-fA-F]{1,6})\}|([0-3]?[0-7]{2}))")
+_ESCAPE = re.compile(
+    r"\\(?:x(?!00[\\-])([0-9a-fA-F]{2})|u(?!0000[\\-])([0-9a-fA-F]{4})|u\{0*([0-9a-fA-F]{1,6})\}"
+    r"|(?!0{2,3}(?:[\\-]|[0-9a-fA-F]{2}))([0-3]?[0-7]{2}))"
+)  # but a NUL that is one byte of many, begins a range of characters, or CSS's number of another one
+_ESCAPE_BEFORE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[0-7]{2,3})\Z")
 _UTF7 = re.compile(r"\+(ADw|AD4|ACI|ACc|ACg|ACk|ADs|AD0)-?", re.IGNORECASE)
 _UTF7_LETTERS = {
     "adw": "<",
@@ -113,9 +117,9 @@ def _shortened(match: re.Match[str]) -> str:
 
 
 def _escaped(match: re.Match[str]) -> str:
-    if match[4]:
-        return chr(int(match[4], 8))
-    point = int(match[1] or match[2] or match[3], 16)
+    point = int(match[4], 8) if match[4] else int(match[1] or match[2] or match[3], 16)
+    if not point and _ESCAPE_BEFORE.search(match.string, max(0, match.start() - 6), match.start()):
+        return match[0]  # the last of many bytes
     return chr(point) if point <= 0x10FFFF else match[0]
 
 

@@ -44,7 +44,7 @@ _HEADER = re.compile(
     r"[\r\n]\s{0,4}(?:(set-cookie2?|http/[\d.]{1,3}\s+\d{3}|content-length|transfer-encoding"
     r"|content-security-policy|x-xss-protection"
     r"|access-control-allow-\w{1,20}|refresh|x-[\w-]{3,30}|status)|(location|content-type"
-    r"|host|bcc|cc|to|from|subject"
+    r"|host|bcc|cc|to|from|reply-to|subject"
     r"|link|cookie|referer|last-modified|cache-control))\s{0,3}(?::\s{0,4}([^\r\n]{1,80})|$)"
     r"|[\r\n]\s{0,4}http/\d\.\d\s\d{3}"
 )
@@ -85,6 +85,8 @@ def _ldap(text: str, lower: str) -> Iterator[Finding]:
     """A bracket closed that the value never opened, and a filter opened behind it."""
     if lower in ("*()|&'", "*()|&"):  # every sign that a filter knows
         yield low("LDAP_INJECTION", text)
+    if lower.startswith(("(&", "(|")) and "=*)" in lower and lower.endswith(")") and _LDAP_ATTRIBUTES.search(lower):
+        yield low("LDAP_INJECTION", text)
     match = _LDAP.search(lower)
     if match is None or "\\" in lower or _balanced(lower, match.start()):
         return
@@ -116,7 +118,7 @@ def _believable(name: str, value: str) -> bool:
     value = value.strip()
     if name in ("location", "host", "link", "referer"):
         return "/" in value or ("." in value and " " not in value)
-    if name in ("bcc", "cc", "to", "from"):
+    if name in ("bcc", "cc", "to", "from", "reply-to"):
         return "@" in value
     return name == "subject" or "=" in value or "/" in value
 

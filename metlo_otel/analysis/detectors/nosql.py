@@ -30,6 +30,8 @@ _CERTAIN = frozenset(
         "nor",
         "elemmatch",
         "func",
+        "lookup",
+        "unionwith",
     ]
 )
 _RANGES = frozenset({"gt", "gte", "lt", "lte"})  # what honest filters say as well, of numbers and dates

@@ -11,7 +11,7 @@ from metlo_otel.analysis.detectors.telling import Signs, telling
 
 WORDS = frozenset(
     "etc proc var root home usr opt ssh ini sys asa config configuration settings web win windows winnt autoexec ntldr"
-    " inetpub inf php expect zip phar glob data file compress id_rsa id_dsa".split()
+    " inetpub windir systemroot boot inf php expect zip phar glob data file compress id_rsa id_dsa".split()
 )
 SIGNS: Signs = (
     (".", r"[./\\;?*\x00]|ht|git|svn|env|aws|(?:xml|ini|asa)$"),
@@ -35,16 +35,19 @@ _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 # Every alternative begins with a letter of its own, so that `re` need not try each of them at each place.
 _UNIX = re.compile(
     r"etc(?<![\w.]etc)/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/|apache2?/|httpd/|nginx/"
-    r"|php|init\.d|cron|rc\.|pam\.|samba|vsftpd|postfix|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf)"
+    r"|php|init\.d|cron|rc\.|pam\.|samba|vsftpd|postfix|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf"
+    r"|[\w-]{1,30}/[\w./-]{0,80}\.(?:conf|cnf|cfg|key|pem)$)"
     r"|proc(?<!\wproc)/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b"
     r"|var(?<![a-z_]var)/(?:log/(?:apache|httpd|nginx|auth|messages|syslog|secure|mail|vsftpd)"
-    r"|lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/)"
+    r"|lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/|spool/cron)"
     r"|root/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|home/[\w.-]+/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)"
     r"|\.ssh/(?:id_|auth|known)|id_[rd]sa\b(?<=/id_.sa)"
-    r"|usr(?<![a-z_]usr)/local/(?:apache|etc/)|opt(?<![a-z_]opt)/lampp/"
+    r"|usr(?<![a-z_]usr)/local/(?:apache|etc/|tomcat[\w.-]{0,20}/conf/)"
+    r"|opt(?<![a-z_]opt)/(?:lampp/|[\w.-]{1,40}/conf/\w)|boot(?<![a-z_.-]boot)/grub"
 )
 _WINDOWS = re.compile(
-    r"win(?:dows(?:\.old)?|nt)?/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair|system/|debug/|my\.ini|explorer)"
+    r"windir%/|systemroot%/"
+    r"|win(?:dows(?:\.old)?|nt)?/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair|system/|debug/|my\.ini|explorer)"
     r"|boot\.ini(?<![^/:]boot\.ini)(?:$|[^\w.])|autoexec\.bat(?<![^/:]autoexec\.bat)(?:$|[^\w.])"
     r"|ntldr(?<![^/:]ntldr)(?:$|[^\w.])|pagefile\.sys(?<![^/:]pagefile\.sys)(?:$|[^\w.])"
     r"|global\.asa(?<![^/:]global\.asa)(?:$|[^\w.])|inetpub/(?:wwwroot|logs)"
@@ -57,9 +60,9 @@ _WEB = re.compile(
     r"|(?:^|/)wp-config\.php|(?:^|/)(?:config|settings|configuration)\.(?:php|inc)\b"
 )
 _TARGETS = (
-    (re.compile(r"etc/|proc/|var/|root/|home/|\.ssh|id_|usr/|opt/"), _UNIX),
-    (re.compile(r"win|\.ini|autoexec|ntldr|\.sys|\.asa|inetpub"), _WINDOWS),
-    (re.compile(r"-inf|/\.|\.ht|config|settings"), _WEB),
+    (re.compile(r"etc/|proc/|var/|root/|home/|\.ssh|id_|usr/|opt/|boot/"), _UNIX),
+    (re.compile(r"win|root%|\.ini|autoexec|ntldr|\.sys|\.asa|inetpub"), _WINDOWS),
+    (re.compile(r"-inf|(?:^|/)\.|\.ht|config|settings"), _WEB),
 )  # each with what stands in every match, which is found faster
 _SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32")
 _SQUASHED = re.compile(
@@ -67,7 +70,7 @@ _SQUASHED = re.compile(
 )
 _WRAPPER = re.compile(
     r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text"
-    r"|compress\.\w+://|file:/{1,3}[\w.%])"
+    r"|compress\.\w+://|(?:jar:)?file:/{1,3}[\w.%])"
 )
 _DRIVE = re.compile(r"(?:[a-z]:/|/[a-z]:/|//[?.]/|file:)")
 
@@ -76,6 +79,10 @@ _ASSET = re.compile(
     r"(?:\.\./){1,4}[\w@-][\w@/-]{0,120}(?:\.[\w-]{1,20}){0,3}"
     r"\.(?:css|scss|less|m?[jt]sx?|png|jpe?g|gif|svg|webp|ico|woff2?|ttf|md|rst|html?|vue|map)(?:[?#][\w=.&-]{0,80})?"
 )  # what pages and modules refer to, relative to themselves
+_PRIVATE = re.compile(
+    r"(?:\.\./)+(?:[\w@-][\w@.-]{0,60}/){0,6}[\w@.-]{0,60}"
+    r"\.(?:php\d?|phtml|py|rb|jsp|aspx?|ya?ml|toml|conf|cfg|cnf|ini|properties|env|key|pem|sql|sqlite3?|db|bak|log)"
+)  # what a server runs or keeps for itself, one step out of the folder
 OWN_FILE = re.compile(
     r"file:///(?:home|users|storage|sdcard|data/user|data/data|var/mobile|private/var/mobile)/[\w .%+@/-]{1,400}"
 )
@@ -99,10 +106,15 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
         return
     if climbs >= 2 or (climbs and target) or (target and _SECRET.search(plain)):
         yield high("DIRECTORY_TRAVERSAL", text)
-    elif target or climbs or _WRAPPER.match(plain) or _dotted(plain) or _template(plain):
+    elif target or climbs or _WRAPPER.match(plain) or _odd(plain):
         yield low("DIRECTORY_TRAVERSAL", text)
     if target and climbs:
         yield low("COMMAND_EXECUTION", text)
+
+
+def _odd(plain: str) -> bool:
+    """Whether a filter or a scanner had a hand in the path, or it leads to what is not for the public."""
+    return _dotted(plain) or _template(plain) or (plain.startswith("../") and _PRIVATE.fullmatch(plain) is not None)
 
 
 def _dotted(plain: str) -> bool:

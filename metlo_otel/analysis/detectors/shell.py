@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors import shell_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.shell_unfolding import unfolded
 
 MARKS = frozenset(";|&`$\n\r(<")
 _SEPARATOR = re.compile(r"\|\|?|&&?|;|\r[\r\n]*|\n[\r\n]*|`|\$\(|<\(|>\(")
 _LEADING = re.compile(r"[\s'\"({!+@^]*")
 _WORD = re.compile(r"[^\s'\"`;|&(){}<>,=+]+")
-_BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
-_NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
-_FOLDS = frozenset("'\"\\^@*$")
-_QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
-_BRACES = re.compile(r"\{([\w/.-]{1,30}),([^{}]{0,200})\}")
+_ASSEMBLED = re.compile(r"(?:\$\{?\w{1,8}\}?){2,8}(?=[\s;|&)]|$)")  # a command in variables, a piece in each
+_CELL = re.compile(r"\s.*\s|[\w ]+")  # of a table in Markdown
+_LOADING = re.compile(
+    r"powershell(?:\.exe)?\s.{0,80}?(?:\biex\b|\biwr\b|invoke-|downloadstring|\s-e(?:nc\w*)?\s|hidden)"
+)
 _CALL = re.compile(
     r"(?<![\w>$])(?:system|shell_exec|passthru|popen|proc_open|pcntl_exec|os\.system|os\.popen"
     r"|subprocess\.\w+|exec|execsync"
@@ -34,23 +35,19 @@ _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|she
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
 
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
-_ENTITY = re.compile(
-    r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo|#x?[0-9a-f]{1,6});"
-)  # the decoded reading has what they stand for
 _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
 _PATH_STARTS = frozenset("/uolsbc%")
 _STEPS = 24  # separators looked at
+_STARTED = 3  # commands looked behind that start another one
 
 
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
-    plain = _unfold(_ENTITY.sub(" ", lower) if "&" in lower and ";" in lower else lower)
+    plain = unfolded(lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
-    if plain.startswith(("\\n", "\\r")):  # a line break that nobody unescaped
-        plain = "\n" + plain[2:].replace("\\n", "\n")
     best, fragment = 0, ""
     for score, part in _commands(plain):
         if score > best:
@@ -71,28 +68,6 @@ def _direct(plain: str) -> bool:
     return _GIVEN.search(plain) is not None and _CALLING.search(plain) is not None and _calls(plain)
 
 
-def _unfold(lower: str) -> str:
-    """What the shell sees once its own tricks to write a space or split a word are undone."""
-    if "$" in lower or "%" in lower:
-        lower = _BLANKS.sub(" ", lower)
-    if "{" in lower:
-        lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
-    if not _FOLDS.isdisjoint(lower):
-        lower = _NOISE.sub(lambda match: "" if _inside_word(match) else match[0], lower)
-        lower = _QUOTED_LETTER.sub(lambda match: match[2] if _inside_word(match) else match[0], lower)
-    return lower
-
-
-def _inside_word(match: re.Match[str]) -> bool:
-    """Whether a sign that the shell drops stands within a word, or a quoted letter at the start of one."""
-    left = match.string[match.start() - 1 : match.start()]
-    return (
-        left.isalnum()
-        or left == "/"
-        or (match[0][0] in "'\"" and match.string[match.end() : match.end() + 1].isalnum())
-    )
-
-
 def _calls(plain: str) -> bool:
     """A programming language's way into the shell, with a command in its hands."""
     for match in _CALL.finditer(plain):
@@ -107,16 +82,26 @@ def _commands(plain: str) -> Iterator[tuple[int, str]]:
     if start:
         yield start, plain
     before = _Before(plain)
+    table = plain.count("|") > 2 and _is_table(plain) and not w.SENSITIVE.search(plain)
     position = 0
     for _ in range(_STEPS):
         found = _SEPARATOR.search(plain, position)
         if found is None:
             return
         position = found.end()
+        if table and found[0] == "|":
+            continue
         score = _judged(plain, position, found[0])
         if score:
             weight = before.weight(found.start(), found[0], plain, position)
             yield score + weight, plain[found.start() : found.start() + 80]
+
+
+def _is_table(plain: str) -> bool:
+    """Whether the first line is a row of a table in Markdown, whose bars start nothing."""
+    row = plain.strip().partition("\n")[0].rstrip()
+    cells = row[1:-1].split("|")
+    return row[0] == row[-1] == "|" and len(cells) > 1 and all(_CELL.fullmatch(cell) for cell in cells)
 
 
 class _Before:
@@ -155,7 +140,8 @@ class _Before:
 def _marked(plain: str, start: int, end: int) -> bool:
     """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes
     it."""
-    if plain[start - 1 : start] in (" ", "`", "\n", "(") or plain[end : end + 1] == "`":
+    quoting = plain[start - 1 : start] in (" ", "`", "\n", "(") and plain[start - 2 : start] != "$("
+    if quoting or plain[end : end + 1] == "`":
         return True
     closing = plain.find("`", end)
     return closing < 0 or any(sign.isalnum() or sign in ".,:" for sign in plain[closing + 1 : closing + 40])
@@ -167,6 +153,8 @@ def _whole(plain: str) -> int:
     if match and "bin/" in match[0] and match[0].rpartition("/")[2].rstrip("?*") in w.KNOWN - w.NAMED:
         return 2
     tail = plain.strip()
+    if tail[:1] == "-":
+        return 2 if w.OPTION.match(tail) else 0
     word = _WORD.match(tail)
     name = word[0].removesuffix(".exe") if word else ""
     if name not in w.KNOWN:
@@ -177,12 +165,14 @@ def _whole(plain: str) -> int:
         and (len(tail) <= len(name) + 2 or w.ARGUMENT.match(tail, len(name)))
     ):
         return 2
+    if _LOADING.match(tail):
+        return 2
     told = w.SENSITIVE.search(plain) or _INTERPRETER.match(plain) or "127.0.0.1" in plain
     return 2 if told and plain.count(" ") < 7 else 0
 
 
-def _judged(plain: str, position: int, separator: str) -> int:
-    """How surely a command starts here: 3 certain, 2 likely, 1 perhaps, 0 none."""
+def _judged(plain: str, position: int, separator: str, started: int = 0) -> int:
+    """How surely a command starts here, behind `started` others: 3 certain, 2 likely, 1 perhaps, 0 none."""
     position = _LEADING.match(plain, position).end()  # type: ignore[union-attr]  # it matches nothing, too
     first = plain[position : position + 1]
     path = w.PATH.match(plain, position) if first in _PATH_STARTS else None
@@ -194,10 +184,16 @@ def _judged(plain: str, position: int, separator: str) -> int:
         return 0
     name = word[0].removesuffix(".exe")
     if name not in w.KNOWN:
+        if first == "$" and "=" in plain[:position] and _ASSEMBLED.match(plain, position):
+            return 3
         return 2 if first in ("%", "$") and _SLICE.match(plain, position) else 0
     after = plain[word.end() : word.end() + 80]
     if after[:1] in ("=", ",", ":", ".") or (after[:1] == "(" and separator != "$("):
         return 0
+    if name in w.STARTING and after[:1] == " " and started < _STARTED:
+        behind = plain[:position] + plain[word.end() :].lstrip()
+        if _judged(behind, position, separator, started + 1) > 2:
+            return 3
     if separator in ("$(", "`", "<(", ">("):
         return _substituted(name, after, separator)
     return _started(name, after, plain, position, separator)

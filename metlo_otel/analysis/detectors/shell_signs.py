@@ -21,7 +21,9 @@ _CALLED = frozenset(
 )  # where a bracket stands as well
 _FOLDERS = frozenset({"bin", "sbin"})
 WORDS = _CALLED | _FOLDERS
-_BEHIND = r"[\s'\"({!+@^]{0,8}(?:[\s'\"({!+@^]{9}|[/%]|c:|usr/|opt/|local/|\$\{|" + _NAME + ")"
+_BEHIND = (
+    r"[\s'\"({!+@^]{0,8}(?:[\s'\"({!+@^]{9}|[/%]|c:|usr/|opt/|local/|\$(?:[{']|shell|bash|\w{1,8}\$)|" + _NAME + ")"
+)
 SIGNS: Signs = (
     (";|&\n\r`", _BEHIND),
     ("$<>", r"\(" + _BEHIND),
@@ -32,6 +34,7 @@ SIGNS: Signs = (
     ("%", "09|common|program"),
     ("<", "!--"),
     ("(", r"\)\s{0,4}\{"),
+    ("-", w.OPTION_NAMES),
 )
 STARTS = re.compile(r"\s*" + _NAME + r"(?=[\s'\"`;|&(){}<>,=+]|\.exe|$)")
 _told = telling(_FOLDERS, SIGNS)

@@ -12,7 +12,7 @@ PLAIN = frozenset(
     " ncat netcat socat sudo chmod chown mkfifo mkdir rmdir useradd adduser passwd crontab systemctl arp"
     " dpkg awk sed xargs base64 xxd python python2 python3 perl ruby php lua nodejs tftp sqlmap nproc"
     " lscpu lsblk iptables rm mv cp cat ping ping6 sleep usleep env ifdown ifup iwconfig getmac sc reg"
-    " schtasks qwinsta net1 dig strings readlink tac rev hexdump nmap scp rsync getconf uptime groups"
+    " schtasks netsh whereis qwinsta net1 dig strings readlink tac rev hexdump nmap scp rsync getconf uptime groups"
     " logname vmstat pgrep pkill killall nohup timeout phpinfo winver attrib fsutil sleep.exe tar gzip"
     " gunzip openssl chroot sudo visudo kubectl mysqldump ssh-keygen".split()
 )
@@ -32,6 +32,8 @@ TELLING = frozenset("whoami ifconfig ipconfig uname netstat systeminfo tasklist 
 NEEDING = frozenset(
     "rm mv cp cat sort make mkdir rmdir ln cut chmod chown sed awk grep cc gcc ruby perl python shell".split()
 )
+# Those that start what is named behind them.
+STARTING = frozenset("exec eval sudo time nohup env busybox which".split())
 # Those whose place a configuration or a first line names as well.
 NAMED = frozenset("python python2 python3 ruby perl php node lua nodejs".split())
 KNOWN = PLAIN | SHORT | ENGLISH
@@ -47,6 +49,11 @@ ARGUMENT = re.compile(
     r"|[a-z]:|[<>]|\S{1,40}\.(?:php|ini|txt|conf|cfg|log|exe|bat|py|sh|xml|jsp|asp|passwd)\b"
     r"|\d+\.\d+\.\d+|localhost|(?:aux|-?ef)\b|(?:[\w.-]{1,20}\s){1,3}/(?:etc|tmp|var|root|dev|proc|bin|home)\b)"
 )
+# What programs take for a command to start, or for a program to call, when a value becomes their argument.
+OPTION_NAMES = (
+    r"(?:o\s?(?:proxy|local)command|upload-pack|receive-pack|use-compress-program|checkpoint-action|to-command)\b"
+)
+OPTION = re.compile("--?" + OPTION_NAMES)
 # What makes even a talkative value worth stopping.
 SENSITIVE = re.compile(
     r"/etc/(?:passwd|shadow|hosts|group|issue)|/dev/(?:tcp|udp)/|win\.ini|boot\.ini|\|\s{0,4}(?:ba|z"

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
-from metlo_otel.analysis.detectors.sql_keywords import word
+from metlo_otel.analysis.detectors.sql_keywords import STEPS
 from metlo_otel.analysis.detectors.sql_reading import ENOUGH, Reading
 
 MARKS = frozenset("'\"`();=<>#*")
@@ -30,7 +30,11 @@ _READS_ON = re.compile(
     rf"[\s\-+~!@]*(?:[\w.$@]+\s*(?:[^\w\s.:'\"?]|(?:{_WORDS}|by|select|all|delay|exec\w*)\b|$)"
     rf"|[^\w\s]|(?:{_WORDS}|exec|select|declare|case)\b|[a-z_.]+\(|\d+['\"]?[a-z])"
 )
-_LONE_OPERATOR = re.compile(r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*\1\s*\d?\s*")
+_LONE_OPERATOR = re.compile(
+    r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*(?:\d{1,3}\s*[-+*/^&|%=]\s*)?\1\s*\d?\s*"
+    r"|(\w{0,12})(['\"])\s*(?:=|<=>|like)\s*\3\2"
+)
+_QUOTED = re.compile(r"[a-z]{2,4}['\"]")
 _VARIABLE = re.compile(
     r"\s*@@(?:global\.|session\.)?(?:version|hostname|datadir|basedir|servername|language)\w{0,20}\s*"
 )
@@ -54,7 +58,7 @@ def _strongest(text: str, lower: str) -> tuple[int, str]:
     best, fragment = _LOW - 1, ""
     for start, quote in _contexts(lower):
         reading = Reading(lower[start:], quote, late=lower.count(" ", 0, start) > _PROSE)
-        score = reading.read(word)
+        score = reading.read(STEPS)
         if score > best and not (reading.broke and reading.late):
             best = score
             fragment = text[max(0, start - 1) : start + reading.reached]
@@ -67,7 +71,7 @@ def _contexts(lower: str) -> Iterator[tuple[int, str]]:
     """Where a statement that holds the value would go on after its data, and which quote it had opened."""
     for quote in "'\"":
         position = _leaving(lower, quote)
-        if position and _GOES_ON.match(lower, position):
+        if position and _GOES_ON.match(lower, position) and not _quotes(lower, position):
             yield position, quote
     position = lower.find("`", 0, 60) + 1
     if position and "(" not in lower[position - 2 : position] and _GOES_ON.match(lower, position):
@@ -77,6 +81,11 @@ def _contexts(lower: str) -> Iterator[tuple[int, str]]:
     union = _UNION.search(lower, 1) if "union" in lower and not lower.startswith("select") else None
     if union:
         yield union.start(), ""
+
+
+def _quotes(lower: str, position: int) -> bool:
+    """Whether a text ends in a word in quotes, as people quote one: what does "or" mean."""
+    return position > 1 and lower[position - 2] == " " and _QUOTED.fullmatch(lower, position) is not None
 
 
 def _leaving(lower: str, quote: str) -> int:

@@ -5,10 +5,11 @@ away."""
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from metlo_otel.analysis.detectors import sql_tokens as t
 from metlo_otel.analysis.detectors import sql_words as w
-from metlo_otel.analysis.detectors.sql_reading import Reading
+from metlo_otel.analysis.detectors.sql_reading import Reading, Step
 
 _MODE = re.compile(r"\s+(?:boolean|natural)\s")
 _FILE = re.compile(r"\s*(?:outfile|dumpfile)\b")
@@ -24,9 +25,12 @@ def word(reading: Reading, text: str, position: int) -> bool:
     if reading.last[1] == "as":
         reading.alias = False
         return True
-    if w.SYSTEM_TABLE.match(text) and reading.last[1] in ("from", "join", ",", "into"):
+    listed = reading.last[1] in ("from", "join", "into") or (
+        reading.last[1] == "," and "from" in reading.text[:position]
+    )
+    if listed and w.SYSTEM_TABLE.match(text):
         reading.score += 2
-    table = reading.need and reading.last[1] in ("from", "join", ",", "into")
+    table = reading.need and listed
     fine = reading.operand(t.WORD)
     reading.alias = reading.alias or table
     return fine
@@ -55,6 +59,8 @@ def compare(reading: Reading, text: str, position: int) -> bool:
 def arithmetic(reading: Reading, text: str, position: int) -> bool:
     if reading.need:
         return reading.operand(t.WORD)
+    if text == "in" and reading.escaped and reading.connected and reading.left in (t.NUMBER, t.STRING):
+        reading.score += 2
     reading.need, reading.left, reading.alias = True, 0, False
     if text == "in" and _MODE.match(reading.text, position + 2):
         reading.need, reading.alias = False, True
@@ -176,3 +182,19 @@ _HANDLERS = {
     "end": end,
     "procedure": procedure,
 }
+
+STEPS: Mapping[int, Step] = {
+    t.NUMBER: Reading.number,
+    t.STRING: Reading.string,
+    t.OPEN_STRING: Reading.open_string,
+    t.OPEN: Reading.open,
+    t.CLOSE: Reading.close,
+    t.COMMA: Reading.comma,
+    t.SEMICOLON: Reading.semicolon,
+    t.OPERATOR: Reading.operator,
+    t.COMMENT: Reading.comment,
+    t.VARIABLE: Reading.variable,
+    t.OTHER: Reading.other,
+    t.WORD: word,
+}
+"""The step of each kind of token."""

@@ -12,9 +12,11 @@ from metlo_otel.analysis.detectors import sql_words as w
 _LIMIT = 160  # tokens read in one context
 ENOUGH = 3  # evidence that makes a finding certain
 _NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*(?:&.*)?|/\*[\s\-+#;*/%\x00]*")
+_ADDED = re.compile(r"\d\s*[-+*/%^|&]\s*[\w.]{1,40}\s*\Z")  # a call that is reckoned with, as a number is not in prose
 _COMPARED = re.compile(r"['\"]\s*\w{1,8}\s*=\s*\w{1,8}")
 
-Handler = Callable[["Reading", str, int], bool]
+Step = Callable[["Reading", str, int], bool]
+"""What a token does to a reading, given its text and its place: whether the text still makes sense."""
 
 
 class Reading:
@@ -45,15 +47,14 @@ class Reading:
         self.broke = False  # whether the text stopped making sense
         self.last = (0, "")
 
-    def read(self, word: Handler) -> int:
-        """Walk until the text ends or stops making sense; `word` knows the keywords. The evidence found as
-        a number."""
+    def read(self, steps: Mapping[int, Step]) -> int:
+        """Walk until the text ends or stops making sense, a step for each kind of token; the evidence found as a
+        number."""
         for found in t.tokens(self.text, _LIMIT):
             kind = found.lastindex or t.OTHER
             position, self.reached = found.span(kind)
             text = found[kind]
-            step = word if kind == t.WORD else _HANDLERS[kind]
-            if not step(self, text, position):
+            if not steps[kind](self, text, position):
                 return self._broken()
             if kind == t.OPEN_STRING:
                 break
@@ -120,11 +121,16 @@ class Reading:
         if not self.connected and not self.stack and not self.escaped:
             self.formula = t.WORD not in (left, right)
         if constant and (self.connected or self.stack):
-            self.score += 0 if self.formula and not self.escaped else 3
+            asked = bool(self.stack) and not self.connected and self._asks(self.stack[-1][2])
+            self.score += 0 if asked or (self.formula and not self.escaped) else 3
         elif self.connected and self.escaped:
             self.score += 2
         elif self.connected and not (self.statement or self.formula) and t.CLOSE in (left, right):
             self.score += 0 if self.stack and self.stack[0][2] == "if" else 1
+
+    def _asks(self, name: str) -> bool:
+        """Whether what compares constants in the brackets of `name` is a program that nobody injects."""
+        return (name == "if" and "," not in self.text) or (self.bare and name != "" and name not in w.FUNCTIONS)
 
     def item(self, kind: int) -> None:
         """The first thing selected: a constant, a star or a call is no prose."""
@@ -146,7 +152,7 @@ class Reading:
             if self.selecting:
                 self.item(t.OPEN)
         elif self.last[0] == t.WORD:
-            self._called(self.last[1])
+            self._called(self.last[1], position)
         elif self.last[0] not in (t.CLOSE, 0) and not self.text.startswith("(select", position):
             return False
         else:
@@ -154,13 +160,13 @@ class Reading:
         self.left, self.need, self.alias = 0, True, False
         return len(self.stack) < 40
 
-    def _called(self, name: str) -> None:
+    def _called(self, name: str, position: int) -> None:
         name = name.strip("`")
         strong = self.escaped or self.connected or self.union or bool(self.stack)
         if self.fresh:
             self.selected()
         if name in w.SLOW or name in w.LEAKING:
-            self.score += 3 if strong else 1
+            self.score += 3 if strong or _ADDED.search(self.text, max(0, position - 60), position) else 1
         elif name in w.BUILDING and self.statement and not self.escaped:
             pass
         elif name in w.BUILDING:
@@ -249,18 +255,3 @@ class Reading:
         self.score += 3
         self.escaped = self.need = True
         return True
-
-
-_HANDLERS: Mapping[int, Handler] = {
-    t.NUMBER: Reading.number,
-    t.STRING: Reading.string,
-    t.OPEN_STRING: Reading.open_string,
-    t.OPEN: Reading.open,
-    t.CLOSE: Reading.close,
-    t.COMMA: Reading.comma,
-    t.SEMICOLON: Reading.semicolon,
-    t.OPERATOR: Reading.operator,
-    t.COMMENT: Reading.comment,
-    t.VARIABLE: Reading.variable,
-    t.OTHER: Reading.other,
-}

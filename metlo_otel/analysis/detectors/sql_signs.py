@@ -18,7 +18,7 @@ SIGNS: Signs = (
     ("/", r"\*"),
     ("*", "/"),
     ("@", "@"),
-    ("'\"", r"(?<!.{12}.)\s*(?:[-+*/^&|%=]|\|\||like|or|and|div)\s*['\"]"),
+    ("'\"", r"(?<!.{12}.)\s*(?:[-+*/^&|%=]|\|\||like|or|and|div|<>|!=|<=>)\s*(?:\d{1,3}\s*[-+*/^&|%=]\s*)?['\"]"),
     (";", r"\s*(?:" + w.STATEMENT_PATTERN + ")"),
     (",", r"\s*(?:" + w.SYSTEM_TABLE.pattern + ")"),
 )
@@ -77,5 +77,5 @@ def names_table(lower: str) -> bool:
 def has_phrase(lower: str) -> bool:
     """Whether words stand together as only SQL has them."""
     return (
-        " by" in lower or "union" in lower or "waitfor" in lower or "procedure" in lower or "exec" in lower
+        "by" in lower or "union" in lower or "waitfor" in lower or "procedure" in lower or "exec" in lower
     ) and _PHRASE.search(lower) is not None

@@ -44,6 +44,8 @@ BUILDING = frozenset(
     " suser_name tablespace connection_id procedure isnull".split()
 )
 
+FUNCTIONS = SLOW | LEAKING | BUILDING
+
 SYSTEM_TABLE = re.compile(
     r"(?:information_schema|mysql|performance_schema|pg_catalog|sysibm|syscat|sys|domain|master|msdb"
     r"|rdb\$\w+)\b"

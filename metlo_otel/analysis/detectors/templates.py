@@ -12,10 +12,10 @@ MARKS = frozenset("{#<@$")
 WORDS = frozenset({"th"})
 SIGNS: Signs = (
     ("{$#%*@~!", r"\{"),
-    ("{", r"[%$]|php|literal|=?\s*\(?['\"]?\d|=?\s*'"),
+    ("{", r"[%$]|php|literal|(?:if\s+)?(?:system|exec|passthru|shell_exec|phpinfo)|=?\s*\(?['\"]?\d|=?\s*'"),
     ("<", "%|#assign"),
     ("#", "(?:set|foreach|evaluate|include|parse)"),
-    ("@", r"\("),
+    ("@", r"\(|[({]?system\."),
     ("[", r"\["),
     ("$", "class"),
     ("_", r"_\$"),
@@ -27,7 +27,7 @@ _LENGTH = 400  # characters read of one expression
 _LONGEST = 60  # characters of what an expression reaches for
 _EXPRESSIONS = 16  # read of one text
 _ARITHMETIC = re.compile(
-    r"=?\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|'[^']{0,20}'\s*[*]\s*\d+)\s*\}*\s*"
+    r"=?\s*(?:\(?['\"]?\d{1,9}['\"]?\s*[*+/-]\s*['\"]?\d{1,9}['\"]?\)?|(['\"])[^'\"]{0,20}\1\s*[*]\s*\d+)\s*\}*\s*"
 )
 _REACH = pattern(
     (alternative[0], alternative[1:])
@@ -90,19 +90,24 @@ _DIRECTIVE = re.compile(
     r"#set\s*\(\s*\$\w{1,30}\s*=|<#assign\s|#(?:foreach|evaluate|include|parse)\s*\(|\{(?:php"
     r"|literal)\}.{0,80}(?:system|exec|echo)"
     r"|\{%\s*(?:import|include|extends|for\s+\w{1,30}\s+in\s+(?:\(|\[|''|\"\")|debug|raw"
-    r"|set\s+\w+\s*=\s*(?:self|config|request|''))"
+    r"|set\s+\w+\s*=\s*(?:self|config|request|''|\d+\s*[*+-]))"
     r"|\{%(?:(?!\{%).){0,80}__class__|\$class\.inspect"
     r"|<%(?:(?!<%).){0,80}(?:system|exec|`|import\s|runtime|file\.)"
     r"|th:(?:text|utext|eval)|__\$\{"
     r"|\{\{#with\s*\"|\{\{\s*(?:this|self)\s*\}\}.{0,20}\{\{|@\(\s*\d+\s*[*+]\s*\d+"
+    r"|\{%-?\s*print[\s(]|\{(?:if\s+)?(?:(?:system|exec|passthru|shell_exec)\s*\(\s*['\"$]|phpinfo\()"
+    r"|@[({]?system\.(?:diagnostics|io)\."
 )
-_OPENING = re.compile(r"\{|<%|<#|#set|#i|#e|#p|#f|@\(|\$class|th:")
-_DIRECTING = re.compile(r"#|\{%|<%|\{php|\{literal|\$class|th:|__\$|@\(|self\}|this\}")
+_OPENING = re.compile(r"\{|<%|<#|#set|#i|#e|#p|#f|@\(|@sys|\$class|th:")
+_DIRECTING = re.compile(
+    r"#|\{%|<%|\{php|\{literal|\$class|th:|__\$|@\(|self\}|this\}|@[({]?system|\{(?:if\s|system|exec|pass|shell_|phpi)"
+)
 _POLYGLOT = re.compile(r"\$\{\{<%\[%'\"\}\}%|\{\{<%|\$\{<%|#\{<%")
 
 _NESTED = re.compile(r"\$\{([^${}]{0,60})\}")
 _JNDI = re.compile(r"\$\{\s{0,4}jndi\s{0,4}:")
 _LOOKUP = re.compile(r"\$\{(?:env|sys|java|ctx|main|docker|k8s|lower|upper|date|bundle|log4j|hostname):[^{}]{1,200}\}")
+_OWN = re.compile(r"\s*\$\{(?:sys|java|ctx|main|docker|k8s|bundle|log4j):[^{}]{1,200}\}\s*")  # nobody else has these
 _SECRET = re.compile(r"\$\{env:\w{0,60}(?:secret|access_key|token|passw)")
 _ROUNDS = 12
 
@@ -114,7 +119,7 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """SSTI and LOG4SHELL findings, at most one each."""
     if not _OPENING.search(lower):
         return
-    if "jndi" in lower or "${env:" in lower or lower.count("${") > 1:
+    if "jndi" in lower or "${env:" in lower or lower.count("${") > 1 or lower.startswith("${"):
         yield from _log4shell(text, lower)
     if "{<%" in lower and _POLYGLOT.search(lower):
         yield high("SSTI", text)
@@ -174,7 +179,11 @@ def _log4shell(text: str, lower: str) -> Iterator[Finding]:
         if resolved == plain:
             break
         plain = resolved
-    if _SECRET.search(lower) or (_LOOKUP.search(lower) and "${" in lower[lower.find("${") + 2 :]):
+    if (
+        _SECRET.search(lower)
+        or _OWN.fullmatch(lower)
+        or (_LOOKUP.search(lower) and "${" in lower[lower.find("${") + 2 :])
+    ):
         yield low("LOG4SHELL", text)
 
 

@@ -10,10 +10,10 @@ from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.paths import OWN_FILE
 
 _URL = re.compile(
-    r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}(?:[^/?#@\s]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
+    r"(?:url[:=])?\s{0,3}([a-z][a-z0-9+.-]{1,15}):/{0,4}([^/?#@]{0,200}@)?(\[[0-9a-f:.%]{2,60}\]"
     r"|[^/?#:\s\\\"'<>]{0,255})"
 )
-_RELATIVE = re.compile(r"(?://|\\\\)(\[[0-9a-f:.]{2,60}\]|[\w.-]{1,255})(?::\d{1,5})?(?:[/\\]|$)")
+_RELATIVE = re.compile(r"//(\[[0-9a-f:.]{2,60}\]|[\w.-]{1,255})(?::\d{1,5})?(?:/|$)")
 _ODD_SCHEMES = frozenset(
     {"gopher", "dict", "ldap", "ldaps", "tftp", "sftp", "netdoc", "jar", "file", "gopher1", "local_file"}
 )
@@ -74,19 +74,22 @@ _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,12}")
 def find(text: str, lower: str) -> Iterator[Finding]:
     """At most one finding, for a value that is a URL; one that stands in a sentence is not fetched by
     anybody."""
+    if "\\" in lower:  # which many readers of URLs take for a slash
+        lower = lower.replace("\\", "/")
     match = _URL.match(lower)
     if match is None:
         match = _RELATIVE.match(lower)
         if match is not None and _inside(match[1]) is not None:
             yield low("SSRF", text)
         return
-    scheme, host = match.groups()
+    scheme, user, host = match.groups()
     if scheme == "jar" or (scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file"))):
         if " " not in lower.strip() and not (OWN_FILE.fullmatch(lower) and "/." not in lower):
             yield high("SSRF", text) if "://" in lower or scheme == "file" else low("SSRF", text)
     elif scheme in _WEB_SCHEMES:
         certain = _inside(host)
-        if certain or (certain is False and " " not in lower.strip()):
+        nobody = user is not None and not user[-2:-1].isalnum()  # no address of a person's in a sentence
+        if certain or (certain is False and (nobody or " " not in lower.strip())):
             yield (high if certain else low)("SSRF", text)
 
 
