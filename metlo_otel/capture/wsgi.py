@@ -256,9 +256,11 @@ def _closing_file(result: Any, exchange: Exchange) -> Iterable[bytes]:
 
 
 def may_have_body(environ: Environ) -> bool:
-    """Whether the request says that it has a body."""
+    """Whether the request says that it has a body; in HTTP/2 and later one need not say so."""
     length = environ.get("CONTENT_LENGTH")
-    return bool(length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ
+    if length and length != "0":
+        return True
+    return "HTTP_TRANSFER_ENCODING" in environ or (not length and environ.get("SERVER_PROTOCOL", "") >= "HTTP/2")
 
 
 def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:

@@ -68,7 +68,7 @@ def make_environ(call: Call) -> dict[str, Any]:
         "SCRIPT_NAME": "",
         "PATH_INFO": call.path.decode("latin-1"),
         "QUERY_STRING": call.query,
-        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_PROTOCOL": "HTTP/2" if call.http2 else "HTTP/1.1",
         "SERVER_NAME": str(call.server[0]),
         "SERVER_PORT": str(call.server[1]),
         "REMOTE_ADDR": str(call.client[0]),
