@@ -85,10 +85,10 @@ class WSGICapture:
             self._at_response(exchange, environ)
 
     def _failed(self, exchange: Exchange, environ: Environ) -> None:
-        """The app raised: the server answers 500, unless a response has begun already."""
-        if not exchange.status:
-            exchange.status = 500
-            if self._at_response is not None:
+        """The app raised: the server answers 500, whatever start_response was told, unless some was written already."""
+        if not exchange.response_body.size:
+            heard, exchange.status, exchange.response_headers = exchange.status, 500, ()
+            if not heard and self._at_response is not None:
                 self._gate.guard.run(self._at_response, exchange, environ)
         exchange.close()
 
