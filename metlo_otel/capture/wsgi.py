@@ -120,10 +120,10 @@ def ahead(environ: Environ, limit: int) -> None:
     if not isinstance(stream, TeeInput):
         return
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdecimal():
-        stream.ahead(min(limit, int(length)))
-    elif environ.get("wsgi.input_terminated"):  # elsewhere reading past the end of the body waits for the client
+    if environ.get("wsgi.input_terminated"):  # elsewhere reading past the end of the body waits for the client
         stream.ahead(limit)
+    elif length.isdecimal():
+        stream.ahead(min(limit, int(length)))
 
 
 def answering(rejection: Rejection) -> WSGIApp:

@@ -89,6 +89,14 @@ def test_a_chunked_body_that_matches(guarded: Shop) -> None:
     assert SCRIPT.events == []
 
 
+def test_a_chunked_body_with_a_false_length(guarded: Shop) -> None:
+    """A Content-Length beside the chunks cuts nothing off for the rules: apps read to the end of the chunks."""
+    skip_unless(guarded.way.name != "django-wsgi", "Django reads a WSGI body as far as its Content-Length")
+    call = Call("POST", "/ignore", (("Content-Length", "1"),), (b"it is the", b" attack"), chunked=True)
+    assert guarded.serve(call).status == 403
+    assert SCRIPT.events == []
+
+
 def test_a_body_over_http2_that_matches(guarded: Shop) -> None:
     """A body of which no header tells is looked at too, and told as the app reads it."""
     skip_unless(guarded.way.name != "django-wsgi", "Django takes a WSGI body without a length for empty")

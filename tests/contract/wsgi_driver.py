@@ -130,6 +130,8 @@ def _starter(answer: Answer) -> Callable[..., Callable[[bytes], None]]:
 
 
 def _readable(call: Call) -> bytes:
-    """What a server lets an app read: no more than the Content-Length, where there is one that can be read."""
+    """What a server lets an app read: no more than the Content-Length, where one that can be read is all it knows."""
+    if call.chunked:
+        return call.body
     lengths = [value for name, value in call.all_headers() if name.lower() == "content-length"]
     return call.body[: int(lengths[0])] if lengths and lengths[0].isdecimal() else call.body
