@@ -127,7 +127,8 @@ class MetloDjango:
         request.META[CARRIED] = exchange
         if exchange is not None:
             stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
-            if stream is not None and may_have_body(request.META):
+            # Under ASGI a body is told by its messages: in HTTP/2, or behind a gateway, by no header
+            if stream is not None and (scope is not None or may_have_body(request.META)):
                 request._stream = TeeInput(stream, exchange.request_body)  # type: ignore[assignment]  # a stream by shape
             self.agent.join(exchange)
         return exchange

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import flask
+from werkzeug.wsgi import ClosingIterator
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, ahead, content_length
@@ -17,6 +18,7 @@ from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.rejection import Rejection
 
 _CUT_BY_WERKZEUG = (204, 304)
+_RESPONSE = "metlo_otel.response"  # where environ carries the answer from the hook to the capture
 
 
 class MetloFlask:
@@ -70,14 +72,20 @@ class _Capture(WSGICapture):
         self._placed = False
 
     def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
-        """What Flask holds in memory was noted with the response, if that is what goes out: then nothing is teed."""
-        noted = exchange.response_body
-        if not noted.size or exchange.status in _CUT_BY_WERKZEUG or environ.get("REQUEST_METHOD") == "HEAD":
-            return super()._tee(exchange, environ, result)
-        if noted.size == content_length(exchange.response_headers):
-            exchange.close()
-            return result
-        exchange.response_body = Body(noted.limit)  # changed by what is between Flask and us
+        """What Flask holds in memory is noted from there, if that is what goes out: then nothing is teed.
+
+        Also what Werkzeug drops of the view's answer to HEAD, or with 204; it is noted as with other frameworks.
+        """
+        response = environ.pop(_RESPONSE, None)
+        if response is not None and type(result) is ClosingIterator and response.is_sequence:
+            body = exchange.response_body
+            for chunk in response.response:
+                body.add(chunk if isinstance(chunk, bytes) else str(chunk).encode())
+            cut = exchange.status in _CUT_BY_WERKZEUG or environ.get("REQUEST_METHOD") == "HEAD"
+            if cut or body.size == content_length(exchange.response_headers):
+                exchange.close()
+                return result
+            exchange.response_body = Body(body.limit)  # changed by what is between Flask and us
         return super()._tee(exchange, environ, result)
 
     def _decide_later(self, _exchange: Exchange, _environ: Environ) -> None:
@@ -152,22 +160,13 @@ def _note(agent: Agent, exchange: Exchange, response: flask.Response) -> None:
     if exchange.live is not None:
         chunks = response.response if response.is_sequence else ()
         agent.enrich(exchange, response.status_code, lambda: response.headers, chunks)
-    if response.is_sequence:
-        _note_body(exchange, response)
+    request.environ[_RESPONSE] = response  # until it is what goes out: hooks, sessions and signals may yet change it
 
 
 def _request() -> flask.Request:
     """The request itself: each look through its proxy costs 0.8 µs."""
     request: flask.Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # a proxy's own, documented
     return request
-
-
-def _note_body(exchange: Exchange, response: flask.Response) -> None:
-    """Also what Werkzeug drops of the view's answer to HEAD, or with 204; it is noted as with other frameworks."""
-    if exchange.response_body.size:  # of an answer in whose place this one is, because a hook raised
-        exchange.response_body = Body(exchange.response_body.limit)
-    for chunk in response.response:
-        exchange.response_body.add(chunk if isinstance(chunk, bytes) else str(chunk).encode())
 
 
 def _configured(app: flask.Flask) -> dict[str, Any]:

@@ -68,6 +68,9 @@ class Replayed:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
 
+    def __next__(self) -> bytes:
+        return next(iter(self))
+
     def close(self) -> None:
         """Close the stream behind, where it can be closed."""
         close = getattr(self._stream, "close", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from asyncio import CancelledError
 from collections import deque
@@ -30,6 +31,10 @@ _FORBIDDEN = 403  # what servers answer to a handshake that is closed before it 
 _SWITCHING_PROTOCOLS = 101
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _FLUSH_AT_SHUTDOWN = 3.0  # seconds
+
+# Apps may ask whether `send` is a coroutine function, as asgiref's async_to_sync() does, and warns where it is none.
+# Before Python 3.12 there is no mark that a partial takes over from its function: each one has asyncio's own.
+_COROUTINE_FUNCTION = getattr(asyncio.coroutines, "_is_coroutine", True) if sys.version_info < (3, 12) else None
 
 
 class ASGICapture:
@@ -76,7 +81,10 @@ class ASGICapture:
                 replaying = Replaying(receiving)
                 app = await self._gate.guard.wait(self._decide(exchange, scope, replaying.ahead)) or app
                 receiving = replaying if replaying.messages else receiving
-            await app(scope, receiving, partial(self._send, exchange, scope, send))
+            sending: Send = partial(self._send, exchange, scope, send)
+            if _COROUTINE_FUNCTION is not None:
+                sending._is_coroutine = _COROUTINE_FUNCTION  # type: ignore[attr-defined]  # a partial takes any attribute
+            await app(scope, receiving, sending)
         finally:
             current_exchange.reset(token)
             if not exchange.status:
@@ -133,6 +141,9 @@ class ASGICapture:
         if exchange.live is not None:
             self._gate.guard.run(self._gate.enrich, exchange)  # the span may end as soon as this is sent
         return _last(exchange, send, message)
+
+    if sys.version_info >= (3, 12):
+        _send = inspect.markcoroutinefunction(_send)
 
     def _started(self, exchange: Exchange, scope: Scope, message: Message) -> Awaitable[None] | None:
         exchange.status = message["status"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+_BELOW_A_MOUNT = "/{path}"
+
 
 def starlette_route(scope: Mapping[str, Any]) -> str | None:
     """`/users/{id}` with the prefix of a mount; None for other frameworks and for paths without a route.
@@ -14,8 +16,12 @@ def starlette_route(scope: Mapping[str, Any]) -> str | None:
     """
     own = scope.get("fastapi")  # where FastAPI keeps what an included router's prefix makes of a route
     path = _path(own.get("effective_route_context")) if type(own) is dict else None
-    path = path or _path(scope.get("route")) or _of_endpoint(scope)
-    return path and _mount(scope) + path
+    route = scope.get("route")
+    path = path or _path(route) or _of_endpoint(scope)
+    prefix = path and _mount(scope)
+    if prefix and path == _path(route) and not hasattr(route, "endpoint"):
+        path = _BELOW_A_MOUNT  # of files, or of an app without routes: the mount's own path ends the prefix already
+    return prefix + path if prefix and path else path
 
 
 def _path(route: Any) -> str | None:

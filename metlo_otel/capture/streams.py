@@ -15,7 +15,6 @@ class TeeInput:
     def __init__(self, stream: Any, body: Body) -> None:
         self._stream = stream
         self._body = body
-        self._again = 0  # bytes to pass without noting, because they are read a second time
 
     def ahead(self, limit: int) -> None:
         """Read up to `limit` bytes and note them; the app reads them again as if nobody had."""
@@ -30,7 +29,7 @@ class TeeInput:
 
     def _put_back(self, data: bytes, begin: int | None) -> None:
         self._body.add(data)
-        self._again = len(data)
+        self._body.again = len(data)
         if begin is None:
             self._stream = Replayed(data, self._stream)
             for name in [name for name in self.__dict__ if not name.startswith("_")]:
@@ -41,9 +40,10 @@ class TeeInput:
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""
         data: bytes = self._stream.read(*args, **kwargs)
-        if self._again:
-            return self._note(data)
-        self._body.add(data)
+        if self._body.again:
+            self._body.add_anew(data)
+        else:
+            self._body.add(data)
         return data
 
     def readline(self, *args: Any, **kwargs: Any) -> bytes:
@@ -66,50 +66,50 @@ class TeeInput:
             raise AttributeError(name)
         found = getattr(self._stream, name)
         if name in _AS_THE_STREAM:
-            found = _AS_THE_STREAM[name](self, found)
-        if callable(found):  # frameworks ask whether it is there, then call it
+            found = _AS_THE_STREAM[name](self._body, found)
+        if callable(found):  # frameworks ask whether it is there, then call it; it must not hold this tee: see there
             self.__dict__[name] = found
         return found
 
     def _note(self, data: bytes) -> bytes:
-        if data:
-            if self._again:
-                skipped = min(self._again, len(data))
-                self._again -= skipped
-                self._body.add(memoryview(data)[skipped:])
-            else:
-                self._body.add(data)
+        self._body.add_anew(data)
         return data
 
-    def _noting(self, read: Callable[..., bytes]) -> Callable[..., bytes]:
-        def reading(*args: Any, **kwargs: Any) -> bytes:
-            return self._note(read(*args, **kwargs))
 
-        return reading
+def _noting(body: Body, read: Callable[..., bytes]) -> Callable[..., bytes]:
+    def reading(*args: Any, **kwargs: Any) -> bytes:
+        data = read(*args, **kwargs)
+        body.add_anew(data)
+        return data
 
-    def _noting_buffer(self, readinto: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
-        def reading(buffer: Any) -> int | None:
-            count = readinto(buffer)
-            if count:
-                self._note(memoryview(buffer).cast("B")[:count])  # type: ignore[arg-type]  # Body takes both
-            return count
-
-        return reading
-
-    def _noting_seek(self, seek: Callable[..., int]) -> Callable[..., int]:
-        def seeking(*args: Any) -> int:
-            position = seek(*args)
-            self._again = max(0, self._body.size - position)
-            return position
-
-        return seeking
+    return reading
 
 
-# What a stream need not have, and how it is noted.
-_AS_THE_STREAM: dict[str, Callable[[TeeInput, Callable[..., Any]], Callable[..., Any]]] = {
-    "read1": TeeInput._noting,
-    "readall": TeeInput._noting,
-    "readinto": TeeInput._noting_buffer,
-    "readinto1": TeeInput._noting_buffer,
-    "seek": TeeInput._noting_seek,
+def _noting_buffer(body: Body, readinto: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+    def reading(buffer: Any) -> int | None:
+        count = readinto(buffer)
+        if count:
+            body.add_anew(memoryview(buffer).cast("B")[:count])
+        return count
+
+    return reading
+
+
+def _noting_seek(body: Body, seek: Callable[..., int]) -> Callable[..., int]:
+    def seeking(*args: Any) -> int:
+        position = seek(*args)
+        body.again = max(0, body.size - position)
+        return position
+
+    return seeking
+
+
+# What a stream need not have, and how it is noted. The tee keeps what these make, so they hold the body, not the tee:
+# else the server's stream would stay, after each request, until Python looks for cycles.
+_AS_THE_STREAM: dict[str, Callable[[Body, Callable[..., Any]], Callable[..., Any]]] = {
+    "read1": _noting,
+    "readall": _noting,
+    "readinto": _noting_buffer,
+    "readinto1": _noting_buffer,
+    "seek": _noting_seek,
 }

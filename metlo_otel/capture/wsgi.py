@@ -85,10 +85,10 @@ class WSGICapture:
             self._at_response(exchange, environ)
 
     def _failed(self, exchange: Exchange, environ: Environ) -> None:
-        """The app raised: the server answers 500, unless a response has begun already."""
-        if not exchange.status:
-            exchange.status = 500
-            if self._at_response is not None:
+        """The app raised: the server answers 500, whatever start_response was told, unless some was written already."""
+        if not exchange.response_body.size:
+            heard, exchange.status, exchange.response_headers = exchange.status, 500, ()
+            if not heard and self._at_response is not None:
                 self._gate.guard.run(self._at_response, exchange, environ)
         exchange.close()
 
@@ -120,10 +120,10 @@ def ahead(environ: Environ, limit: int) -> None:
     if not isinstance(stream, TeeInput):
         return
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdecimal():
-        stream.ahead(min(limit, int(length)))
-    elif environ.get("wsgi.input_terminated"):  # elsewhere reading past the end of the body waits for the client
+    if environ.get("wsgi.input_terminated"):  # elsewhere reading past the end of the body waits for the client
         stream.ahead(limit)
+    elif length.isdecimal():
+        stream.ahead(min(limit, int(length)))
 
 
 def answering(rejection: Rejection) -> WSGIApp:
@@ -256,9 +256,11 @@ def _closing_file(result: Any, exchange: Exchange) -> Iterable[bytes]:
 
 
 def may_have_body(environ: Environ) -> bool:
-    """Whether the request says that it has a body."""
+    """Whether the request says that it has a body; in HTTP/2 and later one need not say so."""
     length = environ.get("CONTENT_LENGTH")
-    return bool(length and length != "0") or "HTTP_TRANSFER_ENCODING" in environ
+    if length and length != "0":
+        return True
+    return "HTTP_TRANSFER_ENCODING" in environ or (not length and environ.get("SERVER_PROTOCOL", "") >= "HTTP/2")
 
 
 def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:

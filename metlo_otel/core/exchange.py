@@ -24,13 +24,17 @@ _OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any co
 
 
 class Body:
-    """The first `limit` bytes of a body that passed, and the count of all of them."""
+    """The first `limit` bytes of a body that passed, and the count of all of them.
 
-    __slots__ = ("_chunks", "limit", "size")
+    `again` are the bytes that will pass a second time, because they were read ahead of the app.
+    """
+
+    __slots__ = ("_chunks", "again", "limit", "size")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
+        self.again = 0
         self._chunks: list[bytes] | tuple[()] = ()
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
@@ -48,6 +52,16 @@ class Body:
             self._chunks.append(kept)
             if len(self._chunks) > _MANY_CHUNKS:
                 self._chunks = [b"".join(self._chunks)]
+
+    def add_anew(self, data: bytes | memoryview | None) -> None:
+        """Note a chunk that passed, but for what of it passed before."""
+        if data is None:  # a stream that does not wait has nothing yet
+            return
+        if self.again:
+            skipped = min(self.again, len(data))
+            self.again -= skipped
+            data = memoryview(data)[skipped:]
+        self.add(data)
 
     def stop(self) -> None:
         """Keep no more; go on counting. For a reader in another thread."""

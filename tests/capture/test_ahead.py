@@ -49,9 +49,13 @@ class Server:
         stream = io.BytesIO(body)
         self.read, self.readline, self.readlines = stream.read, stream.readline, stream.readlines
         self._lines = stream.__iter__
+        self._line = stream.__next__
 
     def __iter__(self) -> Iterator[bytes]:
         return self._lines()
+
+    def __next__(self) -> bytes:
+        return self._line()
 
 
 def werkzeug_reads(stream: Any) -> bytes:
@@ -65,6 +69,7 @@ WAYS_OF_PEP_3333: dict[str, Callable[[Any], bytes]] = {
     "pieces": lambda stream: b"".join(iter(lambda: stream.read(7), b"")),
     "lines": lambda stream: b"".join(stream),
     "readlines": lambda stream: b"".join(stream.readlines()),
+    "next": lambda stream: b"".join(iter(lambda: next(stream, b""), b"")),
     "werkzeug": werkzeug_reads,
 }
 WAYS_TO_READ: dict[str, Callable[[Any], bytes]] = {

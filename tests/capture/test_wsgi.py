@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
 from metlo_otel.capture.streams import TeeInput
+from metlo_otel.core.current import CARRIED
 from metlo_otel.core.exchange import Body
 from metlo_otel.wsgi import WSGIMiddleware
 
@@ -51,6 +54,27 @@ def test_an_iterable_with_a_length_keeps_it(result: Any) -> None:
     given = answer(result, {})
     assert len(given) == 1  # type: ignore[arg-type]  # that is the question
     assert b"".join(given) == b"hello"
+
+
+@pytest.mark.parametrize("written", [b"", b"so far"])
+def test_an_app_that_raises_after_start_response(written: bytes) -> None:
+    """Nothing has gone out by then, so the server answers 500, unless the app has written some of its answer."""
+
+    def app(_environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        write = start_response("200 OK", [("X-Answer", "1")])
+        if written:
+            write(written)
+        raise LookupError
+
+    middleware = WSGIMiddleware(app, "http://127.0.0.1:9", "k")
+    assert middleware.agent is not None
+    environ: Environ = {}
+    with pytest.raises(LookupError):
+        middleware(environ, lambda *_: lambda _data: None)
+    middleware.agent.shutdown(0)
+    exchange = environ[CARRIED]
+    told = exchange.status, list(exchange.response_headers), exchange.response_body.content()
+    assert told == ((200, [("X-Answer", "1")], written) if written else (500, [], b""))
 
 
 def test_an_iterable_without_a_length_gets_none() -> None:
@@ -102,6 +126,20 @@ class TestTeeInput:
         assert body.content() == b"one\ntwo\n"
         with pytest.raises(StopIteration):
             next(stream)
+
+    @pytest.mark.parametrize("name", ["readinto", "read1", "seek", "close"])
+    def test_goes_with_its_request(self, name: str) -> None:
+        """What is looked up on it makes no cycle, in which the server's stream would stay until one is looked for."""
+        stream = Named(b"one\ntwo\n")
+        gone = weakref.ref(stream)
+        tee = TeeInput(stream, Body(100))
+        gc.disable()
+        try:
+            assert callable(getattr(tee, name))
+            del tee, stream
+            assert gone() is None
+        finally:
+            gc.enable()
 
     def test_can_be_copied_like_the_stream(self) -> None:
         """A copy reads what the stream reads, rather than ask itself for ever."""

@@ -19,7 +19,7 @@ def make_scope(call: Call, **more: Any) -> dict[str, Any]:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
+        "http_version": "2" if call.http2 else "1.1",
         "method": call.method,
         "scheme": "http",
         "path": call.path.decode("utf-8", "replace"),

@@ -19,7 +19,8 @@ SERVER: Address = ("198.51.100.1", 8443)
 class Call:
     """One request as it arrives at a server: `target` percent-encoded, the body in the pieces it comes in.
 
-    A body that is not `chunked` has a Content-Length, a true one unless `headers` say otherwise. `leaves_after` is the
+    A body that is not `chunked` has a Content-Length, a true one unless `headers` say otherwise; over `http2` it has
+    neither. `leaves_after` is the
     number of pieces of the response after which the client is gone; `closes` whether the server calls close() then;
     `on_piece` is told of each piece of the response, by its number, as it reaches the client.
     """
@@ -29,6 +30,7 @@ class Call:
     headers: Headers = ()
     pieces: tuple[bytes, ...] = ()
     chunked: bool = False
+    http2: bool = False
     client: Address = CLIENT
     server: Address = SERVER
     leaves_after: int | None = None
@@ -55,8 +57,10 @@ class Call:
         """The headers with Host and with what tells the body's length."""
         names = {name.lower() for name, _ in self.headers}
         host = () if "host" in names else (("Host", "shop.example"),)
-        if self.chunked:
-            length: Headers = (("Transfer-Encoding", "chunked"),)
+        if self.http2:
+            length: Headers = ()
+        elif self.chunked:
+            length = (("Transfer-Encoding", "chunked"),)
         else:
             known = not self.pieces or "content-length" in names
             length = () if known else (("Content-Length", str(len(self.body))),)

@@ -89,6 +89,24 @@ def test_a_chunked_body_that_matches(guarded: Shop) -> None:
     assert SCRIPT.events == []
 
 
+def test_a_chunked_body_with_a_false_length(guarded: Shop) -> None:
+    """A Content-Length beside the chunks cuts nothing off for the rules: apps read to the end of the chunks."""
+    skip_unless(guarded.way.name != "django-wsgi", "Django reads a WSGI body as far as its Content-Length")
+    call = Call("POST", "/ignore", (("Content-Length", "1"),), (b"it is the", b" attack"), chunked=True)
+    assert guarded.serve(call).status == 403
+    assert SCRIPT.events == []
+
+
+def test_a_body_over_http2_that_matches(guarded: Shop) -> None:
+    """A body of which no header tells is looked at too, and told as the app reads it."""
+    skip_unless(guarded.way.name != "django-wsgi", "Django takes a WSGI body without a length for empty")
+    assert guarded.serve(Call("POST", "/ignore", (), (b"it is the", b" attack"), http2=True)).status == 403
+    assert SCRIPT.events == []
+    assert len(guarded.sent()) == 1
+    _, trace = guarded.exchange(Call("POST", "/echo", (("Content-Type", TEXT),), (b"it is", b" harmless"), http2=True))
+    assert trace["request"]["body"] == "it is harmless"
+
+
 def test_only_the_beginning_is_looked_at(guarded: Shop) -> None:
     """A rule sees MAX_BODY bytes, to the byte, and no more is read before the app does."""
     fitting = b"x" * (MAX_BODY - len(ATTACK)) + ATTACK

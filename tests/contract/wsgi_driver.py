@@ -68,7 +68,7 @@ def make_environ(call: Call) -> dict[str, Any]:
         "SCRIPT_NAME": "",
         "PATH_INFO": call.path.decode("latin-1"),
         "QUERY_STRING": call.query,
-        "SERVER_PROTOCOL": "HTTP/1.1",
+        "SERVER_PROTOCOL": "HTTP/2" if call.http2 else "HTTP/1.1",
         "SERVER_NAME": str(call.server[0]),
         "SERVER_PORT": str(call.server[1]),
         "REMOTE_ADDR": str(call.client[0]),
@@ -130,6 +130,8 @@ def _starter(answer: Answer) -> Callable[..., Callable[[bytes], None]]:
 
 
 def _readable(call: Call) -> bytes:
-    """What a server lets an app read: no more than the Content-Length, where there is one that can be read."""
+    """What a server lets an app read: no more than the Content-Length, where one that can be read is all it knows."""
+    if call.chunked:
+        return call.body
     lengths = [value for name, value in call.all_headers() if name.lower() == "content-length"]
     return call.body[: int(lengths[0])] if lengths and lengths[0].isdecimal() else call.body
