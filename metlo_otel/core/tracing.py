@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 EXCHANGE_ID = "metlo.exchange.id"
+_64_BITS = 2**64 - 1
 _SERVER = SpanKind.SERVER
 # Where OpenTelemetry keeps the current span: looked up there at once, the span is found in a third of the time that
 # get_current_span() takes, which every request would pay twice.
@@ -99,7 +100,8 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     if note:
         joined.add(trace_id, span_id)
     if exchange.marks and exchange.live is not None:
-        exchange.id = span_id.to_bytes(8, "big").hex()  # as unique as the span
+        unique = (span_id ^ exchange.started) & _64_BITS  # as the span is; two exchanges may have joined the same one
+        exchange.id = unique.to_bytes(8, "big").hex()
         span.set_attribute(EXCHANGE_ID, exchange.id)
 
 
