@@ -7,20 +7,20 @@ import os
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core import tracing
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.counters import Stats
-from metlo_otel.core.exchange import PASS, Exchange, RawHeaders, abandoned, close_abandoned
+from metlo_otel.core.exchange import PASS, Exchange, abandoned, close_abandoned
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import Request
 from metlo_otel.core.settings import Settings, misspelt, read_settings
 from metlo_otel.export.encryption import Sealing
-from metlo_otel.export.enrichment import Enrichment
+from metlo_otel.export.enrichment import Answer, Enrichment
 from metlo_otel.export.tracing import Seams
 from metlo_otel.exporter import open_pipeline
 from metlo_otel.judge import Judge
@@ -107,17 +107,11 @@ class Agent:
 
     join = staticmethod(tracing.join)
 
-    def enrich(
-        self,
-        exchange: Exchange,
-        status: int = 0,
-        headers: Callable[[], RawHeaders] | None = None,
-        body: Iterable[Any] = (),
-    ) -> None:
+    def enrich(self, exchange: Exchange, answer: Callable[[], Answer] | None = None) -> None:
         """Put on the app's span what was decided and what SPAN_ATTRIBUTES asks for, once, while that span is there.
 
-        For where the span ends before the response does; status, headers (asked for if they are wanted) and body are
-        those that will be sent, where the exchange does not hold them yet.
+        For where the span ends before the response does: `answer`, asked if anything of it is wanted, tells what will
+        be sent and the exchange does not hold yet.
         """
         span = exchange.live
         if span is None:
@@ -126,7 +120,7 @@ class Agent:
         if wanted and span.is_recording():
             tracing.tell(exchange)
             if self._enrichment is not None:
-                self.guard.run(self._enrichment.put, exchange, span, status, headers, body)
+                self.guard.run(self._enrichment.put, exchange, span, answer)
         exchange.live = None
 
     def streaming(self, exchange: Exchange) -> None:

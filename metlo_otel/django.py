@@ -26,6 +26,7 @@ from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
+from metlo_otel.export.enrichment import Answer
 
 # Django makes its middleware anew for every handler (each test client has one): equal settings share one agent.
 _AGENTS: dict[Settings, Agent] = {}
@@ -150,7 +151,7 @@ class MetloDjango:
         else:
             exchange.response_body.add(response.content)  # type: ignore[attr-defined]  # streaming is False
         if exchange.live is not None:
-            self.agent.enrich(exchange, headers=partial(_headers, response))
+            self.agent.enrich(exchange, partial(_answer, response))
         response._resource_closers.append(partial(_closed, exchange, response))  # type: ignore[attr-defined]  # its only list
 
     def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
@@ -218,6 +219,10 @@ def _closed(exchange: Exchange, response: HttpResponseBase) -> None:
     exchange.status = response.status_code
     exchange.response_headers = _headers(response)
     exchange.close()
+
+
+def _answer(response: HttpResponseBase) -> Answer:
+    return response.status_code, _headers(response), ()
 
 
 def _headers(response: HttpResponseBase) -> list[tuple[str, str]]:

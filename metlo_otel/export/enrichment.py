@@ -15,6 +15,9 @@ from metlo_otel.export.masking import mask
 from metlo_otel.export.reading import read_exchange
 from metlo_otel.export.spans import attributes_of
 
+Answer = tuple[int, RawHeaders, Iterable[Any]]
+"""The status, headers and chunks of a response that is about to be sent."""
+
 _MOST_HEADERS = 32  # a side
 _LONGEST_HEADER = 1024  # characters of one value
 _LONGEST_BODY = 16 * 1024  # characters
@@ -36,24 +39,15 @@ class Enrichment:
         self._bodies = settings.span_attributes == "bodies"
         self._most = SpanLimits().max_span_attributes or 128
 
-    def put(
-        self,
-        exchange: Exchange,
-        span: Span,
-        status: int = 0,
-        headers: Callable[[], RawHeaders] | None = None,
-        body: Iterable[Any] = (),
-    ) -> None:
-        """Put what is known of the exchange on `span`; status, headers and body stand in for what it does not hold."""
-        seen = self._seen(exchange, status, body)
-        if headers is not None:
-            seen.response_headers = headers()
+    def put(self, exchange: Exchange, span: Span, answer: Callable[[], Answer] | None = None) -> None:
+        """Put what is known of the exchange on `span`; `answer` stands in for what it does not hold."""
+        seen = self._seen(exchange, *(answer() if answer is not None else (0, exchange.response_headers, ())))
         record = mask(read_exchange(seen, self._settings, self._guard), self._settings.masked_fields)
         found = self._chosen(attributes_of(record))
         room = self._most - _SPARE - len(getattr(span, "attributes", None) or ())
         span.set_attributes(dict(list(found.items())[: max(room, 0)]))
 
-    def _seen(self, exchange: Exchange, status: int, body: Iterable[Any]) -> Exchange:
+    def _seen(self, exchange: Exchange, status: int, headers: RawHeaders, body: Iterable[Any]) -> Exchange:
         """The exchange as it will be, as far as the span needs it; it is never closed."""
         seen = Exchange(exchange.request, self._settings.max_body, captured=False)
         answered = exchange.response_body if exchange.response_body.size else _body(body, seen.response_body)
@@ -61,7 +55,7 @@ class Enrichment:
             seen.request_body, seen.response_body = exchange.request_body, answered
         else:  # their sizes alone: nothing of them is decoded or masked for nothing
             seen.request_body, seen.response_body = _sized(exchange.request_body), _sized(answered)
-        seen.response_headers = exchange.response_headers
+        seen.response_headers = headers
         seen.status = exchange.status or status
         seen.user = exchange.user
         return seen
