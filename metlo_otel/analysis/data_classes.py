@@ -17,6 +17,8 @@ MAX_VALUE = 32_768
 
 _GROUP = 4096  # characters of values that are matched in one pass
 _MAX_KEYS = 4096
+# The app's own address, which says nothing of anybody: where it is a number, each endpoint would seem to carry one.
+_OWN_ADDRESS = frozenset({"reqHeaders.Host", "reqHeaders.host"})
 Check = Callable[[str], bool]
 
 _CONFIGURED_CHECKS: Mapping[str, Check] = {
@@ -41,6 +43,7 @@ class Classifier:
         `speed` asks for RE2 (True), for none of it (False), or for what is installed (None).
         """
         self._checks = _BUILTIN_CHECKS if classes is None else _CONFIGURED_CHECKS
+        self._passed_over = _OWN_ADDRESS if classes is None else frozenset()
         listed = BUILTIN_CLASSES if classes is None else classes
         valued = [(each.name, each.regex, "regex") for each in listed]
         keyed = [(each.name, each.key_regex, "keyRegex") for each in listed]
@@ -53,7 +56,8 @@ class Classifier:
         """`{key: names of classes}`. Values count where they are text; keys count whatever the value is."""
         listed = list(fields)
         found = self._by_keys(listed, turn)
-        texts = [(key, value[:MAX_VALUE]) for key, value, _ in listed if type(value) is str]
+        over = self._passed_over
+        texts = [(key, value[:MAX_VALUE]) for key, value, _ in listed if type(value) is str and key not in over]
         for group in _groups(texts):
             for index, patterns in self._values.match_all([value for _, value in group]):
                 key, value = group[index]

@@ -188,6 +188,15 @@ def default_list() -> Classifier:
     return Classifier(classes, refuse)
 
 
+@pytest.mark.parametrize("key", ["reqHeaders.Host", "reqHeaders.host"])
+def test_an_apps_own_address_is_nobodys_data(key: str) -> None:
+    """The Host header says nothing of a person; a client's address does, and so does what a backend lists itself."""
+    assert found_in("127.0.0.1:8000", key) == []
+    assert found_in("127.0.0.1:8000", "reqHeaders.X-Forwarded-For") == ["IP Address"]
+    hosts = DataClass("Host", "low", r"127\.0\.0\.1")
+    assert found_in("127.0.0.1:8000", key, Classifier([hosts], refuse)) == ["Host"]
+
+
 def test_configured_classes_replace_the_builtin_ones() -> None:
     """A configured list is all that counts; an empty one finds nothing; numbers and paths have no value to match."""
     only = Classifier([DataClass("Order", "low", r"^ord-\d+$", "order_id$")], refuse)
