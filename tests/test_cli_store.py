@@ -125,7 +125,9 @@ def test_rules(run: Run, tmp_path: Path, database: str) -> None:
     assert "no bots" in table
     assert run("rules", "rm", listed[0]["id"][:8])[:2] == (0, f"Removed: {listed[0]['id']} (no bots).\n")
     assert [rule["name"] for rule in _lines(run("rules", "list", "--json")[1])] == ["logins"]
-    assert _lines(run("rules", "rm", "--json", listed[1]["id"])[1]) == [{**listed[1], "enabled": False, "removed": True}]
+    assert _lines(run("rules", "rm", "--json", listed[1]["id"])[1]) == [
+        {**listed[1], "enabled": False, "removed": True}
+    ]
     code, _, said = run("rules", "rm", "nonsense")
     assert (code, "nonsense" in said) == (2, True)
 
