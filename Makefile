@@ -6,8 +6,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test system check unit oldest newest versions bench clean
 
-demo: .venv/ready
-	.venv/bin/metlo-otel demo $(DEMO)
+demo: .venv-demo/ready
+	.venv-demo/bin/metlo-otel demo $(DEMO)
 
 # Two parts at a time, each printed when it ends; all of them run, whichever fails.
 test: system
@@ -44,10 +44,18 @@ bench: .venv/ready
 	.venv/bin/python -m benchmarks.collector
 
 clean:
-	rm -rf .venv .venv-oldest .venv-newest
+	rm -rf .venv .venv-demo .venv-oldest .venv-newest
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
-	$(PYTHON) -m venv .venv
-	.venv/bin/python $(PIP) -c tests/constraints.txt -r tests/requirements.txt -e '.[all,demo]'
-	touch $@
+.venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo]'
+
+# What the demo needs is a fraction of that.
+.venv-demo/ready: pyproject.toml tests/constraints.txt
+.venv-demo/ready: INSTALLED = -e '.[demo]'
+
+.venv/ready .venv-demo/ready:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
+	@echo 'Installing into $(@D), a minute or two ...'
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python $(PIP) -c tests/constraints.txt $(INSTALLED)
+	@touch $@

@@ -17,6 +17,7 @@ import yaml
 from metlo_otel.cli import main
 from metlo_otel.collector.actions import put_rule
 from metlo_otel.collector.configuration import configure
+from metlo_otel.collector.queries.filters import LARGEST_PAGE
 from metlo_otel.collector.rules import list_rules
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
@@ -122,10 +123,21 @@ def test_rules(run: Run, tmp_path: Path, database: str) -> None:
     code, table, _ = run("rules", "list")
     assert code == 0
     assert "no bots" in table
-    assert run("rules", "rm", listed[0]["id"][:8])[0] == 0
+    assert run("rules", "rm", listed[0]["id"][:8])[:2] == (0, f"Removed: {listed[0]['id']} (no bots).\n")
     assert [rule["name"] for rule in _lines(run("rules", "list", "--json")[1])] == ["logins"]
+    assert _lines(run("rules", "rm", "--json", listed[1]["id"])[1]) == [
+        {**listed[1], "enabled": False, "removed": True}
+    ]
     code, _, said = run("rules", "rm", "nonsense")
     assert (code, "nonsense" in said) == (2, True)
+
+
+def test_help_names_the_largest_limit(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """The most that `--limit` takes is what its help says."""
+    with pytest.raises(SystemExit):
+        main(["traces", "--help"])
+    assert f"from 1 to {LARGEST_PAGE} " in capsys.readouterr().out
+    assert run("traces", "--limit", str(LARGEST_PAGE))[0] == 0
 
 
 def test_rules_with_mistakes(run: Run, tmp_path: Path, database: str) -> None:

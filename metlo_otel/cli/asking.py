@@ -34,9 +34,9 @@ def add_database(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_json(command: argparse.ArgumentParser) -> None:
-    """The option for programs that read the answer."""
-    command.add_argument("--json", action="store_true", help="write JSON instead of tables")
+def add_json(command: argparse.ArgumentParser, form: str = "one object per line") -> None:
+    """The option for programs that read the answer; `form` says what they get."""
+    command.add_argument("--json", action="store_true", help=f"write JSON, {form}")
 
 
 @contextmanager

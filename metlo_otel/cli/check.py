@@ -39,7 +39,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     command = add_command(commands, "check", about)
     command.add_argument("--host", help="the collector's URL (default: METLO_HOST)")
     command.add_argument("--api-key", help="its key (default: METLO_API_KEY or METLO_KEY)")
-    add_json(command)
+    add_json(command, "one array")
     command.set_defaults(run=_run)
 
 

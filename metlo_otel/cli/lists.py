@@ -18,6 +18,7 @@ Item = Mapping[str, Any]
 Row = Callable[[Item], Sequence[Any]]
 
 _EVERY = 0.5  # seconds between looks with --follow
+_MOST = 500  # of a page of the collector; named here, where nothing of the collector is imported for a help text
 _ENDPOINTS = ("Risk", "Method", "Host", "Path", "Calls", "Errors", "Attacks", "Data", "Last seen")
 _TRACES = ("Id", "Time", "Method", "Host", "Path", "Status", "From", "User", "Attacks", "Blocked")
 _ATTACKS = ("Time", "Type", "Method", "Host", "Path", "Field", "From", "User", "Status", "Blocked")
@@ -42,7 +43,7 @@ def _add_list(commands: Commands[argparse.ArgumentParser], name: str, about: str
     command = add_command(commands, name, about)
     add_database(command)
     add_json(command)
-    command.add_argument("--limit", default="50", help="how many at most (default: %(default)s)")
+    command.add_argument("--limit", default="50", help=f"how many, from 1 to {_MOST} (default: %(default)s)")
     for each in _FILTERS[name]:
         command.add_argument(f"--{each}", dest=f"filter_{each}", metavar=each.upper(), help=f"only of this {each}")
     command.set_defaults(run=_run)
@@ -66,7 +67,7 @@ def _run_traces(options: argparse.Namespace, store: Store) -> None:
     last = max((item["id"] for item in items), default=0)
     while options.follow:
         time.sleep(_EVERY)
-        new = _find(store, options, after=str(last), limit="500")
+        new = _find(store, options, after=str(last), limit=str(_MOST))
         if new:
             last = new[0]["id"]
             _show(options, _TRACES, new[::-1], _trace, "")

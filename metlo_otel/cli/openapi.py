@@ -20,7 +20,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("host", nargs="?", metavar="HOST", help="the host; without it the known hosts are listed")
     command.add_argument("--diff", metavar="FILE", help="tell how what was observed differs from this description")
     add_database(command)
-    add_json(command)
+    add_json(command, "one document")
     command.set_defaults(run=_run)
 
 

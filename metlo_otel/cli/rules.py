@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
-from metlo_otel.cli.tables import write_json, write_table
+from metlo_otel.cli.tables import clean, write_json, write_table
 
 if TYPE_CHECKING:
     from metlo_otel.collector.rules import StoredRule
@@ -36,8 +36,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     checked = add_command(actions, "check", "tell every mistake in a file of rules, with its line")
     _add_file(checked)
     checked.set_defaults(run=_check)
-    for each in (listed, added, removed, checked):
+    for each in (listed, added, removed):
         add_json(each)
+    add_json(checked, "one object")
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:
@@ -82,7 +83,11 @@ def _remove(options: argparse.Namespace) -> int:
         found = [_named(known, name) for name in options.ids]
         for rule in found:
             store.change(partial(remove_rule, rule=rule.id, who=_WHO)).result()
-    _show(options, found, "")
+    for rule in found:
+        if options.json:
+            write_json({**_document(rule), "enabled": False, "removed": True})
+        else:
+            print(f"Removed: {clean(rule.id)} ({clean(rule.name)}).")
     return 0
 
 

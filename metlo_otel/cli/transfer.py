@@ -23,7 +23,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     command = add_command(commands, "import", "take in the requests that a browser or proxy recorded in a HAR file")
     command.add_argument("file", metavar="FILE.har")
     add_database(command)
-    add_json(command)
+    add_json(command, "one object")
     command.set_defaults(run=_import)
     command = add_command(commands, "export", "write the stored traces as a HAR, or with --json as they were sent")
     command.add_argument("-o", "--output", metavar="FILE", help="where to (default: the standard output)")
@@ -31,7 +31,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     for each in _FILTERS:
         command.add_argument(f"--{each}", dest=f"filter_{each}", metavar=each.upper(), help=f"only of this {each}")
     add_database(command)
-    add_json(command)
+    add_json(command, "one trace per line as it was sent")
     command.set_defaults(run=_export)
 
 

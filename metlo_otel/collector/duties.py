@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("metlo_otel.collector")
 
-_TELL = 2.0  # seconds between looks for alerts to tell
+_TELL = 2.0  # seconds between looks for alerts to tell and for keys that were used
 _KEEP_UP = 15  # of those from one upkeep to the next
 
 
@@ -42,6 +42,7 @@ class Duties:
             turn += 1
             try:
                 self._notifier.tell(self._store)
+                self._store.note_uses()
                 if turn % _KEEP_UP == 0:
                     self._store.keep_up()
             except BusyError:

@@ -100,7 +100,15 @@ def read_facts(connection: Connection, endpoint: int) -> list[Fact]:
 
 def _shape(trace: Trace) -> int:
     """A number for all that facts come from, so that a trace like one before is passed over at once."""
-    flags = (trace.status, trace.media, trace.authenticated, trace.auth_type, trace.scheme, is_public(trace.source))
+    flags = (
+        trace.status,
+        trace.blocked,
+        trace.media,
+        trace.authenticated,
+        trace.auth_type,
+        trace.scheme,
+        is_public(trace.source),
+    )
     return hash((flags, trace.attacks, orjson.dumps(trace.data_types), orjson.dumps(trace.sensitive)))
 
 
@@ -111,6 +119,15 @@ def _fresh(known: Learnt, trace: Trace) -> list[Fact]:
 
 
 def _told(trace: Trace) -> Iterator[Fact]:
+    """A blocked request did not reach the app, and its answer is none of the app's: it tells of neither."""
+    if not trace.blocked:
+        yield Fact("", trace.status, "answered", "")
+        yield from _contents(trace)
+    for flag in _flags(trace):
+        yield Fact("", 0, "flag", flag)
+
+
+def _contents(trace: Trace) -> Iterator[Fact]:
     for key, kinds in trace.data_types.items():
         for kind in kinds:
             if kind in _TYPES and _section(key) in _SECTIONS:
@@ -122,8 +139,6 @@ def _told(trace: Trace) -> Iterator[Fact]:
         if media and (trace.status < 400 or section == "resBody"):
             name = storable(media.partition(";")[0].strip().lower(), _LONGEST_NAME)
             yield Fact(section, _status(section, trace), "media", name)
-    for flag in _flags(trace):
-        yield Fact("", 0, "flag", flag)
 
 
 def _flags(trace: Trace) -> Iterator[str]:

@@ -49,7 +49,10 @@ def check_key(key: str) -> str:
 
 
 def store_key(connection: Connection, name: str, key: str, reads: bool = False) -> None:
-    """Keep `key` under `name`; a key that had this name is no longer valid."""
+    """Keep `key` under `name`, as it is where it is kept so already; another that had this name is no longer valid."""
+    kept = select(KEYS.c.id).where(KEYS.c.name == name, KEYS.c.digest == _digest(key), KEYS.c.reads == reads)
+    if connection.execute(kept).scalar() is not None:
+        return
     row = {"name": name, "digest": _digest(key), "hint": _hint(key), "made": int(time.time() * 1000), "reads": reads}
     connection.execute(delete(KEYS).where(KEYS.c.name == name))
     connection.execute(insert(KEYS), row)

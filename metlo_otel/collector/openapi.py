@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from metlo_otel.collector.configuration import read_parts
 from metlo_otel.collector.facts import Fact, read_facts
 from metlo_otel.collector.observed import Field, Formats, fields_of, schema_of
 from metlo_otel.collector.samples import parameter_formats, read_formats, read_paths
-from metlo_otel.collector.schema import ENDPOINTS, STATUSES
+from metlo_otel.collector.schema import ENDPOINTS
 from metlo_otel.core.agent_config import Authentication, parse_agent_config
 
 _METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
@@ -41,7 +41,6 @@ class Observed:
     path: str
     operations: tuple[str, ...]
     facts: frozenset[Fact]
-    statuses: frozenset[int]
     formats: Mapping[str, str]
     paths: Sequence[str]
 
@@ -50,9 +49,14 @@ class Observed:
         """What is known of the endpoint as a whole."""
         return {fact.name for fact in self.facts if fact.kind == "flag"}
 
+    @property
+    def statuses(self) -> set[int]:
+        """What the app answered with; nothing where all requests were blocked."""
+        return {fact.status for fact in self.facts if fact.status}
+
 
 def describe_host(connection: Connection, host: str) -> dict[str, Any] | None:
-    """The description of a (mapped) host; None where nothing of it was seen."""
+    """The description of a (mapped) host; None where its app was not seen to answer."""
     observed = _read(connection, host)
     if not observed:
         return None
@@ -77,7 +81,9 @@ def describe_host(connection: Connection, host: str) -> dict[str, Any] | None:
 
 
 def describe_endpoint(connection: Connection, endpoint: int) -> dict[str, Any] | None:
-    """The `paths` of a description with one endpoint; None where there is none, or one that OpenAPI cannot name."""
+    """The `paths` of a description with one endpoint; None where there is none that answered, or one that OpenAPI
+    cannot name.
+    """
     table = ENDPOINTS.c
     row = connection.execute(
         select(table.method, table.path, table.operation).where(table.id == endpoint)
@@ -85,6 +91,8 @@ def describe_endpoint(connection: Connection, endpoint: int) -> dict[str, Any] |
     if row is None or row.method not in _METHODS:
         return None
     observed = _observe(connection, endpoint, row.method, row.path, row.operation)
+    if not observed.statuses:
+        return None
     template, parameters = _template(observed)
     item = {"parameters": parameters} if parameters else {}
     return {template: {**item, row.method.lower(): _operation(observed)}}
@@ -106,27 +114,27 @@ def _read(connection: Connection, host: str) -> list[Observed]:
     names: dict[str, str] = {}
     for number, method, path, operation, _ in connection.execute(rows.order_by(table.inferred, table.path, table.id)):
         if method in _METHODS:
-            path = names.setdefault(_SEGMENT.sub("{}", path), path)
             one = _observe(connection, number, method, path, operation)
+            if not one.statuses:
+                continue
+            path = names.setdefault(_SEGMENT.sub("{}", path), path)
+            one = replace(one, path=path)
             found[method, path] = _together(found[method, path], one) if (method, path) in found else one
     return sorted(found.values(), key=lambda each: (each.path, _METHODS.index(each.method)))
 
 
 def _observe(connection: Connection, number: int, method: str, path: str, operation: str) -> Observed:
-    statuses = connection.execute(select(STATUSES.c.status).where(STATUSES.c.endpoint_id == number)).scalars()
     facts = frozenset(read_facts(connection, number))
     paths = read_paths(connection, number) if "{" in path else ()
     formats = read_formats(connection, number)
-    return Observed(method, path, (operation,) if operation else (), facts, frozenset(statuses), formats, paths)
+    return Observed(method, path, (operation,) if operation else (), facts, formats, paths)
 
 
 def _together(one: Observed, other: Observed) -> Observed:
     operations = tuple(dict.fromkeys(one.operations + other.operations))
     formats: Formats = {**other.formats, **one.formats}
     paths = [*one.paths, *other.paths]
-    return Observed(
-        one.method, one.path, operations, one.facts | other.facts, one.statuses | other.statuses, formats, paths
-    )
+    return Observed(one.method, one.path, operations, one.facts | other.facts, formats, paths)
 
 
 def _scheme(observed: Iterable[Observed]) -> str:
@@ -162,14 +170,10 @@ def _operation(each: Observed) -> dict[str, Any]:
         operation["parameters"] = parameters
     if content := _content(each, "reqBody", 0):
         operation["requestBody"] = {"content": content}
-    operation["responses"] = {str(status): _response(each, status) for status in sorted(_statuses(each))}
+    operation["responses"] = {str(status): _response(each, status) for status in sorted(each.statuses)}
     if each.flags & {"authenticated", "basic"}:
         operation["security"] = [{_SCHEME: []}, {}] if "open" in each.flags else [{_SCHEME: []}]
     return operation
-
-
-def _statuses(each: Observed) -> set[int]:
-    return {*each.statuses, *(fact.status for fact in each.facts if fact.status)} or {200}
 
 
 def _parameters(each: Observed, section: str, place: str) -> list[dict[str, Any]]:

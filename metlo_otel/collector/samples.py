@@ -22,7 +22,8 @@ def read_formats(connection: Connection, endpoint: int) -> Formats:
     wanted = (
         select(DOCUMENTS.c.document)
         .join(TRACES, TRACES.c.id == DOCUMENTS.c.trace_id)
-        .where(TRACES.c.endpoint_id == endpoint, ~TRACES.c.redacted, TRACES.c.size <= _LARGEST, TRACES.c.status < 400)
+        .where(TRACES.c.endpoint_id == endpoint, ~TRACES.c.blocked, TRACES.c.status < 400)
+        .where(~TRACES.c.redacted, TRACES.c.size <= _LARGEST)
         .order_by(TRACES.c.id.desc())
         .limit(_SAMPLES)
     )
@@ -33,9 +34,9 @@ def read_formats(connection: Connection, endpoint: int) -> Formats:
 
 
 def read_paths(connection: Connection, endpoint: int) -> list[str]:
-    """The paths of the latest traces of an endpoint."""
-    wanted = select(TRACES.c.path).where(TRACES.c.endpoint_id == endpoint).order_by(TRACES.c.id.desc()).limit(_PATHS)
-    return list(connection.execute(wanted).scalars())
+    """The paths of the latest traces of an endpoint that were not blocked."""
+    wanted = select(TRACES.c.path).where(TRACES.c.endpoint_id == endpoint, ~TRACES.c.blocked)
+    return list(connection.execute(wanted.order_by(TRACES.c.id.desc()).limit(_PATHS)).scalars())
 
 
 def parameter_formats(template: str, paths: Sequence[str]) -> dict[int, str]:

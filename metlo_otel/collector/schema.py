@@ -112,8 +112,8 @@ TOTALS = Table(
 )
 
 # What was learnt of an endpoint and its fields. `key` is `<section>.<path>` as on the wire (empty: the endpoint),
-# `status` the response's for what stood in one, else 0. Kinds: `type`, `class`, `media`, `flag`, and `absent` (there
-# was the field's parent but not the field).
+# `status` the response's for what stood in one, else 0. Kinds: `type`, `class`, `media`, `flag`, `absent` (there was
+# the field's parent but not the field), and `answered` (the app answered with this status).
 FACTS = Table(
     "endpoint_facts",
     METADATA,

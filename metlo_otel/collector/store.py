@@ -73,10 +73,13 @@ class Store:
             return query(connection)
 
     def keep_up(self) -> None:
-        """Do what is due: older things summed up and deleted, endpoints merged, uses of keys noted. Waits for it."""
+        """Do what is due: older things summed up and deleted, endpoints merged. Waits for it."""
         for step in self._upkeep.steps():
             if self.change(step).result():
                 self.change(self._forget).result()
+
+    def note_uses(self) -> None:
+        """Write down when keys were used last, where they were. Waits for it."""
         used = self.keys.take_used()
         if used:
             self.change(partial(self.keys.note_used, used=used)).result()

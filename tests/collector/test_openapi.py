@@ -97,6 +97,28 @@ def test_types_formats_and_classes(store: Store) -> None:
     assert "email:" in to_yaml(described)
 
 
+def test_blocked_requests_describe_nothing(store: Store) -> None:
+    """What was rejected did not reach the app: neither its path, fields and values nor our answer are the API's."""
+    blocked = _user(8, status=403)
+    blocked["processedTraceData"]["block"] = True
+    blocked["processedTraceData"]["dataTypes"] = {"resBody.error": ["string"], "resHeaders.X-Ours": ["string"]}
+    blocked["request"]["url"]["path"] = "/users/eight"
+    _add(store, blocked)
+    assert store.read(partial(describe_host, host="shop.example")) is None
+    invented = make_trace("/.env", 403, processedTraceData={"block": True})
+    _add(store, _user(7), blocked, invented, _user(9, status=404))
+    described = _describe(store)
+    assert list(described["paths"]) == ["/users/{user_id}"]
+    item = described["paths"]["/users/{user_id}"]
+    assert set(item["get"]["responses"]) == {"200", "404"}
+    assert item["parameters"][0]["schema"] == {"type": "integer"}
+    _add(store, _user(7, status=403))  # the app's own
+    own = _describe(store)["paths"]["/users/{user_id}"]["get"]["responses"]["403"]
+    properties = own["content"]["application/json"]["schema"]["properties"]
+    assert "email" in properties
+    assert "error" not in properties
+
+
 def test_graphql_operations_are_one_operation(store: Store) -> None:
     """Operations of GraphQL are endpoints of their own, and one operation of the description, which names them."""
     for name in ("query.user", "mutation.pay"):

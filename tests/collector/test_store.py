@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from metlo_otel.collector.database import DatabaseError, is_unavailable, open_database
 from metlo_otel.collector.ingest import Ingest
+from metlo_otel.collector.keys import list_keys
 from metlo_otel.collector.queries import FilterError, count_traces, find_endpoints, find_traces, read_one
 from metlo_otel.collector.schema import ENDPOINTS, MINUTES, SETTINGS
 from metlo_otel.collector.store import Store
@@ -232,6 +233,22 @@ def test_keys_are_kept_as_digests(path: str) -> None:
     assert not store.keys.holds(made)
     store.close()
     assert all(key.encode() not in Path(path).read_bytes() for key in (made, newest, "second-given"))
+
+
+def test_when_a_key_was_used_outlasts_a_restart(path: str) -> None:
+    """A key that is given again at the next start is the same key: when it was made and used stays."""
+    store = Store(path, duties=False)
+    store.ensure_key("given")
+    assert [key.last_used for key in store.read(list_keys)] == [None]
+    assert store.keys.holds("given")
+    store.note_uses()
+    (used,) = store.read(list_keys)
+    assert used.last_used is not None
+    store.close()
+    store = Store(path, duties=False)
+    store.ensure_key("given")
+    assert store.read(list_keys) == [used]
+    store.close()
 
 
 @pytest.mark.parametrize("key", ["", "   ", "clé", "a\nb", "x" * 513])
