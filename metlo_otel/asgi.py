@@ -83,13 +83,13 @@ def _made_in_a_call() -> bool:
 
 
 def _ending_start(wrong: SettingsError) -> ASGIApp:
-    """Answers the lifespan so that the server says what is wrong and ends; a request, where none was asked, raises."""
+    """Answers the lifespan so that the server says what is wrong and ends; raises it too, as Starlette does then."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            raise SettingsError(list(wrong.problems))  # a new one: a traceback grows with each raise
-        await receive()
-        await send({"type": "lifespan.startup.failed", "message": str(wrong)})
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(wrong)})
+        raise SettingsError(list(wrong.problems))  # a new one: a traceback grows with each raise
 
     return app
 

@@ -84,7 +84,7 @@ def test_wrong_settings_of_any_app_raise_where_it_is_made() -> None:
 @pytest.mark.parametrize("make", [wrong, type("Own", (ASGIMiddleware,), {})])
 @pytest.mark.parametrize("framework", [Starlette, FastAPI])
 def test_wrong_settings_fail_the_lifespan(framework: Any, make: Any) -> None:
-    """Starlette and FastAPI fail their start with the whole text, and raise it for whatever else is asked."""
+    """Starlette and FastAPI fail their start with the whole text, and raise it, also for whatever else is asked."""
     app = framework()
     app.add_middleware(make, **({} if make is wrong else {"host": "nonsense", "api_key": "k"}))
     sent: list[Any] = []
@@ -95,7 +95,8 @@ def test_wrong_settings_fail_the_lifespan(framework: Any, make: Any) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(app({"type": "lifespan", "app": app}, receive, send))
+    with pytest.raises(SettingsError):
+        asyncio.run(app({"type": "lifespan", "app": app}, receive, send))
     (failed,) = sent
     assert failed["type"] == "lifespan.startup.failed"
     assert "settings are wrong:\n  metlo_host: is 'nonsense'" in failed["message"]
