@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable
-from typing import Any, overload
+from types import FrameType
+from typing import Any, ClassVar, overload
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.asgi import (
@@ -20,6 +22,7 @@ from metlo_otel.capture.asgi import (
 )
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.settings import SettingsError
 from metlo_otel.core.tracing import name_by_route
 
 
@@ -27,9 +30,12 @@ class ASGIMiddleware:
     """`app.add_middleware(ASGIMiddleware, host=…, api_key=…, **options)`, or `ASGIMiddleware(app, host, api_key, …)`.
 
     Options are the settings in upper or lower case; GET_USER and REJECT_RESPONSE are given the scope
-    and may be async; the latter gives a Starlette response or any ASGI app. Raises SettingsError.
+    and may be async; the latter gives a Starlette response or any ASGI app. Raises SettingsError; where
+    Starlette makes it, which is not before the app is called, ends the server's start with that text instead.
     `agent` is None when DISABLED, and requests then go straight to the app.
     """
+
+    _may_end_start: ClassVar[bool] = True
 
     @overload
     def __init__(
@@ -45,8 +51,14 @@ class ASGIMiddleware:
         self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any
     ) -> None:
         self.app = app  # by this name others look for what is further in
-        self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
+        self.agent: Agent | None = None
         self._serve: ASGIApp = app
+        try:
+            self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
+        except SettingsError as wrong:
+            if not (self._may_end_start and _made_in_a_call()):
+                raise
+            self._serve = _ending_start(wrong)
         if self.agent is not None and self.agent.settings.tracing == "instrument":
             from metlo_otel.contrib.asgi import traced  # loads OpenTelemetry's, which only this wants
 
@@ -56,6 +68,30 @@ class ASGIMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send)
+
+
+def _made_in_a_call() -> bool:
+    """Whether an app makes this while it is called, as Starlette builds its stack in its first call: servers take what
+    is raised there to mean that the app has no lifespan, and go on.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "__call__" and "scope" in frame.f_code.co_varnames:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _ending_start(wrong: SettingsError) -> ASGIApp:
+    """Answers the lifespan so that the server says what is wrong and ends; raises it too, as Starlette does then."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(wrong)})
+        raise SettingsError(list(wrong.problems))  # a new one: a traceback grows with each raise
+
+    return app
 
 
 class _Way:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -163,6 +164,21 @@ def test_check_in_an_environment_with_the_agent_alone(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["What", "Found"]
     assert any(line.startswith("wrong") and "METLO_HOST" in line for line in lines)
+
+
+def test_check_of_a_variable_that_is_nearly_a_setting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that the agent passes over, where another one was meant, is told of; also beside a wrong setting."""
+    monkeypatch.setenv("METLO_MODEE", "monitor")
+    for host in ("", "nonsense"):
+        monkeypatch.setenv("METLO_HOST", host)
+        monkeypatch.setenv("METLO_DISABLED", "false" if host else "true")
+        assert main(["check", "--json"]) == (1 if host else 0)
+        found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+        assert found["variables"]["state"] == "note"
+        assert "METLO_MODEE is no setting and is not heeded; did you mean METLO_MODE?" in found["variables"]["detail"]
+    assert found["setting METLO_HOST"]["state"] == "wrong"
 
 
 def test_rules_in_yaml_without_the_extra(

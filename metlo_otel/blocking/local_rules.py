@@ -89,7 +89,8 @@ class RulesFile:
         for problem in problems:
             self._warn(str(problem))
         if problems and not rules:
-            self._warn(f"{self.path}: no rule in it is right; the previous {len(self.rules)} stay in force")
+            kept = f"the previous {len(self.rules)} stay in force" if self.rules else "no rule is in force from it"
+            self._warn(f"{self.path}: no rule in it is right; {kept}")
             return False
         if problems:
             self._warn(f"{self.path}: the {len(rules)} rules without mistakes are in force")

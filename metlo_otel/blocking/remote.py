@@ -69,6 +69,8 @@ class RemoteConfiguration:
         except (ConnectionError, ValueError) as problem:
             self._failed(problem)
             return False
+        if self._cache is not None and not changed:
+            self._cache.in_use()
         self._succeeded(EVERY if served.again is None else min(max(served.again, _SOONEST), EVERY))
         return changed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -53,8 +54,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _of_settings(options: argparse.Namespace) -> Iterator[Finding]:
-    from metlo_otel.core.settings import SettingsError, read_settings
+    from metlo_otel.core.settings import SettingsError, misspelt, read_settings
 
+    for text in misspelt(os.environ):
+        yield Finding("variables", "note", text)
     try:
         settings = read_settings({"metlo_host": options.host, "api_key": options.api_key})
     except SettingsError as error:

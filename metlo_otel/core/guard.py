@@ -43,7 +43,7 @@ class Guard:
     """Calls our own code so that a failure in it never reaches the app. Never put the app's own call in here."""
 
     def __init__(self, log: RateLimitedLog) -> None:
-        self._log = log
+        self.log = log
         self.failures = 0
 
     def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -67,7 +67,7 @@ class Guard:
         self.failures += 1
         name = getattr(function, "__qualname__", type(function).__name__)
         kind = f"{name}:{type(problem).__name__}"
-        self._log.say(
+        self.log.say(
             logging.ERROR,
             kind,
             f"{name} failed with {type(problem).__name__} at {_place(problem)}; the app goes on",

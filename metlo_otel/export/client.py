@@ -9,13 +9,15 @@ import zlib
 from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from http.client import HTTPException
 
 import orjson
 import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
 
-from metlo_otel.core.agent_config import Served
+from metlo_otel.core.agent_config import AgentConfigError, Served
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.version import __version__
 
@@ -107,7 +109,7 @@ class Client:
     def get_config(self, etag: str | None = None) -> Served:
         """The agent-config document, unless it is still the one with `etag`.
 
-        Raises ConnectionError where there is no answer of that kind, ValueError where it is not JSON or too large.
+        Raises ConnectionError where there is no such answer, AgentConfigError where it is not JSON or too large.
         """
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if etag:
@@ -122,8 +124,14 @@ class Client:
             )
             with answer:
                 return _config(answer)
+        except _StatusError:
+            raise
         except (requests.RequestException, HTTPError, OSError) as problem:
             raise ConnectionError(_name(problem)) from None
+
+
+class _StatusError(ConnectionError):
+    """The answer's status says that there is no agent-config; the text says which, and what to do."""
 
 
 def _config(answer: requests.Response) -> Served:
@@ -132,14 +140,23 @@ def _config(answer: requests.Response) -> Served:
         return Served(changed=False, again=again)
     if answer.status_code != 200:
         _finish(answer)
-        raise ConnectionError(f"status {answer.status_code}")
+        raise _StatusError(f"status {answer.status_code}{_meaning(answer.status_code)}")
     body = _read(answer, _MAX_CONFIG)
     if body is None:
-        raise ValueError(f"agent-config is larger than {_MAX_CONFIG} bytes")
+        raise AgentConfigError(f"the answer is larger than {_MAX_CONFIG} bytes")
     try:
         return Served(orjson.loads(body), answer.headers.get("ETag"), again=again)
     except orjson.JSONDecodeError:
-        raise ValueError("agent-config is not JSON") from None
+        raise AgentConfigError("the answer cannot be read: it is not JSON") from None
+
+
+def _meaning(status: int) -> str:
+    """What a status that is no success says of agent-config, where that is known."""
+    if status in (401, 403):
+        return ": the API key is not accepted; check API_KEY"
+    if status == 404:
+        return ": there is none at this address; check METLO_HOST and BACKEND_PORT"
+    return ": the backend cannot answer now" if status >= 500 else ""
 
 
 def _max_age(value: str) -> float | None:
@@ -189,7 +206,7 @@ def _read(answer: requests.Response, limit: int) -> bytes | None:
         if size > limit:
             return None
         if time.monotonic() > deadline:
-            raise ConnectionError("the answer took too long")
+            raise TimeoutError
     return b"".join(found)
 
 
@@ -200,12 +217,23 @@ def _gzip(data: bytes) -> bytes:
 
 def _name(problem: Exception) -> str:
     """What went wrong, in words that hold neither URL nor header."""
-    if isinstance(problem, requests.Timeout):
+    if isinstance(problem, requests.Timeout | PoolTimeoutError | TimeoutError):
         return "no answer in time"
     if isinstance(problem, requests.exceptions.SSLError):
         return "TLS failed"
     if isinstance(problem, requests.exceptions.ProxyError):
         return "the proxy failed"
+    if _is_no_http(problem):
+        return "the answer cannot be read: it is not whole, or not HTTP"
     if isinstance(problem, requests.ConnectionError | HTTPError | OSError):
         return "no connection"
     return type(problem).__name__
+
+
+def _is_no_http(problem: BaseException | None) -> bool:
+    """Whether an answer came that is no HTTP, which requests tells as a lost connection."""
+    while problem is not None:
+        if isinstance(problem, HTTPException) and not isinstance(problem, OSError):
+            return True
+        problem = problem.__context__
+    return False

@@ -20,6 +20,7 @@ from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.delivery import Pause
 from metlo_otel.export.forking import renew_after_fork
+from metlo_otel.export.losses import Losses
 from metlo_otel.export.metrics import Meters
 from metlo_otel.export.queue import ExchangeQueue
 from metlo_otel.export.reading import read_exchange
@@ -89,6 +90,7 @@ class Pipeline:
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._give_up = False
+        self._losses = Losses(self.counters, self._exporter.guard.log)
         self._yield_at = self._kept_up = 0.0
 
     def after_fork(self) -> None:
@@ -149,7 +151,7 @@ class Pipeline:
         return False
 
     def shutdown(self, seconds: float = AT_EXIT) -> bool:
-        """Flush, then stop: what is put from now on is dropped. Whether all was sent in time."""
+        """Flush, then stop: what is put from now on is dropped. Whether all was sent in time; the log says what not."""
         deadline = time.monotonic() + seconds
         sent = self.flush(seconds)
         self._closed = self._give_up = True
@@ -158,9 +160,10 @@ class Pipeline:
         if self._thread is not None:
             self._thread.join(max(deadline - time.monotonic(), 0.05))
         self.counters.drop("undelivered", len(self._queue))
+        on_their_way = self._queue.in_flight
         self._queue.clear()
         self._exporter.shutdown()
-        atexit.unregister(self._at_exit)
+        self._exporter.guard.run(self._losses.tell_all, on_their_way)
         return sent
 
     @property
@@ -207,6 +210,7 @@ class Pipeline:
         if self._tick is not None:
             guard.run(self._tick)
         guard.run(close_abandoned)
+        guard.run(self._losses.tell_full)
 
     def _is_full(self) -> bool:
         return len(self._queue) >= FULL or self._queue.bytes >= _FULL_BYTES
@@ -252,7 +256,7 @@ class Pipeline:
 
 
 class _ExitHook:
-    """Flushes a pipeline at the process's end, if it still lives."""
+    """Flushes a pipeline at the process's end, if it still lives; one that was shut down says what came too late."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = weakref.ref(pipeline)

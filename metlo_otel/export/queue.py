@@ -13,8 +13,8 @@ from metlo_otel.core.exchange import Exchange
 class ExchangeQueue:
     """A queue between the request threads and the worker. What is taken counts as in flight until it is done.
 
-    `waiting` are the exchanges, the oldest first, `bytes` what they hold, about. What is put is counted as captured,
-    what leaves for want of room as dropped.
+    `waiting` are the exchanges, the oldest first, `bytes` what they hold, about; `in_flight` is how many were taken.
+    What is put is counted as captured, what leaves for want of room as dropped.
     """
 
     def __init__(self, counters: Counters, max_exchanges: int, max_bytes: int) -> None:
@@ -29,7 +29,7 @@ class ExchangeQueue:
         self._empty = threading.Condition(self._lock)
         self.waiting: deque[Exchange] = deque()
         self.bytes = 0
-        self._in_flight = 0
+        self.in_flight = 0
 
     def put(self, exchange: Exchange) -> None:
         """Add an exchange, and drop the oldest where it needs their room; itself where it can never fit."""
@@ -58,20 +58,20 @@ class ExchangeQueue:
                 total += exchange.size
                 found.append(exchange)
             self.bytes -= total
-            self._in_flight = len(found)
+            self.in_flight = len(found)
         return found
 
     def done(self) -> None:
         """What was taken is dealt with."""
         with self._lock:
-            self._in_flight = 0
+            self.in_flight = 0
             if not self.waiting:
                 self._empty.notify_all()
 
     def wait_empty(self, deadline: float) -> bool:
         """Wait until nothing waits and nothing is in flight, at most until time.monotonic() is `deadline`."""
         with self._lock:
-            while self.waiting or self._in_flight:
+            while self.waiting or self.in_flight:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False

@@ -43,7 +43,9 @@ def _put(app: Starlette, stack: ASGIApp, options: Mapping[str, Any]) -> None:
 
 
 class Unobtrusive(ASGIMiddleware):
-    """Leaves to themselves the requests that the agent of an app around this one serves."""
+    """Leaves to themselves the requests that the agent of an app around this one serves; never ends an app's start."""
+
+    _may_end_start = False
 
     def __init__(self, app: ASGIApp, **options: Any) -> None:
         super().__init__(app, **options)

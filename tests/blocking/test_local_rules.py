@@ -370,6 +370,14 @@ def test_anything_is_a_rule_or_a_problem(items: list[Any]) -> None:
     assert wrong or len(rules) == len(items)
 
 
+def test_no_rule_is_right_at_first(tmp_path: Path) -> None:
+    """Where there were no rules before, a file without a right one says that none is in force."""
+    path, messages = tmp_path / "rules.json", list[str]()
+    path.write_text('[{"name": "a"}]')
+    assert not RulesFile(path, messages.append).load_if_changed()
+    assert messages[-1] == f"{path}: no rule in it is right; no rule is in force from it"
+
+
 def test_reload(tmp_path: Path) -> None:
     """A changed file is read again, an unchanged one is not; a broken one leaves the previous in force."""
     path, messages = tmp_path / "rules.yaml", list[str]()

@@ -8,9 +8,14 @@ import sys
 from typing import Any
 
 import anyio
+import pytest
 from asgiref.sync import async_to_sync, iscoroutinefunction
+from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from metlo_otel.asgi import ASGIMiddleware
+from metlo_otel.core.settings import SettingsError
+from metlo_otel.zerocode.starlette import Unobtrusive
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 BODY = {"type": "http.response.body", "body": b"hello"}
@@ -57,3 +62,59 @@ def test_send_in_tasks() -> None:
                 group.start_soon(send, message)
 
     assert serve(app) == [START, {**BODY, "more_body": True}, BODY]
+
+
+def wrong(app: Any) -> ASGIMiddleware:
+    """The agent with settings that are wrong, around an app."""
+    return ASGIMiddleware(app, host="nonsense", api_key="k")
+
+
+def test_wrong_settings_of_any_app_raise_where_it_is_made() -> None:
+    """Also within a running loop, in which servers import their apps."""
+
+    async def make() -> None:
+        wrong(_silent)
+
+    with pytest.raises(SettingsError):
+        wrong(_silent)
+    with pytest.raises(SettingsError):
+        asyncio.run(make())
+
+
+@pytest.mark.parametrize("make", [wrong, type("Own", (ASGIMiddleware,), {})])
+@pytest.mark.parametrize("framework", [Starlette, FastAPI])
+def test_wrong_settings_fail_the_lifespan(framework: Any, make: Any) -> None:
+    """Starlette and FastAPI fail their start with the whole text, and raise it, also for whatever else is asked."""
+    app = framework()
+    app.add_middleware(make, **({} if make is wrong else {"host": "nonsense", "api_key": "k"}))
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with pytest.raises(SettingsError):
+        asyncio.run(app({"type": "lifespan", "app": app}, receive, send))
+    (failed,) = sent
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "settings are wrong:\n  metlo_host: is 'nonsense'" in failed["message"]
+    for _ in range(2):
+        with pytest.raises(SettingsError, match="metlo_host"):
+            asyncio.run(app({"type": "websocket", "path": "/", "headers": []}, receive, send))
+
+
+def test_zero_code_never_ends_a_start() -> None:
+    """What is put into an app that does not know of it raises for who put it there, who goes on."""
+
+    class Building:
+        async def __call__(self, scope: Any) -> None:
+            Unobtrusive(_silent, host="nonsense", api_key="k")
+
+    with pytest.raises(SettingsError):
+        asyncio.run(Building()({"type": "lifespan"}))
+
+
+async def _silent(scope: Any, receive: Any, send: Any) -> None:
+    """An app that does nothing."""

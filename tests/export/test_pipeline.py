@@ -154,6 +154,65 @@ def test_a_hanging_collector_costs_neither_time_nor_memory(pipeline: Make, metlo
     assert way.stats().dropped["undelivered"] == stats.queue_items
 
 
+def lost(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of dropped exchanges."""
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "metlo_otel"]
+    return [line for level, line in lines if level == "WARNING" and "dropped because" in line.replace(" so far", "")]
+
+
+def test_what_is_undelivered_at_the_end_is_said(pipeline: Make, metlo: Metlo, caplog: pytest.LogCaptureFixture) -> None:
+    """One line with the number, of what waits and what is on its way; another of what comes after the end."""
+    metlo.always = HANG
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert metlo.tried.acquire(timeout=10)
+    way.put(wsgi_exchange())
+    way.put(wsgi_exchange())
+    assert not way.shutdown(0.1)
+    told = ["3 exchanges were dropped because not taken by the collector before the agent's end"]
+    assert lost(caplog) == told
+    way.put(wsgi_exchange())
+    assert lost(caplog) == told  # nothing in a request
+    way._at_exit()
+    way._at_exit()
+    assert lost(caplog) == [*told, "1 exchange was dropped because closed after the agent's end"]
+
+
+def test_an_end_without_losses_says_nothing(pipeline: Make, metlo: Metlo, caplog: pytest.LogCaptureFixture) -> None:
+    """Where all was taken there is nothing to say."""
+    way = pipeline()
+    way.put(wsgi_exchange())
+    assert way.shutdown(10)
+    assert lost(caplog) == []
+
+
+def test_a_full_queue_is_said_by_the_worker(
+    pipeline: Make, metlo: Metlo, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, then at most once a minute with the number so far, and the rest at the end; never in a request."""
+    way = pipeline(max_queue_exchanges=2)
+    monkeypatch.setattr(way, "start", lambda: None)
+    for _ in range(5):
+        way.put(wsgi_exchange())
+    assert lost(caplog) == []
+    monkeypatch.undo()
+    way.start()
+    assert way.flush(10)
+    why = "dropped so far because the queue was full (MAX_QUEUE_EXCHANGES, MAX_QUEUE_BYTES)"
+    assert lost(caplog) == [f"3 exchanges were {why}"]
+    way.counters.drop("queue_full", 4)
+    way._keep_up()
+    assert lost(caplog) == [f"3 exchanges were {why}"]
+    monkeypatch.setattr("metlo_otel.export.losses._EVERY", 0.0)
+    way._keep_up()
+    way._keep_up()
+    assert lost(caplog) == [f"3 exchanges were {why}", f"7 exchanges were {why}"]
+    way.counters.drop("queue_full", 1)
+    monkeypatch.undo()
+    way.shutdown(10)
+    assert lost(caplog)[2:] == [f"8 exchanges were {why}"]
+
+
 def test_an_exchange_larger_than_the_queue_pushes_nobody_out(pipeline: Make, metlo: Metlo) -> None:
     """One exchange that can never fit is dropped itself."""
     way = pipeline(max_queue_bytes=10_000)
@@ -408,7 +467,8 @@ def test_exit_does_not_wait_for_a_hanging_collector(metlo: Metlo) -> None:
         ended.append(time.monotonic())
     """
     done = run(script, metlo)
-    assert (done.returncode, done.stderr) == (0, "")
+    lost = "1 exchange was dropped because not taken by the collector before the agent's end\n"
+    assert (done.returncode, done.stderr) == (0, lost)
     assert 2.5 < float(done.stdout) < 6
 
 

@@ -12,7 +12,7 @@ from metlo_otel.blocking.remote import RemoteConfiguration
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.export.client import Client
 from tests.export.conftest import KEY
-from tests.export.loopback import GARBAGE, Metlo
+from tests.export.loopback import GARBAGE, HANG, Metlo
 
 
 class Clock:
@@ -125,6 +125,37 @@ def test_what_is_broken_leaves_the_last_in_force(
     metlo.config_answer, metlo.config = None, {}
     clock.now += 200
     assert remote.refresh_if_due()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ((401, {}, b""), "status 401: the API key is not accepted; check API_KEY"),
+        ((403, {}, b"no"), "status 403: the API key is not accepted; check API_KEY"),
+        ((404, {}, b""), "status 404: there is none at this address; check METLO_HOST and BACKEND_PORT"),
+        ((503, {}, b"<html>"), "status 503: the backend cannot answer now"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b""), "status 302"),
+        ((200, {}, b"<html>"), "the answer cannot be read: it is not JSON"),
+        ((200, {"Content-Length": "99"}, b"{"), "no answer in time"),
+        (HANG, "no answer in time"),
+        (GARBAGE, "the answer cannot be read: it is not whole, or not HTTP"),
+    ],
+)
+def test_why_there_is_none_is_said(
+    remote: RemoteConfiguration, metlo: Metlo, warnings: list[str], answer: Any, said: str, monkeypatch: Any
+) -> None:
+    """The warning says what the backend answered, and what to look at, rather than that there was no connection."""
+    monkeypatch.setattr("metlo_otel.export.client._CONFIG_READ_SECONDS", 0.2)
+    metlo.config_answer = answer
+    assert not remote.refresh_if_due()
+    assert warnings == [f"agent-config could not be fetched ({said}); there is none in force yet"]
+
+
+def test_nobody_listens(remote: RemoteConfiguration, metlo: Metlo, warnings: list[str]) -> None:
+    """Where nobody listens that is what is said."""
+    metlo.close()
+    assert not remote.refresh_if_due()
+    assert warnings == ["agent-config could not be fetched (no connection); there is none in force yet"]
 
 
 def test_the_first_one_is_asked_for_sooner(metlo: Metlo, clock: Clock, warnings: list[str]) -> None:

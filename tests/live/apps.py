@@ -49,3 +49,10 @@ def starlette_shop() -> Any:
     app.add_route("/ticks", ticks)
     app.add_middleware(ASGIMiddleware)
     return app
+
+
+def wrong_starlette() -> Any:
+    """The shop in Starlette, with settings that are wrong."""
+    app = starlette_app.make()
+    app.add_middleware(ASGIMiddleware, host="nonsense", api_key="k", max_body="many", colour="red")
+    return app

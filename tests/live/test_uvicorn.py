@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from metlo_otel.testing import MemoryCollector
 from tests.contract import wire_rules
-from tests.live.server import PATIENCE, Server
+from tests.live.server import PATIENCE, ROOT, Server
 
 pytestmark = pytest.mark.live
 
@@ -77,3 +80,25 @@ def test_every_worker_reports(collector: MemoryCollector) -> None:
             pids.append(server.get("/pid")[1])
         traces = collector.wait(len(pids))
     assert sorted(trace["response"]["body"] for trace in traces) == sorted(pid.decode() for pid in pids)
+
+
+def test_wrong_settings_end_the_start() -> None:
+    """Starlette makes its middlewares within the lifespan: the server says all that is wrong, once, and ends."""
+    command = [sys.executable, "-m", "uvicorn", "--factory", "--port", "0", "tests.live.apps:wrong_starlette"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert ended.returncode == 3, ended.stderr
+    assert ended.stderr.count("metlo_otel cannot start, its settings are wrong:") == 1
+    for name in ("metlo_host", "max_body", "colour"):
+        assert ended.stderr.count(f"  {name}: ") == 1
+    assert "Traceback" not in ended.stderr
+    assert "Uvicorn running" not in ended.stderr
+
+
+def test_wrong_settings_without_a_lifespan(collector: MemoryCollector) -> None:
+    """A server that asks for no lifespan answers a request with an error, and says why."""
+    wrong = "tests.live.apps:wrong_starlette"
+    options = ("--factory", "--port", "0", "--lifespan", "off")
+    with Server(collector, "uvicorn", *options, wrong, ready="Uvicorn running on") as server:
+        assert server.get("/users/7")[0] == 500
+        server.end()
+    assert "metlo_otel cannot start, its settings are wrong:" in "".join(server.output)
