@@ -105,7 +105,9 @@ def hostile_trace(**more: Any) -> dict[str, Any]:
 @pytest.fixture
 def attacked(collector: RunningCollector, browser: Browser, agent: Client) -> Browser:
     """A dashboard of which an attacker has filled all that can be filled, and the user has used odd names too."""
-    answer = agent.post([hostile_trace(), make_trace("/plain")])
+    passed = hostile_trace()  # descriptions are made of what was answered
+    passed["processedTraceData"]["block"] = False
+    answer = agent.post([hostile_trace(), passed, make_trace("/plain")])
     assert answer.status_code == 200, answer.text
     rule = {"name": EVIL, "block": True, "path": {"is": f"/{EVIL}"}, "header": {FIELD: {"contains": EVIL}}}
     assert browser.post("/dashboard/rules", text=json.dumps(rule), enabled="on").status_code == 200
