@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from metlo_otel.agent import Agent
-from metlo_otel.capture.streams import TeeInput
+from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.capture.wsgi import may_have_body
 from metlo_otel.contrib.django import traced, tracing_middleware
 from metlo_otel.core.callbacks import Answering
@@ -130,7 +130,7 @@ class MetloDjango:
             stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
             # Under ASGI a body is told by its messages: in HTTP/2, or behind a gateway, by no header
             if stream is not None and (scope is not None or may_have_body(request.META)):
-                request._stream = TeeInput(stream, exchange.request_body)  # type: ignore[assignment]  # a stream by shape
+                request._stream = teed(stream, exchange.request_body)  # type: ignore[assignment]  # a stream by shape
             self.agent.join(exchange)
         return exchange
 

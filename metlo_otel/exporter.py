@@ -20,7 +20,7 @@ from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings, read_settings
-from metlo_otel.core.tracing import is_reported
+from metlo_otel.core.tracing import is_reported, joined
 from metlo_otel.export.client import Client
 from metlo_otel.export.delivery import Delivery, Pause
 from metlo_otel.export.forking import renew_after_fork
@@ -43,6 +43,7 @@ class MetloSpanExporter(SpanExporter):
 
     def __init__(self, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
         given = {"metlo_host": host, "api_key": api_key, **options}
+        joined.watched = True
         self._open(read_settings({name: value for name, value in given.items() if value is not None}))
 
     @classmethod

@@ -17,7 +17,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.routes import starlette_route
-from metlo_otel.capture.streams import TeeInput
+from metlo_otel.capture.streams import teed
 from metlo_otel.capture.wsgi import may_have_body
 from metlo_otel.core import tracing
 from metlo_otel.core.current import CARRIED
@@ -99,6 +99,7 @@ class Hooks:
             return None
         exchange = self._agent.open(read()) if self._agent is not None else None
         if exchange is not None and exchange.on_close is not None:
+            tracing.joined.watched = True
             tracing.bind(exchange, span, note=False)
             tracing.hook_onto(exchange)
             exchange.on_close = partial(_take, exchange.on_close, exchange.live)
@@ -123,7 +124,7 @@ class Hooks:
         exchange = self._begin(span, request.META, read)
         stream = getattr(request, "_stream", None)
         if exchange is not None and stream is not None:
-            request._stream = TeeInput(stream, exchange.request_body)
+            request._stream = teed(stream, exchange.request_body)
 
     def _django_response(self, span: Span, request: Any, response: Any) -> None:
         exchange = self._own(span, request.META)
@@ -140,7 +141,7 @@ class Hooks:
     def _wsgi_request(self, span: Span, environ: dict[str, Any]) -> None:
         exchange = self._begin(span, environ, partial(EnvironRequest, environ))
         if exchange is not None and may_have_body(environ):
-            environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
+            environ["wsgi.input"] = teed(environ["wsgi.input"], exchange.request_body)
 
     def _flask_response(self, span: Span | None, status: str, headers: list[tuple[str, str]]) -> None:
         from flask import request  # who calls this has imported it

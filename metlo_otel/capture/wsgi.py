@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from metlo_otel.capture.gate import Gate
-from metlo_otel.capture.streams import TeeInput
+from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.rejection import Rejection
@@ -62,7 +62,7 @@ class WSGICapture:
             if wrapper is not None and not isinstance(wrapper, type):
                 environ["wsgi.file_wrapper"] = _NotingWrapper(wrapper)
             if may_have_body(environ):
-                environ["wsgi.input"] = TeeInput(environ["wsgi.input"], exchange.request_body)
+                environ["wsgi.input"] = teed(environ["wsgi.input"], exchange.request_body)
         return exchange
 
     def _start(

@@ -41,17 +41,20 @@ class Body:
         """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
         if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
             return
-        length = len(data)
         room = self.limit - self.size
+        length = len(data)
         self.size += length
-        if room > 0 and length:
-            kept = data if length <= room and type(data) is bytes else bytes(data[:room])
-            if not self._chunks:
-                self._chunks = [kept]
-                return
-            self._chunks.append(kept)
-            if len(self._chunks) > _MANY_CHUNKS:
-                self._chunks = [b"".join(self._chunks)]
+        if length > room:
+            data = data[: max(room, 0)]
+        if not length or room <= 0:
+            return
+        kept = data if type(data) is bytes else bytes(data)
+        if not self._chunks:
+            self._chunks = [kept]
+            return
+        self._chunks.append(kept)
+        if len(self._chunks) > _MANY_CHUNKS:
+            self._chunks = [b"".join(self._chunks)]
 
     def add_anew(self, data: bytes | memoryview | None) -> None:
         """Note a chunk that passed, but for what of it passed before."""
@@ -185,8 +188,9 @@ class Exchange:
     def memory(self) -> int:
         """About how many bytes this exchange holds while it waits."""
         asked, answered = self.request_body, self.response_body
-        kept = asked.size if asked.size < asked.limit else asked.limit
-        kept += answered.size if answered.size < answered.limit else answered.limit
+        kept = asked.size + answered.size
+        if kept > asked.limit:  # one of them may be over it
+            kept = asked.kept + answered.kept
         return _OVERHEAD + self.request.memory() + kept
 
 

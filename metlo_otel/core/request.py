@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
+
+_MOST_OBJECTS = 64  # names of what is no text in an environ
 
 Address = tuple[str, int | None]
 
@@ -55,12 +57,33 @@ class Request(Protocol):
 
 
 class EnvironRequest:
-    """A WSGI request (PEP 3333): `environ` is copied, because apps and other middlewares write into it."""
+    """A WSGI request (PEP 3333): `environ` is copied, because apps and other middlewares write into it.
 
-    __slots__ = ("environ",)
+    The objects in it, streams and sockets among them, are let go. A server gives the same ones each time: where their
+    names are known, copying and leaving them out takes no step per variable, which halves the cost of the copy.
+    """
+
+    __slots__ = ("_held", "environ")
+    _objects: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("wsgi.version", "wsgi.input", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once"), ""
+    )
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        self.environ = {key: value for key, value in environ.items() if type(value) is str}
+        self.environ: dict[str, str] = {**environ, **self._objects}
+        try:
+            self._held = len("".join(self.environ.values()))
+        except TypeError:  # there is another object in it
+            self.environ = {key: value for key, value in environ.items() if isinstance(value, str)}
+            self._held = len("".join(self.environ.values()))
+            self._learn(environ)
+
+    def _learn(self, environ: Mapping[str, Any]) -> None:
+        """Know the objects' names from now on; never those of what is read, which are text from other requests."""
+        own = [name for name in environ if "." in name and not name.startswith("HTTP_") and name != "wsgi.url_scheme"]
+        found = [name for name in own if name not in self.environ]
+        known = {**self._objects, **dict.fromkeys(found, "")}
+        if len(known) <= _MOST_OBJECTS:
+            type(self)._objects = known
 
     @property
     def method(self) -> str:
@@ -108,7 +131,7 @@ class EnvironRequest:
         return [_text(value)] if value is not None else []
 
     def memory(self) -> int:
-        return sum(map(len, self.environ.values()))
+        return self._held
 
 
 class ScopeRequest:

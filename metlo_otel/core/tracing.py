@@ -30,11 +30,14 @@ _Key = tuple[int, int]
 class RecentSpans:
     """The ids of spans that an exchange has joined: at most `most`, at least the last half of them, for `seconds`.
 
+    `watched` is set by who is going to ask, an exporter or hooks that record: until then nobody need note any.
+
     The older half is let go at once: to drop the oldest of a dict one by one costs 4 µs each (measured), as each time
     the search for it begins in front of those that were dropped before.
     """
 
     def __init__(self, most: int = 10_000, seconds: float = 900.0) -> None:
+        self.watched = False
         self._half = most // 2
         self._seconds = seconds
         self._newer: dict[_Key, float] = {}
@@ -73,13 +76,14 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
 
     A span of another kind (contrib's "http send" spans) stands for its parent in the same trace. A remote span means
     that the app has only extracted the caller's context: it is the parent, as the `traceparent` header would be.
-    With `note`, exporters in this process leave the span out, because the exchange will be reported.
+    With `note`, exporters in this process leave the span out, because the exchange will be reported: they know it by
+    its mark, and where it has none (any more) by what is noted here.
     """
     if exchange.live is not None or exchange.id is not None:
         return
     context = span.get_span_context()
-    trace_id, span_id = context.trace_id, context.span_id
-    if not (trace_id and span_id):  # it is none
+    span_id = context.span_id
+    if not (span_id and context.trace_id):  # it is none
         return
     if context.is_remote:
         exchange.parent = context
@@ -97,8 +101,8 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     if not inner:
         exchange.parent = parent
         exchange.live = span if recording else None
-    if note:
-        joined.add(trace_id, span_id)
+    if note and joined.watched:
+        joined.add(context.trace_id, span_id)
     if exchange.marks and exchange.live is not None:
         unique = (span_id ^ exchange.started) & _64_BITS  # as the span is; two exchanges may have joined the same one
         exchange.id = unique.to_bytes(8, "big").hex()

@@ -34,19 +34,23 @@ class ExchangeQueue:
     def put(self, exchange: Exchange) -> None:
         """Add an exchange, and drop the oldest where it needs their room; itself where it can never fit."""
         size = exchange.size = exchange.memory()
-        dropped = 0
         with self._lock:
             self._counters.captured += 1
-            if size > self._max_bytes:
-                dropped = 1
-            else:
-                self.waiting.append(exchange)
-                self.bytes += size
-                while len(self.waiting) > self._max_exchanges or self.bytes > self._max_bytes:
-                    self.bytes -= self.waiting.popleft().size
-                    dropped += 1
-        if dropped:
-            self._counters.drop("queue_full", dropped)
+            waiting = self.waiting
+            waiting.append(exchange)
+            held = self.bytes = self.bytes + size
+            if len(waiting) > self._max_exchanges or held > self._max_bytes:
+                self._make_room(size)
+
+    def _make_room(self, newest: int) -> None:
+        dropped = 0
+        if newest > self._max_bytes:
+            self.bytes -= self.waiting.pop().size
+            dropped += 1
+        while len(self.waiting) > self._max_exchanges or self.bytes > self._max_bytes:
+            self.bytes -= self.waiting.popleft().size
+            dropped += 1
+        self._counters.drop("queue_full", dropped)
 
     def take(self, most: int, most_bytes: int) -> list[Exchange]:
         """The oldest exchanges, as many as fit, at least one where there is one; they are in flight until done()."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.wsgi import LimitedStream
 
-from metlo_otel.capture.streams import TeeInput
+from metlo_otel.capture.streams import teed
 from metlo_otel.capture.wsgi import ahead
 from metlo_otel.core.exchange import Body
 from tests.contract.http import Call
@@ -22,7 +22,7 @@ def test_input_that_does_not_end() -> None:
     """A WSGI server that does not end its input leaves a body without a length unread: reading would never end."""
     environ = make_environ(Call("POST", "/", (), (ATTACK,), chunked=True))
     stream, body = environ["wsgi.input"], Body(100)
-    environ["wsgi.input"] = TeeInput(stream, body)
+    environ["wsgi.input"] = teed(stream, body)
     ahead({**environ, "wsgi.input_terminated": False}, 100)
     assert (stream.taken, body.size) == (0, 0)
     ahead(environ, 100)
@@ -107,7 +107,7 @@ def test_every_way_to_read_a_servers_stream(read: Callable[[Any], bytes], limit:
 def test_readall(looks: bool) -> None:
     """A raw stream's own readall() gives all of the body, also where some of it was read ahead."""
     body = Body(100_000)
-    tee = TeeInput(Unseekable(CONTENT), body)
+    tee = teed(Unseekable(CONTENT), body)
     if looks:
         tee.ahead(5)
     assert (tee.readall(), body.content()) == (CONTENT, CONTENT)
@@ -116,7 +116,7 @@ def test_readall(looks: bool) -> None:
 @pytest.mark.parametrize("name", ["read1", "readall", "readinto", "readinto1", "seek", "fileno"])
 def test_has_no_more_than_the_stream(name: str) -> None:
     """What a server's stream has not is not found on ours: frameworks would use it, before and after a look ahead."""
-    tee = TeeInput(Server(CONTENT), Body(10))
+    tee = teed(Server(CONTENT), Body(10))
     assert not hasattr(tee, name)
     tee.ahead(10)
     assert not hasattr(tee, name)
@@ -124,7 +124,7 @@ def test_has_no_more_than_the_stream(name: str) -> None:
 
 def check(stream: Any, read: Callable[[Any], bytes], limit: int) -> None:
     body = Body(100_000)
-    tee = TeeInput(stream, body)
+    tee = teed(stream, body)
     tee.ahead(limit)
     assert body.content() == CONTENT[:limit]
     assert read(tee) == CONTENT

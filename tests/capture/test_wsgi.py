@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from metlo_otel.capture.streams import TeeInput
+from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.core.current import CARRIED
 from metlo_otel.core.exchange import Body
 from metlo_otel.wsgi import WSGIMiddleware
@@ -115,7 +115,7 @@ class TestTeeInput:
     def tee(self) -> tuple[TeeInput, Body]:
         """A stream of two lines, and where they are noted."""
         body = Body(100)
-        return TeeInput(Named(b"one\ntwo\n"), body), body
+        return teed(Named(b"one\ntwo\n"), body), body
 
     def test_takes_what_the_stream_takes(self) -> None:
         """Keyword arguments and next() included, and all of it is noted."""
@@ -132,7 +132,7 @@ class TestTeeInput:
         """What is looked up on it makes no cycle, in which the server's stream would stay until one is looked for."""
         stream = Named(b"one\ntwo\n")
         gone = weakref.ref(stream)
-        tee = TeeInput(stream, Body(100))
+        tee = teed(stream, Body(100))
         gc.disable()
         try:
             assert callable(getattr(tee, name))

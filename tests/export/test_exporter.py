@@ -10,14 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from opentelemetry import metrics
+from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
 from opentelemetry.trace import SpanKind
 
 from metlo_otel.core.settings import SettingsError
+from metlo_otel.core.tracing import join
 from metlo_otel.export.client import Client, Sent
 from metlo_otel.export.delivery import MAX_BATCH, batches
 from metlo_otel.export.metrics import Meters
@@ -45,11 +46,25 @@ def test_any_processor_can_use_it(metlo: Metlo, processor: Callable[..., Any]) -
     with tracer.start_as_current_span("GET /x", kind=SpanKind.SERVER, attributes={**ATTRIBUTES, **headers}) as span:
         tracer.start_span("query", kind=SpanKind.CLIENT).end()
     provider.shutdown()
-    (trace,) = metlo.traces()
-    assert trace["redacted"] is False
-    assert trace["request"]["url"] == {"host": "h", "path": "/x", "parameters": []}
-    assert trace["request"]["headers"] == [{"name": "authorization", "value": "[masked]"}]
-    assert trace["meta"]["traceId"] == format(span.get_span_context().trace_id, "032x")
+    (sent,) = metlo.traces()
+    assert sent["redacted"] is False
+    assert sent["request"]["url"] == {"host": "h", "path": "/x", "parameters": []}
+    assert sent["request"]["headers"] == [{"name": "authorization", "value": "[masked]"}]
+    assert sent["meta"]["traceId"] == format(span.get_span_context().trace_id, "032x")
+
+
+@pytest.mark.parametrize("most", [128, 5], ids=["marked", "the mark lost"])
+def test_what_the_middleware_reports_is_left_out(metlo: Metlo, most: int) -> None:
+    """Also where the span keeps so few attributes that the mark on it made room for later ones."""
+    provider = TracerProvider(span_limits=SpanLimits(max_span_attributes=most))
+    provider.add_span_processor(SimpleSpanProcessor(MetloSpanExporter(metlo.url, KEY)))
+    tracer = provider.get_tracer("someone")
+    with tracer.start_as_current_span("GET /x", kind=SpanKind.SERVER):
+        join(wsgi_exchange())
+        trace.get_current_span().set_attributes({**ATTRIBUTES, "app.basket": 3})
+    tracer.start_span("GET /y", kind=SpanKind.SERVER, attributes={**ATTRIBUTES, "url.path": "/y"}).end()
+    provider.shutdown()
+    assert [sent["request"]["url"]["path"] for sent in metlo.traces()] == ["/y"]
 
 
 def test_export_says_whether_it_was_taken(metlo: Metlo, monkeypatch: pytest.MonkeyPatch) -> None:
