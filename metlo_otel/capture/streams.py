@@ -70,10 +70,10 @@ class TeeInput:
         if name.startswith("__") or name == "_stream":  # asked for before there is a stream, by copy and pickle
             raise AttributeError(name)
         found = getattr(self._stream, name)
-        if name in _AS_THE_STREAM:
-            found = _AS_THE_STREAM[name](self._body, found)
-        if callable(found):  # frameworks ask whether it is there, then call it; it must not hold this tee: see there
-            self.__dict__[name] = found
+        if (
+            name in _AS_THE_STREAM
+        ):  # frameworks ask whether it is there, then call it; it must not hold this tee: see there
+            found = self.__dict__[name] = _AS_THE_STREAM[name](self._body, found)
         return found
 
     def _note(self, data: bytes) -> bytes:

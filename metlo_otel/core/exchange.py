@@ -29,13 +29,14 @@ class Body:
     `again` are the bytes that will pass a second time, because they were read ahead of the app.
     """
 
-    __slots__ = ("_chunks", "again", "limit", "size")
+    __slots__ = ("_first", "_more", "again", "limit", "size")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.size = 0
         self.again = 0
-        self._chunks: list[bytes] | tuple[()] = ()
+        self._first = b""  # most bodies are one chunk: a list for it would be kept with every exchange
+        self._more: list[bytes] | tuple[()] = ()
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
@@ -49,12 +50,14 @@ class Body:
         if not length or room <= 0:
             return
         kept = data if type(data) is bytes else bytes(data)
-        if not self._chunks:
-            self._chunks = [kept]
-            return
-        self._chunks.append(kept)
-        if len(self._chunks) > _MANY_CHUNKS:
-            self._chunks = [b"".join(self._chunks)]
+        if not self._first:
+            self._first = kept
+        elif not self._more:
+            self._more = [kept]
+        else:
+            self._more.append(kept)
+            if len(self._more) > _MANY_CHUNKS:
+                self._more = [b"".join(self._more)]
 
     def add_anew(self, data: bytes | memoryview | None) -> None:
         """Note a chunk that passed, but for what of it passed before."""
@@ -82,7 +85,7 @@ class Body:
 
     def content(self) -> bytes:
         """The bytes that are held, in one piece."""
-        return b"".join(self._chunks)
+        return b"".join((self._first, *self._more))
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +194,7 @@ class Exchange:
         kept = asked.size + answered.size
         if kept > asked.limit:  # one of them may be over it
             kept = asked.kept + answered.kept
-        return _OVERHEAD + self.request.memory() + kept
+        return _OVERHEAD + self.request.held + kept
 
 
 def close_abandoned() -> None:

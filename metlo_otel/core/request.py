@@ -52,7 +52,8 @@ class Request(Protocol):
     def header(self, name: str) -> list[str]:
         """All values of one header, its name given in lower case."""
 
-    def memory(self) -> int:
+    @property
+    def held(self) -> int:
         """About how many bytes the raw request holds."""
 
 
@@ -63,7 +64,7 @@ class EnvironRequest:
     names are known, copying and leaving them out takes no step per variable, which halves the cost of the copy.
     """
 
-    __slots__ = ("_held", "environ")
+    __slots__ = ("environ", "held")
     _objects: ClassVar[dict[str, str]] = dict.fromkeys(
         ("wsgi.version", "wsgi.input", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once"), ""
     )
@@ -71,10 +72,10 @@ class EnvironRequest:
     def __init__(self, environ: Mapping[str, Any]) -> None:
         self.environ: dict[str, str] = {**environ, **self._objects}
         try:
-            self._held = len("".join(self.environ.values()))
+            self.held = len("".join(self.environ.values()))
         except TypeError:  # there is another object in it
             self.environ = {key: value for key, value in environ.items() if isinstance(value, str)}
-            self._held = len("".join(self.environ.values()))
+            self.held = len("".join(self.environ.values()))
             self._learn(environ)
 
     def _learn(self, environ: Mapping[str, Any]) -> None:
@@ -130,9 +131,6 @@ class EnvironRequest:
         value = self.environ.get(_environ_key(name))
         return [_text(value)] if value is not None else []
 
-    def memory(self) -> int:
-        return self._held
-
 
 class ScopeRequest:
     """An ASGI request. What is needed of the scope is noted at once: frameworks change the scope while they route.
@@ -140,7 +138,7 @@ class ScopeRequest:
     The scope itself is let go, with the sessions and connections that apps keep in it.
     """
 
-    __slots__ = ("_client", "_headers", "_query", "_server", "method", "path", "protocol", "scheme")
+    __slots__ = ("_client", "_headers", "_query", "_server", "held", "method", "path", "protocol", "scheme")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self.method: str = scope.get("method") or "GET"
@@ -151,6 +149,10 @@ class ScopeRequest:
         self._headers: list[tuple[bytes, bytes]] = scope.get("headers") or []
         self._client = scope.get("client")
         self._server = scope.get("server")
+        held = len(self.path) + len(self._query)
+        for name, value in self._headers:  # between two other things, a plain loop is faster than sum(map(len, …))
+            held += len(name) + len(value)
+        self.held = held
 
     @property
     def query(self) -> str:
@@ -177,12 +179,6 @@ class ScopeRequest:
     def header(self, name: str) -> list[str]:
         wanted = _scope_key(name)  # servers give names in lower case, as ASGI has it
         return [_decode(value) for key, value in self._headers if key == wanted]
-
-    def memory(self) -> int:
-        held = len(self.path) + len(self._query)
-        for name, value in self._headers:  # between two other things, a plain loop is faster than sum(map(len, …))
-            held += len(name) + len(value)
-        return held
 
 
 @lru_cache(1024)

@@ -49,7 +49,7 @@ def test_text_stays_whole() -> None:
     request = EnvironRequest(environ)
     text = {name: value for name, value in environ.items() if isinstance(value, str)}
     assert {name: request.environ[name] for name in text} == text
-    assert request.memory() == sum(map(len, text.values()))
+    assert request.held == sum(map(len, text.values()))
 
 
 def test_learns_within_bounds() -> None:

@@ -84,7 +84,8 @@ class StoredRequest:
         """All values of one header, its name given in lower case."""
         return [value for key, value in self._headers if key.lower() == name]
 
-    def memory(self) -> int:
+    @property
+    def held(self) -> int:
         """Nothing waits here."""
         return 0
 
