@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection
@@ -107,11 +108,11 @@ class Agent:
 
     join = staticmethod(tracing.join)
 
-    def enrich(self, exchange: Exchange, answer: Callable[[], Answer] | None = None) -> None:
+    def enrich(self, exchange: Exchange, answer: Callable[[Any], Answer] | None = None, response: Any = None) -> None:
         """Put on the app's span what was decided and what SPAN_ATTRIBUTES asks for, once, while that span is there.
 
-        For where the span ends before the response does: `answer`, asked if anything of it is wanted, tells what will
-        be sent and the exchange does not hold yet.
+        For where the span ends before the response does: `answer`, asked if anything of it is wanted, tells of the
+        framework's own `response` what will be sent and the exchange does not hold yet.
         """
         span = exchange.live
         if span is None:
@@ -120,7 +121,8 @@ class Agent:
         if wanted and span.is_recording():
             tracing.tell(exchange)
             if self._enrichment is not None:
-                self.guard.run(self._enrichment.put, exchange, span, answer)
+                told = None if answer is None else partial(answer, response)
+                self.guard.run(self._enrichment.put, exchange, span, told)
         exchange.live = None
 
     def streaming(self, exchange: Exchange) -> None:

@@ -151,7 +151,7 @@ class MetloDjango:
         else:
             exchange.response_body.add(response.content)  # type: ignore[attr-defined]  # streaming is False
         if exchange.live is not None:
-            self.agent.enrich(exchange, partial(_answer, response))
+            self.agent.enrich(exchange, _answer, response)
         response._resource_closers.append(partial(_closed, exchange, response))  # type: ignore[attr-defined]  # its only list
 
     def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:

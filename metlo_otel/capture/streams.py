@@ -87,8 +87,11 @@ class _TeeBuffered(TeeInput):
     def readinto(self, buffer: Any) -> int | None:
         """As the stream's own."""
         count: int | None = self._stream.readinto(buffer)
-        if count:
-            _note_buffer(self._body, buffer, count)
+        body = self._body
+        if type(buffer) is bytearray and count == len(buffer) and not body.again:  # as a rule, as Flask reads
+            body.add(buffer)
+        elif count:
+            _note_buffer(body, buffer, count)
         return count
 
 
@@ -112,8 +115,7 @@ def _noting_buffer(body: Body, readinto: Callable[[Any], int | None]) -> Callabl
 
 
 def _note_buffer(body: Body, buffer: Any, count: int) -> None:
-    held = memoryview(buffer)
-    body.add_anew((held if held.format == "B" else held.cast("B"))[:count])
+    body.add_anew(memoryview(buffer).cast("B")[:count])
 
 
 def _noting_seek(body: Body, seek: Callable[..., int]) -> Callable[..., int]:

@@ -17,6 +17,7 @@ Route = str | Callable[[], str | None] | None
 CLIENT_CLOSED_REQUEST = 499  # the status that nginx logs for a client that went away before there was an answer
 
 _MANY_CHUNKS = 64
+_BYTES = (bytes, bytearray, memoryview)
 # Exchanges that were dropped without a close(). Garbage is collected anywhere, also while its thread holds a lock that
 # closing takes, so they are only noted there.
 abandoned: deque[Exchange] = deque()
@@ -40,26 +41,28 @@ class Body:
 
     def add(self, data: bytes | bytearray | memoryview) -> None:
         """Note a chunk that passed; what lies beyond the limit is only counted, what is not bytes ignored."""
-        if type(data) is not bytes and not isinstance(data, (bytes, bytearray, memoryview)):
+        if type(data) is not bytes and not isinstance(data, _BYTES):
             return
-        room = self.limit - self.size
         length = len(data)
+        room = self.limit - self.size
         self.size += length
         if length > room:
             data = data[: max(room, 0)]
-        if not length or room <= 0:
-            return
-        kept = data if type(data) is bytes else bytes(data)
+        if type(data) is not bytes:
+            data = bytes(data)
         if not self._first:
-            self._first = kept
-        elif not self._more:
-            self._more = [kept]
-        else:
-            self._more.append(kept)
-            if len(self._more) > _MANY_CHUNKS:
-                self._more = [b"".join(self._more)]
+            self._first = data
+        elif data:
+            self._add_more(data)
 
-    def add_anew(self, data: bytes | memoryview | None) -> None:
+    def _add_more(self, data: bytes) -> None:
+        if not self._more:
+            self._more = []
+        self._more.append(data)
+        if len(self._more) > _MANY_CHUNKS:
+            self._more = [b"".join(self._more)]
+
+    def add_anew(self, data: bytes | bytearray | memoryview | None) -> None:
         """Note a chunk that passed, but for what of it passed before."""
         if data is None:  # a stream that does not wait has nothing yet
             return

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-P = ParamSpec("P")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    Ts = TypeVarTuple("Ts")
+
 T = TypeVar("T")
 
 _EVERY = 60.0  # seconds between two log lines of the same kind
@@ -46,10 +50,10 @@ class Guard:
         self.log = log
         self.failures = 0
 
-    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+    def run(self, function: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T | None:
         """What `function` returns; None when it raised an Exception, which is logged at most once a minute a kind."""
         try:
-            return function(*args, **kwargs)
+            return function(*args)
         except Exception as problem:  # noqa: BLE001 - the one place where we fail open
             self.failed(function, problem)
             return None

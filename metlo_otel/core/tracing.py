@@ -91,22 +91,22 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     recording = span.is_recording()
     if not recording and getattr(span, "end_time", None):  # left behind on this thread by an earlier request
         return
+    live = span if recording else None
     parent: SpanContext | None = getattr(span, "parent", None)
-    inner = parent is not None and getattr(span, "kind", _SERVER) is not _SERVER and not parent.is_remote
-    if parent is not None and inner:
-        context, span_id = parent, parent.span_id
+    if parent is not None and getattr(span, "kind", _SERVER) is not _SERVER and not parent.is_remote:
+        context, span_id, live = parent, parent.span_id, None
     if exchange.span is not None and exchange.span.span_id != span_id:
         return
     exchange.span = context
-    if not inner:
+    if context is not parent:
         exchange.parent = parent
-        exchange.live = span if recording else None
+        exchange.live = live
     if note and joined.watched:
         joined.add(context.trace_id, span_id)
-    if exchange.marks and exchange.live is not None:
+    if live is not None and exchange.marks:
         unique = (span_id ^ exchange.started) & _64_BITS  # as the span is; two exchanges may have joined the same one
         exchange.id = unique.to_bytes(8, "big").hex()
-        span.set_attribute(EXCHANGE_ID, exchange.id)
+        live.set_attribute(EXCHANGE_ID, exchange.id)
 
 
 def tell(exchange: Exchange) -> None:
