@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from io import IOBase
 from typing import Any
 
 from metlo_otel.capture.ahead import Replayed, position, read_ahead
@@ -11,7 +12,9 @@ from metlo_otel.core.exchange import Body
 
 def teed(stream: Any, body: Body) -> TeeInput:
     """`stream`, noted in `body` as it is read."""
-    return (_TeeBuffered if hasattr(stream, "readinto") else TeeInput)(stream, body)
+    if hasattr(stream, "readinto"):
+        return _TeeBuffered(stream, body)
+    return _TeeFile(stream, body) if isinstance(stream, IOBase) else TeeInput(stream, body)
 
 
 class TeeInput:
@@ -81,8 +84,20 @@ class TeeInput:
         return data
 
 
+class _TeeFile(TeeInput):
+    """One whose stream is Django's, with what Django asks of it: a method costs half of what __getattr__ does."""
+
+    def seekable(self) -> bool:
+        """As the stream's own."""
+        return bool(self._stream.seekable())
+
+    def close(self) -> None:
+        """As the stream's own."""
+        self._stream.close()
+
+
 class _TeeBuffered(TeeInput):
-    """One whose stream has `readinto`, as Flask reads it: a method costs half of what one by __getattr__ does."""
+    """One whose stream has `readinto`, with which Flask reads it."""
 
     def readinto(self, buffer: Any) -> int | None:
         """As the stream's own."""

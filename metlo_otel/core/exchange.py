@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from time import time_ns
 
 from opentelemetry.trace import Span, SpanContext
 
@@ -160,7 +160,7 @@ class Exchange:
         self.on_close = on_close
         self.request = request
         self.captured = captured
-        self.started = time.time_ns()
+        self.started = time_ns()
         self.ended = 0
         self.id: str | None = None
         self.request_body = Body(max_body)
@@ -183,12 +183,12 @@ class Exchange:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
-            self.ended = self.ended or time.time_ns()
+            self.ended = self.ended or time_ns()
             on_close(self)
 
     def __del__(self) -> None:
         if self.on_close is not None:
-            self.ended = time.time_ns()
+            self.ended = time_ns()
             abandoned.append(self)
 
     def memory(self) -> int:

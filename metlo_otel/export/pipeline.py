@@ -75,7 +75,8 @@ class Pipeline:
         self._tick = tick
         self._exporter = exporter
         self.counters = exporter.counters
-        self._queue = ExchangeQueue(self.counters, settings.max_queue_exchanges, settings.max_queue_bytes)
+        most = settings.max_queue_exchanges, settings.max_queue_bytes
+        self._queue = ExchangeQueue(self.counters, *most, batch=(FULL, _FULL_BYTES))
         self._closed = False
         self._waited = -AT_EXIT
         self._begin()
@@ -114,12 +115,10 @@ class Pipeline:
             if self._closed:
                 self.counters.drop("closed")
                 return
-            queue = self._queue
-            queue.put(exchange)
+            if self._queue.put(exchange) and not self._wake.is_set():
+                self._wake.set()
             if self.idle:
                 self.start()
-            elif (len(queue.waiting) >= FULL or queue.bytes >= _FULL_BYTES) and not self._wake.is_set():
-                self._wake.set()
         except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
             self._exporter.guard.failed(self.put, problem)
             self.counters.drop("failed")

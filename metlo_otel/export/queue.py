@@ -14,13 +14,16 @@ class ExchangeQueue:
     """A queue between the request threads and the worker. What is taken counts as in flight until it is done.
 
     `waiting` are the exchanges, the oldest first, `bytes` what they hold, about; `in_flight` is how many were taken.
-    What is put is counted as captured, what leaves for want of room as dropped.
+    What is put is counted as captured, what leaves for want of room as dropped. `batch` is as much as is worth a batch,
+    in exchanges and in bytes.
     """
 
-    def __init__(self, counters: Counters, max_exchanges: int, max_bytes: int) -> None:
+    def __init__(self, counters: Counters, max_exchanges: int, max_bytes: int, batch: tuple[int, int]) -> None:
         self._counters = counters
         self._max_exchanges = max_exchanges
         self._max_bytes = max_bytes
+        self._batch = min(batch[0], max_exchanges)
+        self._batch_bytes = min(batch[1], max_bytes)
         self.clear()
 
     def clear(self) -> None:
@@ -31,16 +34,20 @@ class ExchangeQueue:
         self.bytes = 0
         self.in_flight = 0
 
-    def put(self, exchange: Exchange) -> None:
-        """Add an exchange, and drop the oldest where it needs their room; itself where it can never fit."""
+    def put(self, exchange: Exchange) -> bool:
+        """Add an exchange, and drop the oldest where it needs their room; itself where it can never fit.
+
+        Whether a batch is waiting.
+        """
         size = exchange.size = exchange.memory()
         with self._lock:
             self._counters.captured += 1
-            waiting = self.waiting
-            waiting.append(exchange)
+            self.waiting.append(exchange)
             held = self.bytes = self.bytes + size
-            if len(waiting) > self._max_exchanges or held > self._max_bytes:
-                self._make_room(size)
+            if len(self.waiting) < self._batch and held < self._batch_bytes:  # nearly always: as little as can be
+                return False
+            self._make_room(size)
+        return True
 
     def _make_room(self, newest: int) -> None:
         dropped = 0
@@ -50,7 +57,8 @@ class ExchangeQueue:
         while len(self.waiting) > self._max_exchanges or self.bytes > self._max_bytes:
             self.bytes -= self.waiting.popleft().size
             dropped += 1
-        self._counters.drop("queue_full", dropped)
+        if dropped:
+            self._counters.drop("queue_full", dropped)
 
     def take(self, most: int, most_bytes: int) -> list[Exchange]:
         """The oldest exchanges, as many as fit, at least one where there is one; they are in flight until done()."""
