@@ -95,6 +95,8 @@ def _kind(item: Mapping[str, Any]) -> str | None:
         right = "is true or left out (mode: monitor only watches)"
         raise RuleError("block", f"{right}, not {shown(item['block'])}")
     if "limit" in item and "tag" not in item:
+        if "block" in item:
+            raise RuleError("block", "does not go with limit, which blocks what is over it: leave one of the two out")
         return rules.RATE_LIMIT
     for name in ("by", "for"):
         if name in item:

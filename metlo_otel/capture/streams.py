@@ -73,9 +73,7 @@ class TeeInput:
         if name.startswith("__") or name == "_stream":  # asked for before there is a stream, by copy and pickle
             raise AttributeError(name)
         found = getattr(self._stream, name)
-        if (
-            name in _AS_THE_STREAM
-        ):  # frameworks ask whether it is there, then call it; it must not hold this tee: see there
+        if name in _AS_THE_STREAM:  # asked for, then called; what is kept here must not hold this tee: see there
             found = self.__dict__[name] = _AS_THE_STREAM[name](self._body, found)
         return found
 

@@ -224,6 +224,7 @@ MISTAKES = [
     ("block: true\npath: /a\nfor: 10 minutes", 3, "for", "belongs to a limit"),
     ("tag: ''\npath: /a", 1, "tag", "is text of 1 to 1000 characters"),
     ("tag: t\nblock: true\npath: /a", 1, "tag", "is a rule of its own"),
+    ("block: true\nlimit: 5 per minute\npath: /a", 1, "block", "does not go with limit"),
     ("block: true\npath: /a\nmode: watch", 3, "mode", "is one of block, monitor, not 'watch'"),
     ("block: true\npath: /a\nuntil: tomorrow", 3, "until", "is a day or a time like 2030-01-31"),
     ("block: true\npath: /a\nname: 7", 3, "name", "is text of 1 to 1000 characters, not 7"),
