@@ -111,8 +111,8 @@ class Agent:
     def enrich(self, exchange: Exchange, answer: Callable[[Any], Answer] | None = None, response: Any = None) -> None:
         """Put on the app's span what was decided and what SPAN_ATTRIBUTES asks for, once, while that span is there.
 
-        For where the span ends before the response does: `answer`, asked if anything of it is wanted, tells of the
-        framework's own `response` what will be sent and the exchange does not hold yet.
+        Where the span ends before the response does, the exchange does not hold all of that yet: then `answer` tells
+        what will be sent, of the framework's own `response`. It is asked only if anything of it is wanted.
         """
         span = exchange.live
         if span is None:

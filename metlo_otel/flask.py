@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import flask
@@ -19,7 +19,7 @@ from metlo_otel.core.rejection import Rejection
 from metlo_otel.export.enrichment import Answer
 
 _CUT_BY_WERKZEUG = (204, 304)
-_RESPONSE = "metlo_otel.response"  # where environ carries the answer from the hook to the capture
+_RESPONSE = "metlo_otel.response"  # where environ carries the answer from process_response() to the capture
 
 
 class MetloFlask:
@@ -53,7 +53,7 @@ class MetloFlask:
             return wsgi_app
         self.agent = agent
         app.extensions["metlo_otel"] = self
-        app.process_response = _noting(agent, app.process_response)  # type: ignore[method-assign]  # as with wsgi_app
+        app.process_response = _noting(agent, app)  # type: ignore[method-assign]  # as with wsgi_app
         self._raised = partial(_raised, agent)  # signals keep nobody alive
         flask.got_request_exception.connect(self._raised, app)
         captured = _Capture(app, wsgi_app, agent)
@@ -127,12 +127,21 @@ def _default(rejection: Rejection) -> flask.Response:
     return flask.Response(rejection.body or None, rejection.status, list(rejection.headers))
 
 
-def _noting(agent: Agent, process: Callable[..., flask.Response]) -> Callable[..., flask.Response]:
-    """Notes what the response is made of, after all hooks: one of them would cost 2 µs more, in what Flask checks."""
+def _noting(agent: Agent, app: flask.Flask) -> Callable[..., flask.Response]:
+    """The app's own `process_response`, noting what comes of it. A hook after the request costs 2 µs more, in Flask.
 
-    def process_response(*given: Any) -> flask.Response:
-        response = process(*given)
+    The user is asked for before: what GET_USER puts into the session is saved there.
+    """
+    own = vars(app).get("process_response")  # what somebody else has put here; a class may be patched later
+    asks = agent.settings.get_user is not None
+
+    @wraps(app.process_response)
+    def process_response(*args: Any, **kwargs: Any) -> flask.Response:
         exchange = current_exchange.get()
+        if exchange is not None and asks:
+            agent.guard.run(agent.ask_user_sync, exchange, flask.request)
+        process = own or type(app).process_response.__get__(app)
+        response: flask.Response = process(*args, **kwargs)
         if exchange is not None:
             agent.guard.run(_note, agent, exchange, response)
         return response
@@ -144,6 +153,7 @@ def _raised(agent: Agent, _app: flask.Flask, **_: Any) -> None:
     """An exception that Flask may let out, to a debugger or a test: then there is no response to note this at."""
     exchange = current_exchange.get()
     if exchange is not None:
+        agent.guard.run(agent.ask_user_sync, exchange, flask.request)
         agent.guard.run(_note, agent, exchange, None)
 
 
@@ -154,8 +164,9 @@ def _note(agent: Agent, exchange: Exchange, response: flask.Response | None) -> 
     exchange.route = rule.rule if rule is not None else None
     if exchange.live is None:
         agent.join(exchange)
-    agent.ask_user_sync(exchange, flask.request)
     if response is None:
+        if exchange.verdict.blocked:  # the rejection may never come here: it is told of now
+            agent.enrich(exchange)
         return
     if exchange.live is not None:
         agent.enrich(exchange, _answered, response)

@@ -44,6 +44,7 @@ class Hooks:
 
     def __init__(self, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
         self._agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
+        tracing.joined.watched = True
         self._guard = Guard(RateLimitedLog(make_logger(None)))
 
     @classmethod
@@ -99,7 +100,6 @@ class Hooks:
             return None
         exchange = self._agent.open(read()) if self._agent is not None else None
         if exchange is not None and exchange.on_close is not None:
-            tracing.joined.watched = True
             tracing.bind(exchange, span, note=False)
             tracing.hook_onto(exchange)
             exchange.on_close = partial(_take, exchange.on_close, exchange.live)
@@ -190,6 +190,7 @@ class _FromEnvironment(Hooks):
 
     def __init__(self) -> None:
         self._guard = Guard(RateLimitedLog(make_logger(None)))
+        tracing.joined.watched = True  # from the first request on, which a middleware may see before a hook does
 
     def __getattr__(self, name: str) -> Any:
         if name != "_agent":

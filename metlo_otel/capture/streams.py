@@ -12,13 +12,13 @@ from metlo_otel.core.exchange import Body
 
 def teed(stream: Any, body: Body) -> TeeInput:
     """`stream`, noted in `body` as it is read."""
-    if hasattr(stream, "readinto"):
+    if hasattr(type(stream), "readinto"):  # a stream of another kind may raise anything when it is asked for names
         return _TeeBuffered(stream, body)
     return _TeeFile(stream, body) if isinstance(stream, IOBase) else TeeInput(stream, body)
 
 
 class TeeInput:
-    """`wsgi.input`, or Django's request stream, by `teed`. Has exactly the methods that the stream behind it has."""
+    """`wsgi.input`, or Django's request stream, by teed(). Has exactly the methods that the stream behind it has."""
 
     def __init__(self, stream: Any, body: Body) -> None:
         self._stream = stream
@@ -83,7 +83,9 @@ class TeeInput:
 
 
 class _TeeFile(TeeInput):
-    """One whose stream is Django's, with what Django asks of it: a method costs half of what __getattr__ does."""
+    """One whose stream is a file, as Django's are."""
+
+    # Django asks for these at each body, and a method costs half of what __getattr__ does
 
     def seekable(self) -> bool:
         """As the stream's own."""
@@ -145,6 +147,7 @@ def _noting_seek(body: Body, seek: Callable[..., int]) -> Callable[..., int]:
 _AS_THE_STREAM: dict[str, Callable[[Body, Callable[..., Any]], Callable[..., Any]]] = {
     "read1": _noting,
     "readall": _noting,
+    "readinto": _noting_buffer,
     "readinto1": _noting_buffer,
     "seek": _noting_seek,
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
-_MOST_OBJECTS = 64  # names of what is no text in an environ
+_MOST_NAMES = 24  # of objects, that are remembered
 
 Address = tuple[str, int | None]
 
@@ -65,12 +65,12 @@ class EnvironRequest:
     """
 
     __slots__ = ("environ", "held")
-    _objects: ClassVar[dict[str, str]] = dict.fromkeys(
+    _object_names: ClassVar[dict[str, str]] = dict.fromkeys(
         ("wsgi.version", "wsgi.input", "wsgi.errors", "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once"), ""
     )
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        self.environ: dict[str, str] = {**environ, **self._objects}
+        self.environ: dict[str, str] = {**environ, **self._object_names}
         try:
             self.held = len("".join(self.environ.values()))
         except TypeError:  # there is another object in it
@@ -79,12 +79,11 @@ class EnvironRequest:
             self._learn(environ)
 
     def _learn(self, environ: Mapping[str, Any]) -> None:
-        """Know the objects' names from now on; never those of what is read, which are text from other requests."""
-        own = [name for name in environ if "." in name and not name.startswith("HTTP_") and name != "wsgi.url_scheme"]
-        found = [name for name in own if name not in self.environ]
-        known = {**self._objects, **dict.fromkeys(found, "")}
-        if len(known) <= _MOST_OBJECTS:
-            type(self)._objects = known
+        """Remember the objects' names; only those with a dot: header and CGI variables are text in other requests."""
+        known = self._object_names
+        for name in environ.keys() - self.environ.keys() - known.keys() - {"wsgi.url_scheme"}:
+            if type(name) is str and "." in name and not name.startswith("HTTP_") and len(known) < _MOST_NAMES:
+                known = type(self)._object_names = {**known, name: ""}
 
     @property
     def method(self) -> str:
@@ -138,7 +137,7 @@ class ScopeRequest:
     The scope itself is let go, with the sessions and connections that apps keep in it.
     """
 
-    __slots__ = ("_client", "_headers", "_query", "_server", "held", "method", "path", "protocol", "scheme")
+    __slots__ = ("_client", "_headers", "_query", "_server", "method", "path", "protocol", "scheme")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self.method: str = scope.get("method") or "GET"
@@ -149,10 +148,6 @@ class ScopeRequest:
         self._headers: list[tuple[bytes, bytes]] = scope.get("headers") or []
         self._client = scope.get("client")
         self._server = scope.get("server")
-        held = len(self.path) + len(self._query)
-        for name, value in self._headers:  # between two other things, a plain loop is faster than sum(map(len, …))
-            held += len(name) + len(value)
-        self.held = held
 
     @property
     def query(self) -> str:
@@ -179,6 +174,13 @@ class ScopeRequest:
     def header(self, name: str) -> list[str]:
         wanted = _scope_key(name)  # servers give names in lower case, as ASGI has it
         return [_decode(value) for key, value in self._headers if key == wanted]
+
+    @property
+    def held(self) -> int:
+        held = len(self.path) + len(self._query)
+        for name, value in self._headers:  # between two other things, a plain loop is faster than sum(map(len, …))
+            held += len(name) + len(value)
+        return held
 
 
 @lru_cache(1024)

@@ -30,7 +30,8 @@ _Key = tuple[int, int]
 class RecentSpans:
     """The ids of spans that an exchange has joined: at most `most`, at least the last half of them, for `seconds`.
 
-    `watched` is set by who is going to ask, an exporter or hooks that record: until then nobody need note any.
+    `watched` is set by who is going to ask, an exporter or hooks that record: before, only spans without a mark are
+    noted.
 
     The older half is let go at once: to drop the oldest of a dict one by one costs 4 µs each (measured), as each time
     the search for it begins in front of those that were dropped before.
@@ -77,7 +78,7 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     A span of another kind (contrib's "http send" spans) stands for its parent in the same trace. A remote span means
     that the app has only extracted the caller's context: it is the parent, as the `traceparent` header would be.
     With `note`, exporters in this process leave the span out, because the exchange will be reported: they know it by
-    its mark, and where it has none (any more) by what is noted here.
+    its mark, and by what is noted here: SPAN_ATTRIBUTES may say `none`, a full span drops its oldest attributes.
     """
     if exchange.live is not None or exchange.id is not None:
         return
@@ -101,12 +102,12 @@ def bind(exchange: Exchange, span: Span, note: bool = True) -> None:
     if context is not parent:
         exchange.parent = parent
         exchange.live = live
-    if note and joined.watched:
-        joined.add(context.trace_id, span_id)
     if live is not None and exchange.marks:
         unique = (span_id ^ exchange.started) & _64_BITS  # as the span is; two exchanges may have joined the same one
         exchange.id = unique.to_bytes(8, "big").hex()
         live.set_attribute(EXCHANGE_ID, exchange.id)
+    if note and (joined.watched or exchange.id is None):
+        joined.add(context.trace_id, span_id)
 
 
 def tell(exchange: Exchange) -> None:

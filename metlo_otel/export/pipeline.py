@@ -75,8 +75,8 @@ class Pipeline:
         self._tick = tick
         self._exporter = exporter
         self.counters = exporter.counters
-        most = settings.max_queue_exchanges, settings.max_queue_bytes
-        self._queue = ExchangeQueue(self.counters, *most, batch=(FULL, _FULL_BYTES))
+        most, most_bytes = settings.max_queue_exchanges, settings.max_queue_bytes
+        self._queue = ExchangeQueue(self.counters, most, most_bytes, batch=(FULL, _FULL_BYTES))
         self._closed = False
         self._waited = -AT_EXIT
         self._begin()

@@ -37,21 +37,21 @@ class ExchangeQueue:
     def put(self, exchange: Exchange) -> bool:
         """Add an exchange, and drop the oldest where it needs their room; itself where it can never fit.
 
-        Whether a batch is waiting.
+        Returns whether the worker should look: as a rule because a batch is waiting.
         """
         size = exchange.size = exchange.memory()
         with self._lock:
             self._counters.captured += 1
             self.waiting.append(exchange)
-            held = self.bytes = self.bytes + size
-            if len(self.waiting) < self._batch and held < self._batch_bytes:  # nearly always: as little as can be
+            total = self.bytes = self.bytes + size
+            if len(self.waiting) < self._batch and total < self._batch_bytes:  # nearly always: as little as can be
                 return False
             self._make_room(size)
         return True
 
-    def _make_room(self, newest: int) -> None:
+    def _make_room(self, newest_size: int) -> None:
         dropped = 0
-        if newest > self._max_bytes:
+        if newest_size > self._max_bytes:
             self.bytes -= self.waiting.pop().size
             dropped += 1
         while len(self.waiting) > self._max_exchanges or self.bytes > self._max_bytes:

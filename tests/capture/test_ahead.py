@@ -122,6 +122,17 @@ def test_has_no_more_than_the_stream(name: str) -> None:
     assert not hasattr(tee, name)
 
 
+def test_a_stream_that_raises_when_asked_for_names() -> None:
+    """It is teed like any other: a request that is not looked at would pass every rule."""
+
+    class Strict(Server):
+        def __getattr__(self, name: str) -> Any:
+            raise KeyError(name)
+
+    body = Body(100)
+    assert (teed(Strict(b"hello"), body).read(), body.content()) == (b"hello", b"hello")
+
+
 def check(stream: Any, read: Callable[[Any], bytes], limit: int) -> None:
     body = Body(100_000)
     tee = teed(stream, body)

@@ -1,4 +1,4 @@
-"""What is copied of a WSGI environ: its text, none of its objects."""
+"""What is kept of a raw request: a WSGI environ's text, none of its objects; an ASGI scope's headers unread."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metlo_otel.core.request import EnvironRequest
+from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from tests.contract.http import Call
 from tests.contract.wsgi_driver import make_environ
 
@@ -22,14 +22,14 @@ class Stream:
 @pytest.fixture(autouse=True)
 def _unlearned() -> Iterator[None]:
     """What one test's server taught is forgotten for the next."""
-    known = EnvironRequest._objects
+    known = EnvironRequest._object_names
     yield
-    EnvironRequest._objects = known
+    EnvironRequest._object_names = known
 
 
 @pytest.mark.parametrize("times", [1, 2], ids=["first", "known by then"])
 @pytest.mark.parametrize("name", ["wsgi.input", "server.socket", "NAMED_AS_A_HEADER"])
-def test_objects_are_let_go(name: str, times: int) -> None:
+def test_object_names_are_let_go(name: str, times: int) -> None:
     """Whatever the server or another middleware put there, with the first request as with later ones."""
     for _ in range(times):
         stream = Stream()
@@ -50,6 +50,20 @@ def test_text_stays_whole() -> None:
     text = {name: value for name, value in environ.items() if isinstance(value, str)}
     assert {name: request.environ[name] for name in text} == text
     assert request.held == sum(map(len, text.values()))
+
+
+@pytest.mark.parametrize("key", [5, None, Stream])
+def test_any_key_may_stand_there(key: object) -> None:
+    """PEP 3333 wants text; what is something else opens no door: the request is read all the same."""
+    environ: dict[Any, Any] = {**make_environ(CALL), key: Stream()}
+    assert EnvironRequest(environ).header("x-shop") == ["shoes"]
+
+
+def test_headers_that_can_be_read_once_are_left_to_the_app() -> None:
+    """ASGI calls them an iterable; nothing reads them before the app does."""
+    headers = iter([(b"x-shop", b"shoes")])
+    ScopeRequest({"headers": headers})
+    assert list(headers) == [(b"x-shop", b"shoes")]
 
 
 def test_learns_within_bounds() -> None:

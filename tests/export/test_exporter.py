@@ -53,6 +53,24 @@ def test_any_processor_can_use_it(metlo: Metlo, processor: Callable[..., Any]) -
     assert sent["meta"]["traceId"] == format(span.get_span_context().trace_id, "032x")
 
 
+def test_made_while_a_request_runs(metlo: Metlo) -> None:
+    """A span that was joined before there was an exporter, and may not be marked, is not reported twice either."""
+    provider = TracerProvider()
+    exchange = wsgi_exchange()
+    exchange.marks = False
+    with provider.get_tracer("someone").start_as_current_span("GET /x", kind=SpanKind.SERVER, attributes=ATTRIBUTES):
+        join(exchange)
+        provider.add_span_processor(SimpleSpanProcessor(MetloSpanExporter(metlo.url, KEY)))
+    provider.shutdown()
+    assert metlo.traces() == []
+
+
+@pytest.fixture(autouse=True)
+def _nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process that has no exporter yet."""
+    monkeypatch.setattr("metlo_otel.core.tracing.joined.watched", False)
+
+
 @pytest.mark.parametrize("most", [128, 5], ids=["marked", "the mark lost"])
 def test_what_the_middleware_reports_is_left_out(metlo: Metlo, most: int) -> None:
     """Also where the span keeps so few attributes that the mark on it made room for later ones."""

@@ -262,8 +262,7 @@ def test_too_large_for_the_collector_is_halved(pipeline: Make, metlo: Metlo) -> 
 class Bomb:
     """A request that fails whoever reads it."""
 
-    def memory(self) -> int:
-        return 10
+    held = 10
 
     def __getattr__(self, name: str) -> Any:
         raise RuntimeError("secret content")

@@ -7,10 +7,13 @@ import itertools
 from typing import Any
 
 import pytest
-from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, TraceFlags
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 
+from metlo_otel.core import tracing
 from metlo_otel.hooks import Hooks, chain
 from metlo_otel.testing import MemoryCollector
+from tests.export.exchanges import wsgi_exchange
 
 NUMBERS = itertools.count(0xABC)
 
@@ -116,6 +119,19 @@ def test_no_hook_raises(request_: Any) -> None:
         assert hooks._agent is not None
         hooks._agent.shutdown(10)
     assert hooks._guard.failures >= 4
+
+
+def test_the_first_request_is_not_reported_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A middleware that saw the span before any hook ran reports it, also where the hooks see another carrier."""
+    monkeypatch.setattr(tracing.joined, "watched", False)  # as in a new process
+    span = TracerProvider().get_tracer("someone").start_span("GET /", kind=SpanKind.SERVER)
+    with MemoryCollector() as collector:
+        hooks = Hooks(collector.url, collector.api_key)
+        tracing.bind(wsgi_exchange(), span)
+        wsgi(hooks, span)
+        assert hooks._agent is not None
+        assert hooks._agent.stats().captured == 0
+        hooks._agent.shutdown(10)
 
 
 def test_chain() -> None:
