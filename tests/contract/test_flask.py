@@ -12,15 +12,18 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from metlo_otel.agent import block_user, unblock_user
+from metlo_otel.agent import _AGENTS, block_user, unblock_user
 from metlo_otel.flask import MetloFlask
 from metlo_otel.testing import MemoryCollector
 
 
 @pytest.fixture
 def collector() -> Iterator[MemoryCollector]:
+    """One whose agents end with it: else their workers would log in another test that it is gone."""
     with MemoryCollector({"globalFullTraceCapture": True}) as made:
         yield made
+        for agent in [agent for agent in _AGENTS if agent.settings.metlo_host == made.url]:
+            agent.shutdown(1.0)
 
 
 class Named(flask.Flask):
