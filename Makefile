@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest versions bench clean
+.PHONY: demo test system check unit oldest newest versions bench peers clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -43,8 +43,19 @@ bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead
 	.venv/bin/python -m benchmarks.collector
 
+# What `benchmarks.cost` measures beside us, each in an environment of its own.
+peers: .venv-peers/ready .venv-original/ready
+
+.venv-peers/ready .venv-original/ready: tests/constraints.txt
+.venv-peers/ready: PEERS = sentry-sdk==2.75.0 ddtrace
+.venv-original/ready: PEERS = metlo==0.1.5 requests
+.venv-peers/ready .venv-original/ready:
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python $(PIP) -c tests/constraints.txt $(PEERS) flask django fastapi gunicorn uvicorn
+	@touch $@
+
 clean:
-	rm -rf .venv .venv-demo .venv-oldest .venv-newest
+	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
 .venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo]'
