@@ -40,8 +40,13 @@ from benchmarks.apps import BODY, HEADERS
 ROOT = Path(__file__).resolve().parent.parent
 VARIANTS = ("plain", "metlo", "contrib", "contrib+metlo", "original", "sentry", "ddtrace")
 _PYTHONS = {"original": ".venv-original", "sentry": ".venv-peers", "ddtrace": ".venv-peers"}
-_DDTRACE = {"DD_APPSEC_ENABLED": "true", "DD_TRACE_AGENT_URL": "http://127.0.0.1:9", "DD_REMOTE_CONFIGURATION_ENABLED": "false",
-            "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false", "DD_TRACE_LOG_LEVEL": "CRITICAL"}  # fmt: skip
+_DDTRACE = {
+    "DD_APPSEC_ENABLED": "true",
+    "DD_TRACE_AGENT_URL": "http://127.0.0.1:9",
+    "DD_REMOTE_CONFIGURATION_ENABLED": "false",
+    "DD_INSTRUMENTATION_TELEMETRY_ENABLED": "false",
+    "DD_TRACE_LOG_LEVEL": "CRITICAL",
+}
 _TICK = os.sysconf("SC_CLK_TCK")
 _CONNECTIONS = 4
 
@@ -178,9 +183,26 @@ def _served(framework: str, variant: str, collector: str, options: str, folder: 
     }
     environment |= _DDTRACE if variant == "ddtrace" else {}
     if framework == "fastapi":
-        command = ["-m", "uvicorn", "benchmarks.served:app", "--port", str(port), "--no-access-log", "--log-level", "error"]
+        command = [
+            "-m",
+            "uvicorn",
+            "benchmarks.served:app",
+            "--port",
+            str(port),
+            "--no-access-log",
+            "--log-level",
+            "error",
+        ]
     else:
-        command = ["-m", "gunicorn", "benchmarks.served:app", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
+        command = [
+            "-m",
+            "gunicorn",
+            "benchmarks.served:app",
+            "--bind",
+            f"127.0.0.1:{port}",
+            "--worker-class",
+            "gthread",
+        ]
         command += ["--threads", str(_CONNECTIONS), "--log-level", "error", "--no-control-socket"]
         if not _has_control_socket(variant):
             command.pop()
@@ -232,7 +254,11 @@ def _output(command: list[str]) -> str:
 def _pace(server: Server, found: Found, seconds: int, rate: int, script: Path) -> None:
     """`rate` requests a second over all connections; a slower server is asked for what it can do."""
     url = f"http://127.0.0.1:{server.port}/items/42?page=2&sort=name"
-    given = [f"-H{name}: {value}" for name, value in {**HEADERS, "Content-Type": "application/json"}.items() if name != "Host"]
+    given = [
+        f"-H{name}: {value}"
+        for name, value in {**HEADERS, "Content-Type": "application/json"}.items()
+        if name != "Host"
+    ]
     total = rate * seconds
     command = ["h2load", "--h1", f"-c{_CONNECTIONS}", "-t1", f"-n{total}", f"--rps={rate // _CONNECTIONS}",
                f"-d{script.with_suffix('.json')}", *given, url]  # fmt: skip
@@ -301,7 +327,7 @@ def _await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _print(framework: str, found: dict[str, Found], arguments: argparse.Namespace) -> None:
-    print(f"\n{framework}: {arguments.rounds} rounds of {arguments.seconds} s, medians; (share of plain's in the same round)")
+    print(f"\n{framework}: {arguments.rounds} rounds of {arguments.seconds} s, medians (share of plain's in its round)")
     print(f"{'':14}{'requests/s':>19}{'p50 ms':>16}{'p99 ms':>17}{'CPU µs':>16}{f'CPU µs at {arguments.rate}/s':>20}"
           f"{'checked':>9}{'MB':>6}")  # fmt: skip
     plain = found.get("plain")

@@ -43,7 +43,7 @@ def _prepare() -> None:
     if VARIANT == "ddtrace":
         import ddtrace.auto  # noqa: F401 - patches what is imported after it
     if VARIANT == "sentry":
-        import sentry_sdk
+        import sentry_sdk  # type: ignore[import-not-found]  # in the environment of the peers
 
         # a DSN of nobody on loopback: events are made and thrown away by the transport
         sentry_sdk.init(dsn="http://key@127.0.0.1:9/1", traces_sample_rate=1.0, send_default_pii=False)
@@ -135,7 +135,7 @@ def django_app() -> Any:
     def item(request: Any, id: int) -> Any:  # noqa: A002 - the route's own name for it
         return JsonResponse({**ANSWER, "id": id, "count": len(json.loads(request.body)["items"])})
 
-    def numbers(request: Any) -> Any:  # noqa: ARG001 - a view takes it
+    def numbers(request: Any) -> Any:
         return JsonResponse(stats())
 
     middleware = ["django.middleware.common.CommonMiddleware"]
