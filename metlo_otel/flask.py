@@ -10,7 +10,8 @@ import flask
 from werkzeug.wsgi import ClosingIterator
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, ahead, content_length
+from metlo_otel.capture.ahead import ReadAhead
+from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, content_length
 from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
@@ -114,7 +115,9 @@ def _before(agent: Agent) -> Any:
 
 def _decide(agent: Agent, exchange: Exchange) -> flask.Response | None:
     request = flask.request
-    verdict = agent.judge.decide(exchange, request, lambda limit: ahead(request.environ, limit))
+    environ = request.environ
+    ahead = ReadAhead(exchange, environ, environ.get("wsgi.input"), agent.settings.read_ahead_wait, agent.guard)
+    verdict = agent.judge.decide(exchange, request, ahead)
     return _answer(agent, exchange) if verdict.blocked else None
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture, ahead, answering, rehearsed
+from metlo_otel.capture.ahead import ReadAhead
+from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture, answering, rehearsed
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 
@@ -47,7 +48,9 @@ class _Way:
         self._agent.ask_user_sync(exchange, environ)
 
     def _decide(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:
-        verdict = self._agent.judge.decide(exchange, environ, lambda limit: ahead(environ, limit))
+        agent = self._agent
+        ahead = ReadAhead(exchange, environ, environ.get("wsgi.input"), agent.settings.read_ahead_wait, agent.guard)
+        verdict = agent.judge.decide(exchange, environ, ahead)
         return self._answer(exchange, environ) if verdict.blocked else None
 
     def _answer(self, exchange: Exchange, environ: Environ) -> WSGIApp:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from io import IOBase
 from typing import Any
 
-from metlo_otel.capture.ahead import Replayed, position, read_ahead
+from metlo_otel.capture.replayed import Failing, Replayed, replayed
 from metlo_otel.core.exchange import Body
 
 
@@ -24,26 +24,45 @@ class TeeInput:
         self._stream = stream
         self._body = body
 
-    def ahead(self, limit: int) -> None:
-        """Read up to `limit` bytes and note them; the app reads them again as if nobody had."""
-        if self._body.size:
-            return
-        data = bytearray()
-        begin = position(self._stream)
-        try:
-            read_ahead(self._stream, limit, data)
-        finally:  # where the client goes away meanwhile, the app still gets what there was
-            self._put_back(bytes(data), begin)
+    @property
+    def behind(self) -> Any:
+        """The stream behind."""
+        return self._stream
 
-    def _put_back(self, data: bytes, begin: int | None) -> None:
+    @property
+    def seekable_behind(self) -> bool:
+        """Whether the stream behind can be sent back: that of a server that receives all of a body before it asks."""
+        seekable = getattr(self._stream, "seekable", None)
+        return seekable is not None and bool(seekable())
+
+    def ahead(self, limit: int) -> None:
+        """Read up to `limit` bytes and note them; the app reads them again, and what reading raised is raised again."""
+        stream = self._stream
+        if self.seekable_behind:
+            begin = stream.tell()
+            try:
+                data = stream.read(limit)
+            finally:
+                stream.seek(begin)
+        else:
+            data, again = replayed(stream, limit)
+            self._become(again)
+        self.looked(data)
+
+    def looked(self, data: bytes) -> None:
+        """Note the beginning of what will be read."""
         self._body.add(data)
         self._body.again = len(data)
-        if begin is None:
-            self._stream = Replayed(data, self._stream)
-            for name in [name for name in self.__dict__ if not name.startswith("_")]:
-                del self.__dict__[name]
-        else:
-            self._stream.seek(begin)
+
+    def failing(self, size: int, problem: Exception) -> None:
+        """Have `problem` raised where `size` bytes have been read: so many are there, then the connection is lost."""
+        data, again = replayed(self._stream, size)
+        self._become(again if isinstance(again.behind, Failing) else Replayed(data, Failing(self._stream, problem)))
+
+    def _become(self, stream: Replayed) -> None:
+        self._stream = stream
+        for name in [name for name in self.__dict__ if not name.startswith("_")]:
+            del self.__dict__[name]
 
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from metlo_otel.capture.gate import Gate
-from metlo_otel.capture.streams import TeeInput, teed
+from metlo_otel.capture.streams import teed
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.rejection import Rejection
@@ -112,18 +112,6 @@ class WSGICapture:
 def _written(body: Body, write: Callable[[bytes], object], data: bytes) -> object:
     body.add(data)
     return write(data)
-
-
-def ahead(environ: Environ, limit: int) -> None:
-    """Read up to `limit` bytes of the request body for the rules; the app reads them again."""
-    stream = environ.get("wsgi.input")
-    if not isinstance(stream, TeeInput):
-        return
-    length = environ.get("CONTENT_LENGTH") or ""
-    if environ.get("wsgi.input_terminated"):  # elsewhere reading past the end of the body waits for the client
-        stream.ahead(limit)
-    elif length.isdecimal():
-        stream.ahead(min(limit, int(length)))
 
 
 def answering(rejection: Rejection) -> WSGIApp:
