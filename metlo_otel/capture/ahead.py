@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from metlo_otel.capture.arrived import arrived
+from metlo_otel.capture.arrived import arrived, reads_anywhere
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard
@@ -18,7 +18,7 @@ class ReadAhead:
     """Called with a limit, it notes so many bytes of the body, as far as they have come or come within `wait` seconds.
 
     `stream` is what the app will read from; `environ` tells what the client has announced. On servers that let nobody
-    look at what has come, reading waits for the client as long as the server does.
+    look at what has come, reading waits for the client as long as the server does (uWSGI: its socket-timeout).
     """
 
     def __init__(
@@ -40,7 +40,10 @@ class ReadAhead:
                 return  # reading past the end of such a body waits for the client for ever
             limit = min(limit, length)
         if stream.seekable_behind or not self._looked(stream, length, limit):
-            stream.ahead(limit)
+            if not reads_anywhere(stream):
+                stream.ahead(limit)
+            elif not stream.ahead_within(limit, self._wait, length or 0):
+                self._exchange.incomplete += (NOT_IN_TIME,)
 
     def _looked(self, stream: TeeInput, length: int | None, limit: int) -> bool:
         """Whether all is done that may be."""

@@ -46,6 +46,11 @@ def arrived(stream: Any, length: int | None, limit: int, seconds: float) -> Arri
     return _look(source, limit, time.monotonic() + seconds)
 
 
+def reads_anywhere(stream: TeeInput) -> bool:
+    """Whether this server's stream may be read in any thread, and beyond the request: granian's alone."""
+    return _kind(stream.behind) == "granian._granian.WSGIBody"
+
+
 def _look(source: _Received | _Peeked, limit: int, deadline: float) -> Arrived:
     length = source.length
     most = limit if length is None else min(limit, length)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 _PIECE = 1024  # bytes read at once: an error in the body is met no further before its place than by so much
 
+_MUCH = 65536  # bytes read at once where all is wanted
 
-def replayed(stream: Any, limit: int) -> tuple[bytes, Replayed]:
-    """Up to `limit` bytes read from `stream`, and a stream that gives them again; what reading raises it raises too."""
-    data = bytearray()
+
+def replayed(stream: Any, limit: int, data: bytearray) -> Replayed:
+    """Read up to `limit` bytes of `stream` into `data`; what gives them again, and raises what reading raised."""
     problem, short = None, False
     try:
         while len(data) < limit:
@@ -24,9 +26,59 @@ def replayed(stream: Any, limit: int) -> tuple[bytes, Replayed]:
     except Exception as raised:  # noqa: BLE001 - it is the app's, which is told of it when it has read so far
         problem = raised.with_traceback(None)
     first = bytes(data)
-    return first, Replayed(
-        first, stream if problem is None else Failing(stream, problem), short and problem is not None
-    )
+    return Replayed(first, stream) if problem is None else Replayed(first, Failing(stream, problem), short)
+
+
+class OfGranian:
+    """granian's `stream`: without a size it forgets what readings with one have left over, which this does not.
+
+    It gives nothing of a body that breaks off, as if that were all of it: `length` is known, so here it raises OSError.
+    """
+
+    def __init__(self, stream: Any, length: int) -> None:
+        self._stream = stream
+        self._missing = length
+
+    def read(self, size: int | None = None) -> bytes:
+        """As a file's."""
+        read = self._stream.read
+        data: bytes = b"".join(iter(partial(read, _MUCH), b"")) if size is None else read(size)
+        self._missing -= len(data)
+        if size is None and self._missing > 0:
+            raise OSError("the client has closed the connection within the body")
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+class Late:
+    """`stream`, of which another thread still reads the beginning into `data`: reading waits for that."""
+
+    def __init__(self, stream: Any, limit: int, data: bytearray) -> None:
+        self._stream = stream
+        self._made: list[Replayed] = []
+        self._thread = threading.Thread(
+            target=lambda: self._made.append(replayed(stream, limit, data)), name="metlo_otel.read_ahead", daemon=True
+        )
+        self._thread.start()
+
+    def within(self, seconds: float) -> Any:
+        """What to read from: this, unless it is done within `seconds`."""
+        self._thread.join(seconds)
+        return self._made[0] if self._made else self
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _READING:
+            return getattr(self._stream, name)
+        self._thread.join()
+        return getattr(self._made[0], name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def __next__(self) -> bytes:
+        return next(iter(self))
 
 
 class Raising:
@@ -81,27 +133,28 @@ class Replayed:
         """What is read when the data has been."""
         return self._stream
 
-    def read(self, size: int | None = -1) -> bytes:
-        """As a file's."""
-        if size is None or size < 0:
+    def read(self, *args: Any, **kwargs: Any) -> bytes:
+        """As the stream's own, which may take no argument that this would make up."""
+        size = _size(args, kwargs)
+        if size < 0:
             data, self._data = self._data, b""
-            return data + bytes(self._stream.read() if size is None else self._stream.read(size))
+            return data + bytes(self._stream.read(*args, **kwargs))
         data, self._data = self._data[:size], self._data[size:]
         missing = size - len(data)
         if not missing or (data and self._short):
             return data
         return data + bytes(self._stream.read(missing))
 
-    def readline(self, size: int | None = -1) -> bytes:
-        """As a file's."""
-        limit = -1 if size is None else size
+    def readline(self, *args: Any, **kwargs: Any) -> bytes:
+        """As the stream's own."""
+        limit = _size(args, kwargs)
         end = self._data.find(b"\n") + 1
         if end and (limit < 0 or end <= limit):
             return self._take(end)
         if 0 <= limit <= len(self._data):
             return self._take(limit)
         data = self._take(len(self._data))
-        rest = self._stream.readline() if limit < 0 else self._stream.readline(limit - len(data))
+        rest = self._stream.readline(*args, **kwargs) if limit < 0 else self._stream.readline(limit - len(data))
         return data + bytes(rest)
 
     def readlines(self, hint: int | None = None) -> list[bytes]:
@@ -157,3 +210,9 @@ class Replayed:
     def _take(self, size: int) -> bytes:
         data, self._data = self._data[:size], self._data[size:]
         return data
+
+
+def _size(args: tuple[Any, ...], kwargs: dict[str, Any]) -> int:
+    """How much is asked for, by position or by whatever name; -1 for all there is."""
+    size = next(iter((*args, *kwargs.values())), None)
+    return -1 if size is None else int(size)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from io import IOBase
 from typing import Any
 
-from metlo_otel.capture.replayed import Failing, Replayed, replayed
+from metlo_otel.capture.replayed import Failing, Late, OfGranian, Replayed, replayed
 from metlo_otel.core.exchange import Body
 
 
@@ -37,17 +37,27 @@ class TeeInput:
 
     def ahead(self, limit: int) -> None:
         """Read up to `limit` bytes and note them; the app reads them again, and what reading raised is raised again."""
-        stream = self._stream
+        stream, data = self._stream, bytearray()
         if self.seekable_behind:
             begin = stream.tell()
             try:
-                data = stream.read(limit)
+                data += stream.read(limit)
             finally:
                 stream.seek(begin)
         else:
-            data, again = replayed(stream, limit)
-            self._become(again)
-        self.looked(data)
+            self._become(replayed(stream, limit, data))
+        self.looked(bytes(data))
+
+    def ahead_within(self, limit: int, seconds: float, length: int) -> bool:
+        """As ahead(), in another thread, whose reading the app goes on with; whether it has ended within `seconds`.
+
+        For granian, with a body of `length` bytes, or 0.
+        """
+        data = bytearray()
+        stream = Late(OfGranian(self._stream, length), limit, data).within(seconds)
+        self._become(stream)
+        self.looked(bytes(data))
+        return not isinstance(stream, Late)
 
     def looked(self, data: bytes) -> None:
         """Note the beginning of what will be read."""
@@ -56,10 +66,12 @@ class TeeInput:
 
     def failing(self, size: int, problem: Exception) -> None:
         """Have `problem` raised where `size` bytes have been read: so many are there, then the connection is lost."""
-        data, again = replayed(self._stream, size)
-        self._become(again if isinstance(again.behind, Failing) else Replayed(data, Failing(self._stream, problem)))
+        data = bytearray()
+        again = replayed(self._stream, size, data)
+        failed = isinstance(again.behind, Failing)
+        self._become(again if failed else Replayed(bytes(data), Failing(self._stream, problem)))
 
-    def _become(self, stream: Replayed) -> None:
+    def _become(self, stream: Replayed | Late) -> None:
         self._stream = stream
         for name in [name for name in self.__dict__ if not name.startswith("_")]:
             del self.__dict__[name]
