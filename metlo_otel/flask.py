@@ -11,7 +11,8 @@ from werkzeug.wsgi import ClosingIterator
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.ahead import ReadAhead
-from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, content_length
+from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture
+from metlo_otel.capture.wsgi_output import content_length
 from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
@@ -72,7 +73,7 @@ class _Capture(WSGICapture):
         self._before = partial(_before, agent)
         self._placed = False
 
-    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
+    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes] | None:
         """What Flask holds in memory is noted from there, if that is what goes out: then nothing is teed.
 
         Also what Werkzeug drops of the view's answer to HEAD, or with 204; it is noted as with other frameworks.

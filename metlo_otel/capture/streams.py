@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from io import IOBase
 from typing import Any
 
 from metlo_otel.capture.replayed import Failing, Late, OfGranian, Replayed, replayed
 from metlo_otel.core.exchange import Body
+from metlo_otel.core.guard import Guard, RateLimitedLog
+
+_GUARD = Guard(RateLimitedLog(logging.getLogger("metlo_otel")))  # streams are of no one agent
 
 
 def teed(stream: Any, body: Body) -> TeeInput:
@@ -79,10 +83,14 @@ class TeeInput:
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""
         data: bytes = self._stream.read(*args, **kwargs)
-        if self._body.again:
-            self._body.add_anew(data)
-        else:
-            self._body.add(data)
+        body = self._body
+        try:
+            if body.again:
+                body.add_anew(data)
+            else:
+                body.add(data)
+        except Exception as problem:  # noqa: BLE001 - as the guard does it, at no cost
+            _GUARD.failed(body.add, problem)
         return data
 
     def readline(self, *args: Any, **kwargs: Any) -> bytes:
@@ -91,7 +99,11 @@ class TeeInput:
 
     def readlines(self, *args: Any, **kwargs: Any) -> list[bytes]:
         """As the stream's own."""
-        return [self._note(line) for line in self._stream.readlines(*args, **kwargs)]
+        lines: list[bytes] = self._stream.readlines(*args, **kwargs)
+        if isinstance(lines, list):
+            for line in lines:
+                self._note(line)
+        return lines
 
     def __iter__(self) -> Iterator[bytes]:
         for line in self._stream:
@@ -109,7 +121,7 @@ class TeeInput:
         return found
 
     def _note(self, data: bytes) -> bytes:
-        self._body.add_anew(data)
+        _GUARD.run(self._body.add_anew, data)
         return data
 
 
@@ -134,17 +146,20 @@ class _TeeBuffered(TeeInput):
         """As the stream's own."""
         count: int | None = self._stream.readinto(buffer)
         body = self._body
-        if type(buffer) is bytearray and count == len(buffer) and not body.again:  # as a rule, as Flask reads
-            body.add(buffer)
-        elif count:
-            _note_buffer(body, buffer, count)
+        try:
+            if type(buffer) is bytearray and count == len(buffer) and not body.again:  # as a rule, as Flask reads
+                body.add(buffer)
+            elif count:
+                _note_buffer(body, buffer, count)
+        except Exception as problem:  # noqa: BLE001 - as the guard does it, at no cost
+            _GUARD.failed(_note_buffer, problem)
         return count
 
 
 def _noting(body: Body, read: Callable[..., bytes]) -> Callable[..., bytes]:
     def reading(*args: Any, **kwargs: Any) -> bytes:
         data = read(*args, **kwargs)
-        body.add_anew(data)
+        _GUARD.run(body.add_anew, data)
         return data
 
     return reading
@@ -154,7 +169,7 @@ def _noting_buffer(body: Body, readinto: Callable[[Any], int | None]) -> Callabl
     def reading(buffer: Any) -> int | None:
         count = readinto(buffer)
         if count:
-            _note_buffer(body, buffer, count)
+            _GUARD.run(_note_buffer, body, buffer, count)
         return count
 
     return reading
@@ -167,7 +182,7 @@ def _note_buffer(body: Body, buffer: Any, count: int) -> None:
 def _noting_seek(body: Body, seek: Callable[..., int]) -> Callable[..., int]:
     def seeking(*args: Any) -> int:
         position = seek(*args)
-        body.again = max(0, body.size - position)
+        body.again = max(0, body.size - position) if type(position) is int else body.again
         return position
 
     return seeking
