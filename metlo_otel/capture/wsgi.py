@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.streams import teed
-from metlo_otel.capture.wsgi_output import NotingWrapper, SizedOutput, TeeOutput, closing_file
+from metlo_otel.capture.wsgi_output import NotingWrapper, SizedOutput, TeeOutput, closing_file, unanswered
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
@@ -90,7 +91,11 @@ class WSGICapture:
 
     def _failed(self, exchange: Exchange, environ: Environ) -> None:
         """The app raised: the server answers 500, whatever start_response was told, unless some was written already."""
-        if not exchange.response_body.size:
+        if not exchange.status and isinstance(
+            sys.exc_info()[1], StopIteration
+        ):  # how gunicorn is told to leave it alone
+            exchange.status = unanswered(exchange)
+        elif not exchange.response_body.size:
             heard, exchange.status, exchange.response_headers = exchange.status, 500, ()
             if not heard and self._at_response is not None:
                 self._gate.guard.run(self._at_response, exchange, environ)
@@ -101,10 +106,12 @@ class WSGICapture:
         if type(result) in (list, tuple):
             for chunk in result:
                 exchange.response_body.add(chunk)
+            exchange.status = exchange.status or unanswered(exchange)
             exchange.close()
             return None
         if isinstance(result, bytes | bytearray | str) or result is None:  # what a server makes of it is its own affair
             exchange.response_body.add(result)  # which ignores what is not bytes
+            exchange.status = exchange.status or unanswered(exchange)
             exchange.close()
             return None
         wrapper = environ.get("wsgi.file_wrapper")

@@ -8,6 +8,7 @@ from typing import Any
 from metlo_otel.capture.gate import Gate
 from metlo_otel.core.exchange import Exchange
 
+_SWITCHING_PROTOCOLS = 101
 _ENDLESS = 1 << 62
 
 
@@ -82,8 +83,7 @@ class TeeOutput:
             self._gate.guard.run(self._ended)
 
     def _ended(self) -> None:
-        if not self._exchange.status:
-            self._exchange.status = 500  # ended before start_response was called: the server answers for it
+        self._exchange.status = self._exchange.status or unanswered(self._exchange)
         self._exchange.close()
 
 
@@ -129,6 +129,15 @@ def closing_file(result: Any, exchange: Exchange, gate: Gate) -> Iterable[bytes]
     except (AttributeError, TypeError):  # a server's own C type: its end cannot be heard
         exchange.close()
     return result  # type: ignore[no-any-return]  # the server's own wrapper
+
+
+def unanswered(exchange: Exchange) -> int:
+    """The status of an answer that start_response was not called for: the server answers for it.
+
+    Where a websocket is asked for, the app has taken the connection over and spoken for itself.
+    """
+    asked = exchange.request.header("upgrade")
+    return _SWITCHING_PROTOCOLS if asked and asked[0].strip().lower() == "websocket" else 500
 
 
 def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
