@@ -7,18 +7,24 @@ from functools import partial, wraps
 from typing import Any
 
 import flask
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import RequestRedirect
 from werkzeug.wsgi import ClosingIterator
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, ahead, content_length
+from metlo_otel.capture.ahead import ReadAhead
+from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture
+from metlo_otel.capture.wsgi_output import content_length
+from metlo_otel.capture.wsgi_routes import mounted
 from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
-from metlo_otel.core.exchange import Body, Exchange
+from metlo_otel.core.exchange import Body, Exchange, Route
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.export.enrichment import Answer
 
 _CUT_BY_WERKZEUG = (204, 304)
+_MISSED = (MethodNotAllowed, RequestRedirect)
 _RESPONSE = "metlo_otel.response"  # where environ carries the answer from process_response() to the capture
 
 
@@ -27,7 +33,7 @@ class MetloFlask:
 
     Options are the settings in upper or lower case; what is not given is read from `app.config["METLO_<NAME>"]`, then
     from the environment. GET_USER and REJECT_RESPONSE are called within the request, with `flask.request`.
-    Raises SettingsError.
+    Raises SettingsError, and TypeError where the app was forgotten.
     """
 
     def __init__(
@@ -48,6 +54,9 @@ class MetloFlask:
 
     def attach(self, app: flask.Flask, wsgi_app: WSGIApp) -> WSGIApp:
         """The agent in front of `wsgi_app`, which `app` is to be served by; `wsgi_app` itself when DISABLED."""
+        if not hasattr(app, "wsgi_app"):
+            given = type(app).__name__
+            raise TypeError(f"MetloFlask(app, host, api_key) takes the Flask app first, but it was given a {given}")
         agent = make_agent(self._options, _configured(app))
         if agent is None:
             return wsgi_app
@@ -71,7 +80,7 @@ class _Capture(WSGICapture):
         self._before = partial(_before, agent)
         self._placed = False
 
-    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
+    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes] | None:
         """What Flask holds in memory is noted from there, if that is what goes out: then nothing is teed.
 
         Also what Werkzeug drops of the view's answer to HEAD, or with 204; it is noted as with other frameworks.
@@ -107,14 +116,16 @@ class _Capture(WSGICapture):
 
 def _before(agent: Agent) -> Any:
     exchange = current_exchange.get()
-    if exchange is None or not agent.decides:
-        return None
-    return agent.guard.run(_decide, agent, exchange)
+    return None if exchange is None else agent.guard.run(_decide, agent, exchange)
 
 
 def _decide(agent: Agent, exchange: Exchange) -> flask.Response | None:
+    if not agent.decides:
+        return None
     request = flask.request
-    verdict = agent.judge.decide(exchange, request, lambda limit: ahead(request.environ, limit))
+    environ = request.environ
+    ahead = ReadAhead(exchange, environ, environ.get("wsgi.input"), agent.settings.read_ahead_wait, agent.guard)
+    verdict = agent.judge.decide(exchange, request, ahead)
     return _answer(agent, exchange) if verdict.blocked else None
 
 
@@ -160,8 +171,7 @@ def _raised(agent: Agent, _app: flask.Flask, **_: Any) -> None:
 def _note(agent: Agent, exchange: Exchange, response: flask.Response | None) -> None:
     # The request itself, documented of proxies: each look through one costs 0.8 µs
     request: flask.Request = flask.request._get_current_object()  # type: ignore[attr-defined]
-    rule = request.url_rule
-    exchange.route = rule.rule if rule is not None else None
+    exchange.route = _route(exchange, request)
     if exchange.live is None:
         agent.join(exchange)
     if response is None:
@@ -171,6 +181,30 @@ def _note(agent: Agent, exchange: Exchange, response: flask.Response | None) -> 
     if exchange.live is not None:
         agent.enrich(exchange, _answered, response)
     request.environ[_RESPONSE] = response  # until it is what goes out: signals and other WSGI apps may yet change it
+
+
+def _route(exchange: Exchange, request: flask.Request) -> Route:
+    """The route that Flask has found, with the prefix under which the app is mounted, if it is."""
+    rule = request.url_rule
+    route = _missed(request) if rule is None else rule.rule
+    if route is None or not request.environ.get("SCRIPT_NAME"):
+        return route
+    return partial(mounted, route, request.path, exchange.request)  # for the worker to find
+
+
+def _missed(request: flask.Request) -> str | None:
+    """The route of what Flask answers by itself: it has one for another method, or with a slash at the end."""
+    problem = request.routing_exception
+    found = flask.current_app.create_url_adapter(request) if isinstance(problem, _MISSED) else None
+    if found is None:
+        return None
+    try:
+        if isinstance(problem, MethodNotAllowed):
+            return found.match(method=next(iter(problem.valid_methods or ()), None), return_rule=True)[0].rule
+        rule = found.match(path_info=request.path.rstrip("/") + "/", return_rule=True)[0]
+        return rule.rule.rstrip("/") or "/"
+    except HTTPException:  # a redirect of another kind: there is no telling
+        return None
 
 
 def _answered(response: flask.Response) -> Answer:

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture, ahead, answering, rehearsed
+from metlo_otel.capture.ahead import ReadAhead
+from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture, answering, rehearsed
+from metlo_otel.capture.wsgi_routes import wsgi_route
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 
@@ -15,10 +17,14 @@ class WSGIMiddleware:
     """`app = WSGIMiddleware(app, host, api_key, **options)`.
 
     Options are the settings in upper or lower case; GET_USER is given the environ, REJECT_RESPONSE too and gives a WSGI
-    app. Raises SettingsError. `agent` is None when DISABLED, and requests then go straight to the app.
+    app. Raises SettingsError, and TypeError where the app was forgotten. `agent` is None when DISABLED, and requests
+    then go straight to the app.
     """
 
     def __init__(self, app: WSGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+        if not callable(app):
+            given = type(app).__name__
+            raise TypeError(f"WSGIMiddleware(app, host, api_key) takes the WSGI app first, but it was given a {given}")
         self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
         self._serve = app
         if self.agent is not None:
@@ -44,10 +50,13 @@ class _Way:
     def _at_response(self, exchange: Exchange, environ: Environ) -> None:
         if exchange.live is None:
             self._agent.join(exchange)
+        exchange.route = wsgi_route(environ, exchange.request) or exchange.route
         self._agent.ask_user_sync(exchange, environ)
 
     def _decide(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:
-        verdict = self._agent.judge.decide(exchange, environ, lambda limit: ahead(environ, limit))
+        agent = self._agent
+        ahead = ReadAhead(exchange, environ, environ.get("wsgi.input"), agent.settings.read_ahead_wait, agent.guard)
+        verdict = agent.judge.decide(exchange, environ, ahead)
         return self._answer(exchange, environ) if verdict.blocked else None
 
     def _answer(self, exchange: Exchange, environ: Environ) -> WSGIApp:

@@ -1,109 +1,65 @@
-"""Reading the beginning of a request body ahead of the app, which then reads it again, byte for byte."""
+"""The beginning of a request body for the rules, before the app runs, which then reads it as if nobody had."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
+from metlo_otel.capture.arrived import arrived, reads_anywhere
+from metlo_otel.capture.streams import TeeInput
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.guard import Guard
 
-def read_ahead(stream: Any, limit: int, found: bytearray) -> None:
-    """Add up to `limit` bytes from `stream` to `found`; fewer only at its end."""
-    while len(found) < limit:
-        data = stream.read(limit - len(found))
-        if not data:
-            break
-        found += data
-
-
-def position(stream: Any) -> int | None:
-    """Where a stream is that can be sent back there; None for one that cannot, as those of servers."""
-    seekable = getattr(stream, "seekable", None)
-    return int(stream.tell()) if seekable is not None and seekable() else None
+NOT_IN_TIME = "read_ahead_wait"  # of the body more is to come, for which READ_AHEAD_WAIT was not long enough
+NOT_ASKED_FOR = "expect_continue"  # the client sends the body when it is asked to, which is for the app to do
 
 
-class Replayed:
-    """`stream` with `data`, which was read from it, put back in front. Reads no further than it is asked to.
+class ReadAhead:
+    """Called with a limit, it notes so many bytes of the body, as far as they have come or come within `wait` seconds.
 
-    It has what the stream has, for Django, Werkzeug and io's wrappers ask for more than PEP 3333 does, and what a
-    server's stream has not they must not find: all but its positions.
+    `stream` is what the app will read from; `environ` tells what the client has announced. On servers that let nobody
+    look at what has come, reading waits for the client as long as the server does (uWSGI: its socket-timeout).
     """
 
-    def __init__(self, data: bytes, stream: Any) -> None:
-        self._data = data
+    def __init__(
+        self, exchange: Exchange, environ: Mapping[str, Any], stream: object, wait: float, guard: Guard
+    ) -> None:
+        self._exchange = exchange
+        self._environ = environ
         self._stream = stream
+        self._wait = wait
+        self._guard = guard
 
-    def read(self, size: int | None = -1) -> bytes:
-        """As a file's."""
-        if size is None or size < 0:
-            data, self._data = self._data, b""
-            return data + bytes(self._stream.read() if size is None else self._stream.read(size))
-        data, self._data = self._data[:size], self._data[size:]
-        missing = size - len(data)
-        return data + bytes(self._stream.read(missing)) if missing and not self._data else data
+    def __call__(self, limit: int) -> None:
+        stream = self._stream
+        if not isinstance(stream, TeeInput) or self._exchange.request_body.size:
+            return
+        length = self._length()
+        if not self._environ.get("wsgi.input_terminated"):
+            if length is None:
+                return  # reading past the end of such a body waits for the client for ever
+            limit = min(limit, length)
+        if stream.seekable_behind or not self._looked(stream, length, limit):
+            if not reads_anywhere(stream):
+                stream.ahead(limit)
+            elif not stream.ahead_within(limit, self._wait, length or 0):
+                self._exchange.incomplete += (NOT_IN_TIME,)
 
-    def readline(self, size: int | None = -1) -> bytes:
-        """As a file's."""
-        limit = -1 if size is None else size
-        end = self._data.find(b"\n") + 1
-        if end and (limit < 0 or end <= limit):
-            return self._take(end)
-        if 0 <= limit <= len(self._data):
-            return self._take(limit)
-        data = self._take(len(self._data))
-        rest = self._stream.readline() if limit < 0 else self._stream.readline(limit - len(data))
-        return data + bytes(rest)
+    def _looked(self, stream: TeeInput, length: int | None, limit: int) -> bool:
+        """Whether all is done that may be."""
+        found = self._guard.run(arrived, stream, length, limit, self._wait)
+        expects: bool = self._environ.get("HTTP_EXPECT", "").strip().lower() == "100-continue"
+        if found is None:
+            if expects:  # such a server asks for the body at the first reading
+                self._exchange.incomplete += (NOT_ASKED_FOR,)
+            return expects
+        if found.problem is not None:
+            stream.failing(len(found.data), found.problem)
+        stream.looked(found.data)
+        if found.awaited:
+            self._exchange.incomplete += (NOT_ASKED_FOR if expects else NOT_IN_TIME,)
+        return True
 
-    def readlines(self, hint: int | None = None) -> list[bytes]:
-        """As a file's: whole lines, until they have `hint` bytes in all."""
-        lines: list[bytes] = []
-        held = 0
-        for line in self:
-            lines.append(line)
-            held += len(line)
-            if hint and 0 < hint <= held:
-                break
-        return lines
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
-
-    def __next__(self) -> bytes:
-        return next(iter(self))
-
-    def close(self) -> None:
-        """Close the stream behind, where it can be closed."""
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            close()
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("peek", "seek", "tell"):
-            raise AttributeError(name)
-        found = getattr(self._stream, name)
-        if name in ("readinto", "readinto1"):
-            return partial(self._readinto, found)
-        if name == "readall":
-            return partial(self._readall, found)
-        return partial(self._read1, found) if name == "read1" else found
-
-    def _readall(self, readall: Callable[[], bytes | None]) -> bytes | None:
-        data, self._data = self._data, b""
-        return data + (readall() or b"") if data else readall()
-
-    def _read1(self, read1: Callable[[int], bytes], size: int = -1) -> bytes:
-        if not self._data:
-            return read1(size)
-        return self._take(len(self._data) if size < 0 else size)
-
-    def _readinto(self, readinto: Callable[[Any], int | None], buffer: Any) -> int | None:
-        if not self._data:
-            return readinto(buffer)
-        room = memoryview(buffer).cast("B")
-        data = self._take(len(room))
-        room[: len(data)] = data
-        return len(data)
-
-    def _take(self, size: int) -> bytes:
-        data, self._data = self._data[:size], self._data[size:]
-        return data
+    def _length(self) -> int | None:
+        length = self._environ.get("CONTENT_LENGTH") or ""
+        return int(length) if length.isdecimal() else None

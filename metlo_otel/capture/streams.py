@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from io import IOBase
 from typing import Any
 
-from metlo_otel.capture.ahead import Replayed, position, read_ahead
+from metlo_otel.capture.replayed import Failing, Late, OfGranian, Replayed, replayed
 from metlo_otel.core.exchange import Body
+from metlo_otel.core.guard import Guard, RateLimitedLog
+
+_GUARD = Guard(RateLimitedLog(logging.getLogger("metlo_otel")))  # streams are of no one agent
 
 
 def teed(stream: Any, body: Body) -> TeeInput:
@@ -24,34 +28,69 @@ class TeeInput:
         self._stream = stream
         self._body = body
 
-    def ahead(self, limit: int) -> None:
-        """Read up to `limit` bytes and note them; the app reads them again as if nobody had."""
-        if self._body.size:
-            return
-        data = bytearray()
-        begin = position(self._stream)
-        try:
-            read_ahead(self._stream, limit, data)
-        finally:  # where the client goes away meanwhile, the app still gets what there was
-            self._put_back(bytes(data), begin)
+    @property
+    def behind(self) -> Any:
+        """The stream behind."""
+        return self._stream
 
-    def _put_back(self, data: bytes, begin: int | None) -> None:
+    @property
+    def seekable_behind(self) -> bool:
+        """Whether the stream behind can be sent back: that of a server that receives all of a body before it asks."""
+        seekable = getattr(self._stream, "seekable", None)
+        return seekable is not None and bool(seekable())
+
+    def ahead(self, limit: int) -> None:
+        """Read up to `limit` bytes and note them; the app reads them again, and what reading raised is raised again."""
+        stream, data = self._stream, bytearray()
+        if self.seekable_behind:
+            begin = stream.tell()
+            try:
+                data += stream.read(limit)
+            finally:
+                stream.seek(begin)
+        else:
+            self._become(replayed(stream, limit, data))
+        self.looked(bytes(data))
+
+    def ahead_within(self, limit: int, seconds: float, length: int) -> bool:
+        """As ahead(), in another thread, whose reading the app goes on with; whether it has ended within `seconds`.
+
+        For granian, with a body of `length` bytes, or 0.
+        """
+        data = bytearray()
+        stream = Late(OfGranian(self._stream, length), limit, data).within(seconds)
+        self._become(stream)
+        self.looked(bytes(data))
+        return not isinstance(stream, Late)
+
+    def looked(self, data: bytes) -> None:
+        """Note the beginning of what will be read."""
         self._body.add(data)
         self._body.again = len(data)
-        if begin is None:
-            self._stream = Replayed(data, self._stream)
-            for name in [name for name in self.__dict__ if not name.startswith("_")]:
-                del self.__dict__[name]
-        else:
-            self._stream.seek(begin)
+
+    def failing(self, size: int, problem: Exception) -> None:
+        """Have `problem` raised where `size` bytes have been read: so many are there, then the connection is lost."""
+        data = bytearray()
+        again = replayed(self._stream, size, data)
+        failed = isinstance(again.behind, Failing)
+        self._become(again if failed else Replayed(bytes(data), Failing(self._stream, problem)))
+
+    def _become(self, stream: Replayed | Late) -> None:
+        self._stream = stream
+        for name in [name for name in self.__dict__ if not name.startswith("_")]:
+            del self.__dict__[name]
 
     def read(self, *args: Any, **kwargs: Any) -> bytes:
         """As the stream's own."""
         data: bytes = self._stream.read(*args, **kwargs)
-        if self._body.again:
-            self._body.add_anew(data)
-        else:
-            self._body.add(data)
+        body = self._body
+        try:
+            if body.again:
+                body.add_anew(data)
+            else:
+                body.add(data)
+        except Exception as problem:  # noqa: BLE001 - as the guard does it, at no cost
+            _GUARD.failed(body.add, problem)
         return data
 
     def readline(self, *args: Any, **kwargs: Any) -> bytes:
@@ -60,7 +99,11 @@ class TeeInput:
 
     def readlines(self, *args: Any, **kwargs: Any) -> list[bytes]:
         """As the stream's own."""
-        return [self._note(line) for line in self._stream.readlines(*args, **kwargs)]
+        lines: list[bytes] = self._stream.readlines(*args, **kwargs)
+        if isinstance(lines, list):
+            for line in lines:
+                self._note(line)
+        return lines
 
     def __iter__(self) -> Iterator[bytes]:
         for line in self._stream:
@@ -78,7 +121,7 @@ class TeeInput:
         return found
 
     def _note(self, data: bytes) -> bytes:
-        self._body.add_anew(data)
+        _GUARD.run(self._body.add_anew, data)
         return data
 
 
@@ -103,17 +146,20 @@ class _TeeBuffered(TeeInput):
         """As the stream's own."""
         count: int | None = self._stream.readinto(buffer)
         body = self._body
-        if type(buffer) is bytearray and count == len(buffer) and not body.again:  # as a rule, as Flask reads
-            body.add(buffer)
-        elif count:
-            _note_buffer(body, buffer, count)
+        try:
+            if type(buffer) is bytearray and count == len(buffer) and not body.again:  # as a rule, as Flask reads
+                body.add(buffer)
+            elif count:
+                _note_buffer(body, buffer, count)
+        except Exception as problem:  # noqa: BLE001 - as the guard does it, at no cost
+            _GUARD.failed(_note_buffer, problem)
         return count
 
 
 def _noting(body: Body, read: Callable[..., bytes]) -> Callable[..., bytes]:
     def reading(*args: Any, **kwargs: Any) -> bytes:
         data = read(*args, **kwargs)
-        body.add_anew(data)
+        _GUARD.run(body.add_anew, data)
         return data
 
     return reading
@@ -123,7 +169,7 @@ def _noting_buffer(body: Body, readinto: Callable[[Any], int | None]) -> Callabl
     def reading(buffer: Any) -> int | None:
         count = readinto(buffer)
         if count:
-            _note_buffer(body, buffer, count)
+            _GUARD.run(_note_buffer, body, buffer, count)
         return count
 
     return reading
@@ -136,7 +182,7 @@ def _note_buffer(body: Body, buffer: Any, count: int) -> None:
 def _noting_seek(body: Body, seek: Callable[..., int]) -> Callable[..., int]:
     def seeking(*args: Any) -> int:
         position = seek(*args)
-        body.again = max(0, body.size - position)
+        body.again = max(0, body.size - position) if type(position) is int else body.again
         return position
 
     return seeking

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from metlo_otel.capture.gate import Gate
-from metlo_otel.capture.streams import TeeInput, teed
+from metlo_otel.capture.streams import teed
+from metlo_otel.capture.wsgi_output import NotingWrapper, SizedOutput, TeeOutput, closing_file, unanswered
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import Body, Exchange
+from metlo_otel.core.guard import Guard
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest
 
@@ -18,8 +21,6 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 AtResponse = Callable[[Exchange, Environ], None]
 Decide = Callable[[Exchange, Environ], WSGIApp | None]
-
-_ENDLESS = 1 << 62
 
 
 class WSGICapture:
@@ -37,21 +38,23 @@ class WSGICapture:
         self._decide = decide
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        exchange = self._gate.guard.run(self._open, environ)
+        guard = self._gate.guard
+        exchange = guard.run(self._open, environ)
         if exchange is None:
             return self._app(environ, start_response)
         token = current_exchange.set(exchange)
-        result = None
+        has_answered = False
         try:
-            instead = None
-            if self._decide is not None and self._gate.decides:
-                instead = self._gate.guard.run(self._decide, exchange, environ)
-            result = (instead or self._app)(environ, partial(self._start, exchange, environ, start_response))
+            instead = guard.run(self._instead, exchange, environ)
+            app = self._app if instead is None else instead
+            result = app(environ, partial(self._start, exchange, environ, start_response))
+            has_answered = True
         finally:
             current_exchange.reset(token)
-            if result is None:
-                self._failed(exchange, environ)
-        return self._gate.guard.run(self._tee, exchange, environ, result) or result
+            if not has_answered:
+                guard.run(self._failed, exchange, environ)
+        answer = guard.run(self._tee, exchange, environ, result)
+        return result if answer is None else answer
 
     def _open(self, environ: Environ) -> Exchange | None:
         exchange = self._gate.open(EnvironRequest(environ))
@@ -60,70 +63,71 @@ class WSGICapture:
             self._gate.join(exchange)
             wrapper = environ.get("wsgi.file_wrapper")
             if wrapper is not None and not isinstance(wrapper, type):
-                environ["wsgi.file_wrapper"] = _NotingWrapper(wrapper)
-            if may_have_body(environ):
-                environ["wsgi.input"] = teed(environ["wsgi.input"], exchange.request_body)
+                environ["wsgi.file_wrapper"] = NotingWrapper(wrapper)
+            stream = environ.get("wsgi.input")
+            if stream is not None and may_have_body(environ):
+                environ["wsgi.input"] = teed(stream, exchange.request_body)
         return exchange
 
-    def _start(
-        self,
-        exchange: Exchange,
-        environ: Environ,
-        start_response: StartResponse,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: Any = None,
-    ) -> Callable[[bytes], object]:
-        write = start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
-        self._gate.guard.run(self._started, exchange, environ, status, headers)
-        return partial(_written, exchange.response_body, write)
+    def _instead(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:
+        """What answers in the app's place."""
+        return self._decide(exchange, environ) if self._decide is not None and self._gate.decides else None
 
-    def _started(self, exchange: Exchange, environ: Environ, status: str, headers: list[tuple[str, str]]) -> None:
-        exchange.response_headers = headers.copy()
+    def _start(
+        self, exchange: Exchange, environ: Environ, start_response: StartResponse, *args: Any, **kwargs: Any
+    ) -> Any:
+        """The server's own start_response is called as the app calls this, before anything is made of what it says."""
+        write = start_response(*args, **kwargs)
+        self._gate.guard.run(self._started, exchange, environ, (*args, *kwargs.values()))
+        return write if write is None else partial(_written, self._gate.guard, exchange.response_body, write)
+
+    def _started(self, exchange: Exchange, environ: Environ, said: tuple[Any, ...]) -> None:
+        """Note what the answer begins with; headers that can be read once are the server's to read."""
+        status, headers = said[:2]
+        exchange.response_headers = () if isinstance(headers, Iterator) else list(headers)
         exchange.status = int(status[:3])
         if self._at_response is not None:
             self._at_response(exchange, environ)
 
     def _failed(self, exchange: Exchange, environ: Environ) -> None:
         """The app raised: the server answers 500, whatever start_response was told, unless some was written already."""
-        if not exchange.response_body.size:
+        if not exchange.status and isinstance(
+            sys.exc_info()[1], StopIteration
+        ):  # how gunicorn is told to leave it alone
+            exchange.status = unanswered(exchange)
+        elif not exchange.response_body.size:
             heard, exchange.status, exchange.response_headers = exchange.status, 500, ()
             if not heard and self._at_response is not None:
                 self._gate.guard.run(self._at_response, exchange, environ)
         exchange.close()
 
-    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
+    def _tee(self, exchange: Exchange, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes] | None:
+        """What the server gets; None for the result as it is."""
         if type(result) in (list, tuple):
             for chunk in result:
                 exchange.response_body.add(chunk)
+            exchange.status = exchange.status or unanswered(exchange)
             exchange.close()
-            return result
+            return None
+        if isinstance(result, bytes | bytearray | str) or result is None:  # what a server makes of it is its own affair
+            exchange.response_body.add(result)  # which ignores what is not bytes
+            exchange.status = exchange.status or unanswered(exchange)
+            exchange.close()
+            return None
         wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, _NotingWrapper):
+        if isinstance(wrapper, NotingWrapper):
             is_file = result is wrapper.made
         else:
             is_file = isinstance(wrapper, type) and isinstance(result, wrapper)
         if is_file:
-            return _closing_file(result, exchange)
-        tee = _SizedOutput if hasattr(type(result), "__len__") else TeeOutput
+            return closing_file(result, exchange, self._gate)
+        tee = SizedOutput if hasattr(type(result), "__len__") else TeeOutput
         return tee(result, exchange, self._gate)
 
 
-def _written(body: Body, write: Callable[[bytes], object], data: bytes) -> object:
-    body.add(data)
-    return write(data)
-
-
-def ahead(environ: Environ, limit: int) -> None:
-    """Read up to `limit` bytes of the request body for the rules; the app reads them again."""
-    stream = environ.get("wsgi.input")
-    if not isinstance(stream, TeeInput):
-        return
-    length = environ.get("CONTENT_LENGTH") or ""
-    if environ.get("wsgi.input_terminated"):  # elsewhere reading past the end of the body waits for the client
-        stream.ahead(limit)
-    elif length.isdecimal():
-        stream.ahead(min(limit, int(length)))
+def _written(guard: Guard, body: Body, write: Callable[..., object], *args: Any, **kwargs: Any) -> object:
+    guard.run(body.add, next(iter((*args, *kwargs.values())), b""))
+    return write(*args, **kwargs)
 
 
 def answering(rejection: Rejection) -> WSGIApp:
@@ -160,112 +164,9 @@ def _saying(starts: list[tuple[Any, ...]], body: list[bytes]) -> WSGIApp:
     return app
 
 
-class TeeOutput:
-    """A response's iterable: each chunk is noted and handed on at once."""
-
-    __slots__ = ("_body", "_exchange", "_gate", "_next", "_result", "_whole")
-
-    def __init__(self, result: Iterable[bytes], exchange: Exchange, gate: Gate) -> None:
-        self._result = result
-        self._exchange = exchange
-        self._gate = gate
-        self._body = exchange.response_body
-        self._next = iter(result).__next__
-        self._whole = -1  # bytes that the whole response has, which are looked up when the first chunk is there
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            chunk = self._next()
-        except StopIteration:
-            self._exchange.close()
-            raise
-        self._body.add(chunk)
-        if self._body.size >= self._whole:
-            self._gate.guard.run(self._reached)
-        return chunk
-
-    def _reached(self) -> None:
-        """Close at the response's Content-Length; its headers are there by the first chunk, as PEP 3333 has it."""
-        if self._whole < 0:
-            self._whole = _ENDLESS
-            length = content_length(self._exchange.response_headers)
-            if length is None:
-                self._gate.streaming(self._exchange)
-            else:
-                self._whole = length
-        if self._body.size >= self._whole:
-            self._exchange.close()
-
-    def close(self) -> None:
-        """Close the app's iterable, then the exchange."""
-        try:
-            close = getattr(self._result, "close", None)
-            if close is not None:
-                close()
-        finally:
-            if not self._exchange.status:
-                self._exchange.status = 500  # ended before start_response was called: the server answers for it
-            self._exchange.close()
-
-
-class _SizedOutput(TeeOutput):
-    """One that says how many chunks there are, where the app's iterable does: servers compute a length from it."""
-
-    __slots__ = ()
-
-    def __len__(self) -> int:
-        return len(self._result)  # type: ignore[arg-type]  # asked for only where it has a length
-
-
-class _NotingWrapper:
-    """A server's `wsgi.file_wrapper` that is a function (uWSGI's): it remembers what it made, to be known again."""
-
-    __slots__ = ("_wrap", "made")
-
-    def __init__(self, wrap: Callable[..., Any]) -> None:
-        self._wrap = wrap
-        self.made: Any = None
-
-    def __call__(self, *args: Any) -> Any:
-        self.made = self._wrap(*args)
-        return self.made
-
-
-def _closing_file(result: Any, exchange: Exchange) -> Iterable[bytes]:
-    """A file that the server may send by itself (`sendfile`): it must get the very same object back.
-
-    Its bytes are not seen; its size is known from Content-Length. Only its end is listened for.
-    """
-    close = getattr(result, "close", None)
-
-    def closing() -> None:
-        try:
-            if close is not None:
-                close()
-        finally:
-            exchange.close()
-
-    try:
-        result.close = closing
-    except (AttributeError, TypeError):  # a server's own C type: its end cannot be heard
-        exchange.close()
-    return result  # type: ignore[no-any-return]  # the server's own wrapper
-
-
 def may_have_body(environ: Environ) -> bool:
     """Whether the request says that it has a body; in HTTP/2 and later one need not say so."""
     length = environ.get("CONTENT_LENGTH")
     if length and length != "0":
         return True
-    return "HTTP_TRANSFER_ENCODING" in environ or (not length and environ.get("SERVER_PROTOCOL", "") >= "HTTP/2")
-
-
-def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
-    """What the response's headers say that it has; None where they do not."""
-    for name, value in headers:
-        if len(name) == 14 and name.lower() == "content-length":
-            return int(value) if value.isdecimal() else None
-    return None
+    return "HTTP_TRANSFER_ENCODING" in environ or (not length and (environ.get("SERVER_PROTOCOL") or "") >= "HTTP/2")

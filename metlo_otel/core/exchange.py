@@ -122,7 +122,7 @@ class Exchange:
     worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided, `size` the
-    bytes that the queue reckons it at.
+    bytes that the queue reckons it at. `incomplete` has the reasons why not all of the request was looked at.
     """
 
     __slots__ = (
@@ -132,6 +132,7 @@ class Exchange:
         "deciding",
         "ended",
         "id",
+        "incomplete",
         "live",
         "marks",
         "on_close",
@@ -178,6 +179,7 @@ class Exchange:
         self.attacks: tuple[str, ...] = ()
         self.deciding = 0
         self.size = 0
+        self.incomplete: tuple[str, ...] = ()
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""

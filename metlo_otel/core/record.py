@@ -59,7 +59,8 @@ class Record:
 
     `path` is percent-decoded, `query` the decoded name/value pairs in their order, `route` the framework's template in
     `{name}` form, `source` who sent it (a trusted proxy's client), `forwarded` the peer where that differs,
-    `trace_id` and `span_id` as in OpenTelemetry (0: none), times in nanoseconds since the epoch.
+    `trace_id` and `span_id` as in OpenTelemetry (0: none), times in nanoseconds since the epoch,
+    `incomplete` why not all of the request was looked at.
     """
 
     method: str
@@ -83,3 +84,4 @@ class Record:
     started: int = 0
     ended: int = 0
     verdict: Verdict = PASS
+    incomplete: tuple[str, ...] = ()

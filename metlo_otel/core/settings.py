@@ -71,6 +71,7 @@ class Settings:
     get_user: Callable[[Any], Any] | None = option(values.function, None)
     reject_response: Callable[[Any], Any] | None = option(values.function, None)
     max_body: int = option(values.size, 5120)
+    read_ahead_wait: float = option(values.seconds, 1.0)
     disabled: bool = option(values.boolean, False, "disable")
     environment: str = option(values.text, "production")
     excluded_urls: tuple[re.Pattern[str], ...] = option(values.regexes, ())

@@ -212,6 +212,17 @@ def percentage(value: Any) -> float:
     raise ValueError("a percentage above 0 and up to 100 is expected")
 
 
+def seconds(value: Any) -> float:
+    """A number of seconds, 0 among them, up to a minute."""
+    try:
+        number = -1.0 if isinstance(value, bool) else float(str(value).strip())
+    except ValueError:
+        number = -1.0
+    if 0 <= number <= 60:
+        return number
+    raise ValueError("a number of seconds from 0 to 60 is expected")
+
+
 def storage(value: Any) -> str:
     """Where rate limits are counted: `memory`, `shared`, or the URL of a Redis."""
     word = str(value).strip()

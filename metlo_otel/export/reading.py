@@ -51,6 +51,7 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         started=exchange.started,
         ended=exchange.ended,
         verdict=exchange.verdict,
+        incomplete=exchange.incomplete,
     )
 
 

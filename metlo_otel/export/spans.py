@@ -100,6 +100,7 @@ def attributes_of(record: Record) -> dict[str, Any]:
         "metlo.would_block": record.verdict.would_block or None,
         "metlo.rule.id": record.verdict.rule,
         "metlo.tags": record.verdict.tags or None,
+        "metlo.incomplete": record.incomplete or None,
     }
     found.update(_server(record.host))
     found.update(_message("request", record.request))

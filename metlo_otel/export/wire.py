@@ -110,6 +110,7 @@ class Wire:
             "originalSource": record.forwarded,
             "scheme": _scheme(record),
             "ruleId": record.verdict.rule,
+            **({"incomplete": list(record.incomplete)} if record.incomplete else {}),
             "requestBodySize": record.request.size,
             "requestBodyTruncated": record.request.truncated,
             "requestBodyBinary": binary_request,

@@ -3,30 +3,121 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from werkzeug.wsgi import LimitedStream
 
+from metlo_otel.capture.ahead import ReadAhead
 from metlo_otel.capture.streams import teed
-from metlo_otel.capture.wsgi import ahead
-from metlo_otel.core.exchange import Body
+from metlo_otel.core.exchange import Body, Exchange
+from metlo_otel.core.guard import Guard, RateLimitedLog
+from metlo_otel.core.request import EnvironRequest
 from tests.contract.http import Call
 from tests.contract.wsgi_driver import make_environ
 
 ATTACK = b"the attack"
 
 
+def looked(environ: dict[str, Any], limit: int = 100, wait: float = 0.0) -> Exchange:
+    """The exchange of a request whose body was read ahead, as far as that may be."""
+    exchange = Exchange(EnvironRequest(environ), 100)
+    environ["wsgi.input"] = teed(environ["wsgi.input"], exchange.request_body)
+    ReadAhead(exchange, environ, environ["wsgi.input"], wait, Guard(RateLimitedLog(logging.getLogger())))(limit)
+    return exchange
+
+
 def test_input_that_does_not_end() -> None:
     """A WSGI server that does not end its input leaves a body without a length unread: reading would never end."""
     environ = make_environ(Call("POST", "/", (), (ATTACK,), chunked=True))
-    stream, body = environ["wsgi.input"], Body(100)
-    environ["wsgi.input"] = teed(stream, body)
-    ahead({**environ, "wsgi.input_terminated": False}, 100)
+    stream = environ["wsgi.input"]
+    body = looked({**environ, "wsgi.input_terminated": False}).request_body
     assert (stream.taken, body.size) == (0, 0)
-    ahead(environ, 100)
+    body = looked(environ).request_body
     assert (stream.taken, body.content()) == (len(ATTACK), ATTACK)
+
+
+def test_a_client_that_waits_to_be_asked() -> None:
+    """A server that asks for the body at the first reading is not made to: that is for the app to do."""
+    environ = {**make_environ(Call("POST", "/", (), (ATTACK,), chunked=True)), "HTTP_EXPECT": "100-continue"}
+    stream = environ["wsgi.input"]
+    exchange = looked(environ)
+    assert (stream.taken, exchange.request_body.size, exchange.incomplete) == (0, 0, ("expect_continue",))
+
+
+class Broken:
+    """A stream that fails after some content: `short` ones give less than they are asked for before they do."""
+
+    def __init__(self, content: bytes, short: bool) -> None:
+        self._stream = io.BytesIO(content)
+        self._short = short
+        self.failures = 0
+
+    def read(self, size: int = -1) -> bytes:
+        begin = self._stream.tell()
+        data = self._stream.read(size)
+        if data and (self._short or len(data) == size):
+            return data if size >= 0 else self._fail()
+        self._stream.seek(begin)
+        return self._fail()
+
+    def readline(self, size: int = -1) -> bytes:
+        line = self._stream.readline(size)
+        return line if line.endswith(b"\n") else self._fail()
+
+    def readlines(self, _hint: int = -1) -> list[bytes]:
+        return list(iter(self.readline, b""))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
+
+    def __next__(self) -> bytes:
+        return self.readline()
+
+    def _fail(self) -> bytes:
+        self.failures += 1
+        if self.failures > 1:
+            return b""
+        raise ConnectionResetError("in the body")
+
+
+def heard(stream: Any, read: Callable[[Any], bytes]) -> tuple[list[bytes], str]:
+    """What an app gets of its stream, and what is raised then."""
+    got: list[bytes] = []
+    try:
+        while data := read(stream):
+            got.append(data)
+    except (OSError, StopIteration) as problem:
+        return got, repr(problem)
+    return got, "the end"
+
+
+READINGS: dict[str, Callable[[Any], bytes]] = {
+    "all": lambda stream: stream.read(),
+    "as one": lambda stream: stream.read(100),
+    "in pieces": lambda stream: stream.read(3),
+    "lines": lambda stream: stream.readline(),
+    "next": next,
+    "readlines": lambda stream: b"".join(stream.readlines()),
+    "iteration": lambda stream: b"".join(stream),
+}
+
+
+@pytest.mark.parametrize("read", READINGS.values(), ids=READINGS)
+@pytest.mark.parametrize("short", [True, False])
+@pytest.mark.parametrize("content", [b"", b"one\ntwo\nthree"])
+def test_what_reading_raises_is_the_apps(read: Callable[[Any], bytes], short: bool, content: bytes) -> None:
+    """A body that breaks off is never taken for a complete one: the app gets as much, and then the same error."""
+    plain = heard(Broken(content, short), read)
+    tee = teed(Broken(content, short), Body(100))
+    tee.ahead(100)
+    assert "in the body" in plain[1]
+    ours = heard(tee, read)
+    assert ours[1] == plain[1]
+    assert b"".join(plain[0]).startswith(b"".join(ours[0]))
+    assert ours[0] == plain[0] or not short
 
 
 class Unseekable(io.RawIOBase):
