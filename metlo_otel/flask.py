@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
 from typing import Any
+from weakref import ref
 
 import flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -13,6 +14,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.ahead import ReadAhead
+from metlo_otel.capture.flask_app import put_in_front
 from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture
 from metlo_otel.capture.wsgi_output import content_length
 from metlo_otel.capture.wsgi_routes import mounted
@@ -50,13 +52,13 @@ class MetloFlask:
 
     def init_app(self, app: flask.Flask) -> None:
         """Put the agent in front of `app`."""
-        app.wsgi_app = self.attach(app, app.wsgi_app)  # type: ignore[method-assign,assignment]  # Flask's own advice
-
-    def attach(self, app: flask.Flask, wsgi_app: WSGIApp) -> WSGIApp:
-        """The agent in front of `wsgi_app`, which `app` is to be served by; `wsgi_app` itself when DISABLED."""
         if not hasattr(app, "wsgi_app"):
             given = type(app).__name__
             raise TypeError(f"MetloFlask(app, host, api_key) takes the Flask app first, but it was given a {given}")
+        put_in_front(app, partial(self.attach, app))
+
+    def attach(self, app: flask.Flask, wsgi_app: WSGIApp) -> WSGIApp:
+        """The agent in front of `wsgi_app`, which `app` is to be served by; `wsgi_app` itself when DISABLED."""
         agent = make_agent(self._options, _configured(app))
         if agent is None:
             return wsgi_app
@@ -76,7 +78,7 @@ class _Capture(WSGICapture):
 
     def __init__(self, app: flask.Flask, wsgi_app: WSGIApp, agent: Agent) -> None:
         super().__init__(wsgi_app, agent, decide=self._decide_later)
-        self._flask = app
+        self._flask = ref(app)
         self._before = partial(_before, agent)
         self._placed = False
 
@@ -107,10 +109,13 @@ class _Capture(WSGICapture):
 
         The list is a new one: requests that go through the old one at this moment do so undisturbed.
         """
-        hooks = self._flask.before_request_funcs.get(None, [])
+        app = self._flask()
+        if app is None:  # within a request there is one
+            return
+        hooks = app.before_request_funcs.get(None, [])
         theirs = [hook for hook in hooks if (getattr(hook, "__module__", "") or "").startswith("opentelemetry.")]
         others = [hook for hook in hooks if hook not in theirs and hook is not self._before]  # placed at the same time
-        self._flask.before_request_funcs[None] = [*theirs, self._before, *others]
+        app.before_request_funcs[None] = [*theirs, self._before, *others]
         self._placed = True
 
 
@@ -145,13 +150,14 @@ def _noting(agent: Agent, app: flask.Flask) -> Callable[..., flask.Response]:
     """
     own = vars(app).get("process_response")  # what somebody else has put here; a class may be patched later
     asks = agent.settings.get_user is not None
+    kind, served = type(app), ref(app)
 
-    @wraps(app.process_response)
+    @wraps(kind.process_response)
     def process_response(*args: Any, **kwargs: Any) -> flask.Response:
         exchange = current_exchange.get()
         if exchange is not None and asks:
             agent.guard.run(agent.ask_user_sync, exchange, flask.request)
-        process = own or type(app).process_response.__get__(app)
+        process = own or kind.process_response.__get__(served())
         response: flask.Response = process(*args, **kwargs)
         if exchange is not None:
             agent.guard.run(_note, agent, exchange, response)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
 import flask
 
+from metlo_otel.capture.flask_app import put_in_front
 from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp
 from metlo_otel.core.guard import Guard
 from metlo_otel.flask import MetloFlask
@@ -23,7 +25,7 @@ def patch(module: ModuleType, options: Mapping[str, Any], guard: Guard) -> None:
         @functools.wraps(original)
         def init(self: flask.Flask, *args: Any, **kwargs: Any) -> None:
             original(self, *args, **kwargs)
-            self.wsgi_app = AtFirstRequest(self, self.wsgi_app, options, guard)  # type: ignore[method-assign]
+            put_in_front(self, lambda plain: AtFirstRequest(self, plain, options, guard))
 
         return init
 
@@ -34,7 +36,7 @@ class AtFirstRequest:
     """Serves `wsgi_app`, with the agent where `app` has none of its own at its first request."""
 
     def __init__(self, app: flask.Flask, wsgi_app: WSGIApp, options: Mapping[str, Any], guard: Guard) -> None:
-        self._app = app
+        self._app = weakref.ref(app)
         self._plain = wsgi_app
         self._options = options
         self._guard = guard
@@ -51,6 +53,7 @@ class AtFirstRequest:
         return self._serve
 
     def _attached(self) -> WSGIApp:
-        if "metlo_otel" in self._app.extensions:
+        app = self._app()
+        if app is None or "metlo_otel" in app.extensions:
             return self._plain
-        return MetloFlask(**self._options).attach(self._app, self._plain)
+        return MetloFlask(**self._options).attach(app, self._plain)
