@@ -43,7 +43,7 @@ def test_a_websocket_of_flask_sock_has_no_error(mode: str) -> None:
     with MemoryCollector() as collector:
         agent = MetloFlask(app, collector.url, collector.api_key).agent
         assert agent is not None
-        environ = EnvironBuilder("/ws", headers=[("Upgrade", "websocket")]).get_environ()
+        environ = EnvironBuilder("/ws", headers=[("Upgrade", "websocket"), ("Connection", "Upgrade")]).get_environ()
         try:
             assert list(app(environ, lambda *_: lambda _data: None)) == []
         except StopIteration:
