@@ -22,6 +22,8 @@ WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 AtResponse = Callable[[Exchange, Environ], None]
 Decide = Callable[[Exchange, Environ], WSGIApp | None]
 
+_NO_CHUNKS = (bytes, bytearray, str)
+
 
 class WSGICapture:
     """Wraps `app`; `at_response` is called once a request, in its own context, when the status is known.
@@ -45,7 +47,12 @@ class WSGICapture:
         token = current_exchange.set(exchange)
         has_answered = False
         try:
-            instead = guard.run(self._instead, exchange, environ)
+            try:
+                decides = self._decide is not None and self._gate.decides
+            except Exception as problem:  # noqa: BLE001 - as the guard does it, at no cost for each request
+                guard.failed(self._instead, problem)
+                decides = False
+            instead = guard.run(self._instead, exchange, environ) if decides else None
             app = self._app if instead is None else instead
             result = app(environ, partial(self._start, exchange, environ, start_response))
             has_answered = True
@@ -71,20 +78,23 @@ class WSGICapture:
 
     def _instead(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:
         """What answers in the app's place."""
-        return self._decide(exchange, environ) if self._decide is not None and self._gate.decides else None
+        return None if self._decide is None else self._decide(exchange, environ)
 
     def _start(
         self, exchange: Exchange, environ: Environ, start_response: StartResponse, *args: Any, **kwargs: Any
     ) -> Any:
         """The server's own start_response is called as the app calls this, before anything is made of what it says."""
         write = start_response(*args, **kwargs)
-        self._gate.guard.run(self._started, exchange, environ, (*args, *kwargs.values()))
+        self._gate.guard.run(self._started, exchange, environ, (*args, *kwargs.values()) if kwargs else args)
         return write if write is None else partial(_written, self._gate.guard, exchange.response_body, write)
 
     def _started(self, exchange: Exchange, environ: Environ, said: tuple[Any, ...]) -> None:
         """Note what the answer begins with; headers that can be read once are the server's to read."""
         status, headers = said[:2]
-        exchange.response_headers = () if isinstance(headers, Iterator) else list(headers)
+        if type(headers) is list:  # as PEP 3333 has it
+            exchange.response_headers = headers.copy()
+        elif not isinstance(headers, Iterator):
+            exchange.response_headers = list(headers)
         exchange.status = int(status[:3])
         if self._at_response is not None:
             self._at_response(exchange, environ)
@@ -109,7 +119,7 @@ class WSGICapture:
             exchange.status = exchange.status or unanswered(exchange)
             exchange.close()
             return None
-        if isinstance(result, bytes | bytearray | str) or result is None:  # what a server makes of it is its own affair
+        if isinstance(result, _NO_CHUNKS) or result is None:  # what a server makes of it is its own affair
             exchange.response_body.add(result)  # which ignores what is not bytes
             exchange.status = exchange.status or unanswered(exchange)
             exchange.close()
