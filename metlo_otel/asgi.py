@@ -8,18 +8,8 @@ from types import FrameType
 from typing import Any, ClassVar, overload
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.asgi import (
-    Ahead,
-    ASGIApp,
-    ASGICapture,
-    AtResponse,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    answering,
-    closing_websocket,
-)
+from metlo_otel.capture.asgi import Ahead, ASGICapture, AtResponse, answering, closing_websocket
+from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.settings import SettingsError
@@ -101,7 +91,7 @@ class _Way:
         self._agent = agent
 
     def around(self, app: ASGIApp, at_response: AtResponse) -> ASGICapture:
-        return ASGICapture(app, self._agent, at_response, self._decide)
+        return ASGICapture(app, self._agent, at_response, self._decide, self._agent.settings.read_ahead_wait)
 
     async def _decide(self, exchange: Exchange, scope: Scope, ahead: Ahead) -> ASGIApp | None:
         verdict = await self._agent.judge.decide_async(exchange, scope, ahead)
