@@ -58,19 +58,18 @@ class ASGICapture:
         kind = scope["type"]
         if kind == "http":
             exchange = self._guard.run(self._open, scope)
-            if exchange is not None:
+            if isinstance(exchange, Exchange):
                 return self._captured(exchange, scope, receive, send)
         elif kind == "websocket" and self._guard.run(self._decides):
             exchange = self._guard.run(self._open, scope)
-            if exchange is not None:
+            if isinstance(exchange, Exchange):
                 return self._handshake(exchange, scope, receive, send)
         elif kind == "lifespan":
             receive, send = partial(self._starting, receive), partial(self._ending, send)
         return self._app(scope, receive, send)
 
     def _open(self, scope: Scope) -> Exchange | None:
-        opened = self._gate.open(ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope)))
-        exchange = opened if isinstance(opened, Exchange) else None
+        exchange = self._gate.open(ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope)))
         scope[CARRIED] = exchange
         if exchange is not None:
             self._guard.run(self._gate.join, exchange)
@@ -85,7 +84,8 @@ class ASGICapture:
         app = self._app
         try:
             if self._guard.run(self._decides):
-                replaying, receive = uncounted(receive, exchange.request_body)
+                replaying = self._guard.run(uncounted, receive, exchange.request_body)
+                receive = replaying.given if isinstance(replaying, Replaying) else receive
                 app = await self._rejecting(exchange, scope, replaying) or app
             sending = _as_coroutine_function(partial(self._send, exchange, scope, send))
             await app(scope, partial(self._receive, exchange, receive), sending)
@@ -95,7 +95,7 @@ class ASGICapture:
             if problem is not None or not exchange.status:
                 await self._guard.wait(self._answered_elsewhere(exchange, scope, problem))
             self._guard.run(exchange.close)
-            if replaying is not None and replaying.awaits:
+            if isinstance(replaying, Replaying):
                 await self._guard.wait(replaying.end())
 
     async def _rejecting(self, exchange: Exchange, scope: Scope, replaying: Replaying | None) -> ASGIApp | None:
@@ -106,7 +106,7 @@ class ASGICapture:
 
     async def _ahead(self, exchange: Exchange, replaying: Replaying | None, limit: int) -> None:
         """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
-        there = replaying is not None and may_be_read(exchange.request)
+        there = isinstance(replaying, Replaying) and may_be_read(exchange.request)
         if there is None or (there and replaying and not await replaying.ahead(limit, self._wait)):
             exchange.incomplete = (*exchange.incomplete, _LATE)
 
@@ -144,11 +144,9 @@ class ASGICapture:
     def _send(self, exchange: Exchange, scope: Scope, send: Send, message: Message) -> Awaitable[None]:
         """What is noted is noted before the server's own `send` is called, whose coroutine this returns as a rule."""
         then = self._guard.run(self._note_sent, exchange, scope, message)
-        if then is None:
-            return send(message)
         if then is _LAST:
             return _last(self._guard, exchange, send, message)
-        return _after(self._guard, *then, send)
+        return _after(self._guard, *then, send) if type(then) is tuple else send(message)
 
     if sys.version_info >= (3, 12):
         _send = inspect.markcoroutinefunction(_send)

@@ -19,19 +19,15 @@ _MOST_END = 1.0  # seconds that a server's `receive` may take to end once it is 
 class Replaying:
     """`receive`, with what was read ahead in front: messages, what was raised in a message's place, what is awaited.
 
-    What is read ahead is noted in `body`, as bytes that will pass again.
+    What is read ahead is noted in `body`, as bytes that will pass again. `given` is what the app receives with.
     """
 
     def __init__(self, receive: Receive, body: Body) -> None:
+        self.given: Receive = self
         self._receive = receive
         self._body = body
         self._read: deque[_Reading] = deque()
         self._awaited: _Reading | None = None
-
-    @property
-    def awaits(self) -> bool:
-        """Whether the server is being asked for a message that nobody has got yet."""
-        return self._awaited is not None
 
     async def ahead(self, limit: int, seconds: float) -> bool:
         """Read until `limit` bytes of body are there, or its end; whether that was within `seconds`.
@@ -41,11 +37,11 @@ class Replaying:
         deadline = time.monotonic() + seconds
         while True:
             reading = self._awaited = _reading(self._receive)
-            if reading is None or not await reading.within(deadline - time.monotonic()):
+            if reading is None or await reading.within(deadline - time.monotonic()) is not True:
                 return False
             self._awaited = None
             self._read.append(reading)
-            if not self._more_after(reading) or self._body.size >= limit:
+            if self._more_after(reading) is not True or self._body.size >= limit:
                 return True
 
     def _more_after(self, reading: _Reading) -> bool:
@@ -211,8 +207,8 @@ def may_be_read(request: Request) -> bool | None:
     return any(value.strip(" 0") for value in request.header("content-length"))
 
 
-def uncounted(receive: Receive, body: Body) -> tuple[Replaying, Receive]:
-    """What reads ahead of `receive`, noting it in `body`, and what the app is given as `receive`.
+def uncounted(receive: Receive, body: Body) -> Replaying:
+    """What reads ahead of `receive`, noting it in `body`.
 
     Had Starlette's limit for bodies counted what we read, a route's own higher limit would come too late: what is read
     ahead is taken from behind the limit, which then counts what the app reads.
@@ -220,7 +216,7 @@ def uncounted(receive: Receive, body: Body) -> tuple[Replaying, Receive]:
     limit: Any = getattr(receive, "__self__", None)
     behind = getattr(limit, "_receive", None)
     if type(limit).__name__ != "RequestBodyLimitResponder" or behind is None:
-        replaying = Replaying(receive, body)
-        return replaying, replaying
+        return Replaying(receive, body)
     limit._receive = replaying = Replaying(behind, body)
-    return replaying, receive
+    replaying.given = receive
+    return replaying
