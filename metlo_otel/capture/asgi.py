@@ -12,7 +12,7 @@ from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
 from metlo_otel.capture.asgi_headers import note_headers, readable
 from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from metlo_otel.capture.gate import Gate
-from metlo_otel.capture.routes import starlette_route
+from metlo_otel.capture.routes import asgi_route
 from metlo_otel.capture.statuses import handshake_status, limit_answered, status_after
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
@@ -115,7 +115,7 @@ class ASGICapture:
         exchange.status = limit_answered(problem) or exchange.status
         if not exchange.status:
             exchange.status = status_after(problem, scope)
-            exchange.route = starlette_route(scope)
+            exchange.route = asgi_route(scope)
             waiting = None if exchange.status == CLIENT_CLOSED_REQUEST else self._at_response(exchange, scope)
             if waiting is not None:
                 await waiting
@@ -176,7 +176,7 @@ class ASGICapture:
         return None if waiting is None and sendable is message else (waiting, sendable)
 
     def _routed(self, exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
-        exchange.route = starlette_route(scope)
+        exchange.route = asgi_route(scope)
         if exchange.live is None:  # where OpenTelemetry's middleware is inside ours, it has begun its span by now
             self._gate.join(exchange)
         return self._at_response(exchange, scope)
