@@ -57,9 +57,9 @@ class ASGICapture:
         """As the call itself; a coroutine fewer for who awaits it in one of their own."""
         kind = scope["type"]
         if kind == "http":
-            exchange = self._guard.run(self._open, scope)
-            if isinstance(exchange, Exchange):
-                return self._captured(exchange, scope, receive, send)
+            serving = self._guard.run(self._opened, scope, receive, send)
+            if serving is not None:
+                return serving
         elif kind == "websocket" and self._guard.run(self._decides):
             exchange = self._guard.run(self._open, scope)
             if isinstance(exchange, Exchange):
@@ -68,33 +68,46 @@ class ASGICapture:
             receive, send = partial(self._starting, receive), partial(self._ending, send)
         return self._app(scope, receive, send)
 
+    def _opened(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
+        exchange = self._open(scope)
+        if exchange is None:
+            return None
+        return self._captured(exchange, self._gate.decides is True, scope, receive, send)
+
     def _open(self, scope: Scope) -> Exchange | None:
-        exchange = self._gate.open(ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope)))
-        scope[CARRIED] = exchange
+        opened = self._gate.open(ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope)))
+        exchange = scope[CARRIED] = opened if isinstance(opened, Exchange) else None
         if exchange is not None:
-            self._guard.run(self._gate.join, exchange)
+            try:
+                self._gate.join(exchange)
+            except Exception as problem:  # noqa: BLE001 - what the guard does, without its calls, on each request's way
+                self._guard.failed(self._gate.join, problem)
         return exchange
 
     def _decides(self) -> bool:
         return self._gate.decides is True
 
-    async def _captured(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _captured(self, exchange: Exchange, decides: bool, scope: Scope, receive: Receive, send: Send) -> None:
         token = current_exchange.set(exchange)
         replaying: Replaying | None = None
         app = self._app
         try:
-            if self._guard.run(self._decides):
+            if decides:
                 replaying = self._guard.run(uncounted, receive, exchange.request_body)
                 receive = replaying.given if isinstance(replaying, Replaying) else receive
                 app = await self._rejecting(exchange, scope, replaying) or app
             sending = _as_coroutine_function(partial(self._send, exchange, scope, send))
             await app(scope, partial(self._receive, exchange, receive), sending)
         finally:
-            self._guard.run(current_exchange.reset, token)
+            try:
+                current_exchange.reset(token)
+            except ValueError as otherwhere:  # where a request ends in another context than it began
+                self._guard.failed(current_exchange.reset, otherwhere)
             problem = sys.exc_info()[1]
             if problem is not None or not exchange.status:
                 await self._guard.wait(self._answered_elsewhere(exchange, scope, problem))
-            self._guard.run(exchange.close)
+            if exchange.on_close is not None:
+                self._guard.run(exchange.close)
             if isinstance(replaying, Replaying):
                 await self._guard.wait(replaying.end())
 
@@ -138,12 +151,19 @@ class ASGICapture:
 
     async def _receive(self, exchange: Exchange, receive: Receive) -> Message:
         message = await receive()
-        self._guard.run(_note_received, exchange, message)
+        try:
+            _note_received(exchange, message)
+        except Exception as problem:  # noqa: BLE001 - as in _open()
+            self._guard.failed(_note_received, problem)
         return message
 
     def _send(self, exchange: Exchange, scope: Scope, send: Send, message: Message) -> Awaitable[None]:
         """What is noted is noted before the server's own `send` is called, whose coroutine this returns as a rule."""
-        then = self._guard.run(self._note_sent, exchange, scope, message)
+        try:
+            then = self._note_sent(exchange, scope, message)
+        except Exception as problem:  # noqa: BLE001 - as in _open()
+            self._guard.failed(self._note_sent, problem)
+            return send(message)
         if then is _LAST:
             return _last(self._guard, exchange, send, message)
         return _after(self._guard, *then, send) if type(then) is tuple else send(message)
@@ -172,7 +192,7 @@ class ASGICapture:
     def _started(self, exchange: Exchange, scope: Scope, message: Message) -> _Then | None:
         exchange.status = message["status"]
         sendable = note_headers(exchange, message)
-        waiting = self._guard.run(self._routed, exchange, scope)
+        waiting = self._routed(exchange, scope)
         return None if waiting is None and sendable is message else (waiting, sendable)
 
     def _routed(self, exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
@@ -227,7 +247,10 @@ async def _after(guard: Guard, waiting: Awaitable[None] | None, message: Message
 
 async def _last(guard: Guard, exchange: Exchange, send: Send, message: Message) -> None:
     await send(message)
-    guard.run(exchange.close)
+    try:
+        exchange.close()
+    except Exception as problem:  # noqa: BLE001 - as in _open()
+        guard.failed(exchange.close, problem)
 
 
 async def _aside(work: Callable[[float], object], seconds: float) -> None:
