@@ -8,6 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME
 from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
 from metlo_otel.capture.asgi_headers import note_headers, readable
 from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +27,6 @@ Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _FLUSH_AT_SHUTDOWN = 1.0  # seconds
-_LATE = "read_ahead_wait"  # why an exchange was decided without all of its body
 _Then = tuple[Awaitable[None] | None, Message]  # what is awaited before a message is sent, and that message
 _LAST: _Then = None, {}
 
@@ -120,8 +120,10 @@ class ASGICapture:
     async def _ahead(self, exchange: Exchange, replaying: Replaying | None, limit: int) -> None:
         """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
         there = isinstance(replaying, Replaying) and may_be_read(exchange.request)
-        if there is None or (there and replaying and not await replaying.ahead(limit, self._wait)):
-            exchange.incomplete = (*exchange.incomplete, _LATE)
+        if there is None:
+            exchange.incomplete += (NOT_ASKED_FOR,)
+        elif there and replaying is not None and not await replaying.ahead(limit, self._wait):
+            exchange.incomplete += (NOT_IN_TIME,)
 
     async def _answered_elsewhere(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> None:
         """The app raised or said nothing: who is further out answers for it, if anybody is still there."""

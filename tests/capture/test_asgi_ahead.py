@@ -108,8 +108,8 @@ NOTHING_TO_READ: dict[str, tuple[Any, dict[str, Any], Any]] = {
     "GET": ((), {}, ()),
     "no length": ((), {"method": "POST"}, ()),
     "length 0": (((b"content-length", b"0"),), {}, ()),
-    "expect": (((b"content-length", b"5"), (b"expect", b"100-Continue")), {}, ("read_ahead_wait",)),
-    "expect in HTTP/2": (((b"expect", b"100-continue"),), {"http_version": "2"}, ("read_ahead_wait",)),
+    "expect": (((b"content-length", b"5"), (b"expect", b"100-Continue")), {}, ("expect_continue",)),
+    "expect in HTTP/2": (((b"expect", b"100-continue"),), {"http_version": "2"}, ("expect_continue",)),
 }
 
 
