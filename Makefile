@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest versions bench peers clean
+.PHONY: demo test system check unit oldest newest versions bench peers servers clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -38,6 +38,10 @@ newest:
 # One after the other, so that `make test` has them beside its other parts.
 versions:
 	@failed=0; for part in oldest newest; do $(MAKE) --no-print-directory $$part || failed=1; done; exit $$failed
+
+# Every ASGI server byte for byte, of which `make test` has the quick ones.
+servers: .venv/ready
+	METLO_TEST_SERVERS=all .venv/bin/python -m pytest tests/live/test_raw_asgi.py
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead

@@ -87,6 +87,10 @@ class Agent:
         """Whether there is anything to decide before a request."""
         return self.judge.decides
 
+    def start(self) -> None:
+        """Start the worker, which fetches the rules, before the first request; twice does nothing more."""
+        self._pipeline.start()
+
     def open(self, request: Request) -> Exchange | None:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured, but subject to rules."""
         if self._pipeline.idle:  # from the first request on the worker fetches the rules

@@ -8,18 +8,8 @@ from types import FrameType
 from typing import Any, ClassVar, overload
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.asgi import (
-    Ahead,
-    ASGIApp,
-    ASGICapture,
-    AtResponse,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    answering,
-    closing_websocket,
-)
+from metlo_otel.capture.asgi import Ahead, ASGICapture, AtResponse, answering, closing_websocket
+from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send, single_callable
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.settings import SettingsError
@@ -52,7 +42,8 @@ class ASGIMiddleware:
     ) -> None:
         self.app = app  # by this name others look for what is further in
         self.agent: Agent | None = None
-        self._serve: ASGIApp = app
+        serving = single_callable(app)
+        self._serve: ASGIApp = serving
         try:
             self.agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
         except SettingsError as wrong:
@@ -62,9 +53,9 @@ class ASGIMiddleware:
         if self.agent is not None and self.agent.settings.tracing == "instrument":
             from metlo_otel.contrib.asgi import traced  # loads OpenTelemetry's, which only this wants
 
-            self._serve = traced(_Way(self.agent).around(app, _naming(self.agent)))
+            self._serve = traced(_Way(self.agent).around(serving, _naming(self.agent)))
         elif self.agent is not None:
-            self._serve = _Way(self.agent).around(app, self.agent.ask_user).serve
+            self._serve = _Way(self.agent).around(serving, self.agent.ask_user).serve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send)
@@ -101,7 +92,7 @@ class _Way:
         self._agent = agent
 
     def around(self, app: ASGIApp, at_response: AtResponse) -> ASGICapture:
-        return ASGICapture(app, self._agent, at_response, self._decide)
+        return ASGICapture(app, self._agent, at_response, self._decide, self._agent.settings.read_ahead_wait)
 
     async def _decide(self, exchange: Exchange, scope: Scope, ahead: Ahead) -> ASGIApp | None:
         verdict = await self._agent.judge.decide_async(exchange, scope, ahead)

@@ -16,7 +16,7 @@ from typing import Any
 from opentelemetry.trace import Span, StatusCode
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.routes import starlette_route
+from metlo_otel.capture.routes import asgi_route
 from metlo_otel.capture.streams import teed
 from metlo_otel.capture.wsgi import may_have_body
 from metlo_otel.core import tracing
@@ -175,7 +175,7 @@ class Hooks:
         if message["type"] == "http.response.start":
             exchange.status = message["status"]
             exchange.response_headers = list(message.get("headers") or ())
-            exchange.route = starlette_route(scope)
+            exchange.route = asgi_route(scope)
             self._agent.ask_user_sync(exchange, scope)
         elif message.get("body"):
             exchange.response_body.add(message["body"])

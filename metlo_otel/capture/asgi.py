@@ -5,32 +5,30 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from asyncio import CancelledError
-from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
+from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME
+from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
+from metlo_otel.capture.asgi_headers import note_headers, readable
+from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
 from metlo_otel.capture.gate import Gate
-from metlo_otel.capture.routes import starlette_route
+from metlo_otel.capture.routes import asgi_route
+from metlo_otel.capture.statuses import handshake_status, limit_answered, status_after
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from metlo_otel.core.guard import Guard
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 AtResponse = Callable[[Exchange, Scope], Awaitable[None] | None]
 Ahead = Callable[[int], Awaitable[None]]
 Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
-_FORBIDDEN = 403  # what servers answer to a handshake that is closed before it was accepted
-_SWITCHING_PROTOCOLS = 101
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
-_FLUSH_AT_SHUTDOWN = 3.0  # seconds
+_FLUSH_AT_SHUTDOWN = 1.0  # seconds
+_Then = tuple[Awaitable[None] | None, Message]  # what is awaited before a message is sent, and that message
+_LAST: _Then = None, {}
 
 # Apps may ask whether `send` is a coroutine function, as asgiref's async_to_sync() does, and warns where it is none.
 # Before Python 3.12 there is no mark that a partial takes over from its function: each one has asyncio's own.
@@ -40,14 +38,17 @@ _COROUTINE_FUNCTION = getattr(asyncio.coroutines, "_is_coroutine", True) if sys.
 class ASGICapture:
     """Wraps `app`; `at_response` is called (and awaited if need be) once a request, before the response starts.
 
-    `decide` is asked before the app, for websockets too: what it returns is run in the app's place.
+    `decide` is asked before the app, for websockets too: what it returns is run in the app's place. It may read ahead,
+    for `wait` seconds at most.
     """
 
-    def __init__(self, app: ASGIApp, gate: Gate, at_response: AtResponse, decide: Decide) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, at_response: AtResponse, decide: Decide, wait: float = 1.0) -> None:
         self._app = app
         self._gate = gate
+        self._guard = gate.guard
         self._at_response = at_response
         self._decide = decide
+        self._wait = wait
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.serve(scope, receive, send)
@@ -56,122 +57,202 @@ class ASGICapture:
         """As the call itself; a coroutine fewer for who awaits it in one of their own."""
         kind = scope["type"]
         if kind == "http":
-            exchange = self._gate.guard.run(self._open, scope)
-            if exchange is not None:
-                return self._captured(exchange, scope, receive, send)
-        elif kind == "websocket" and self._gate.decides:
-            return self._handshake(scope, receive, send)
+            serving = self._guard.run(self._opened, scope, receive, send)
+            if serving is not None:
+                return serving
+        elif kind == "websocket" and self._guard.run(self._decides):
+            exchange = self._guard.run(self._open, scope)
+            if isinstance(exchange, Exchange):
+                return self._handshake(exchange, scope, receive, send)
         elif kind == "lifespan":
-            send = self._flushing(send)
+            receive, send = partial(self._starting, receive), partial(self._ending, send)
         return self._app(scope, receive, send)
 
-    def _open(self, scope: Scope) -> Exchange | None:
-        exchange = self._gate.open(ScopeRequest(scope))
-        if exchange is not None:
-            self._gate.join(exchange)
-        scope[CARRIED] = exchange
-        return exchange
-
-    async def _captured(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        token = current_exchange.set(exchange)
-        receiving: Receive = partial(self._receive, exchange, receive)
-        try:
-            app = self._app
-            if self._gate.decides:
-                replaying = Replaying(receiving)
-                app = await self._gate.guard.wait(self._decide(exchange, scope, replaying.ahead)) or app
-                receiving = replaying if replaying.messages else receiving
-            sending: Send = partial(self._send, exchange, scope, send)
-            if _COROUTINE_FUNCTION is not None:
-                sending._is_coroutine = _COROUTINE_FUNCTION  # type: ignore[attr-defined]  # a partial takes any attribute
-            await app(scope, receiving, sending)
-        finally:
-            current_exchange.reset(token)
-            if not exchange.status:
-                waiting = self._gate.guard.run(self._unanswered, exchange, scope)
-                if waiting is not None:
-                    await waiting
-            exchange.close()
-
-    async def _handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = await self._refusing(scope) or self._app
-        await app(scope, receive, send)
-
-    async def _refusing(self, scope: Scope) -> ASGIApp | None:
-        """What rejects a websocket; one that is, or would be, is reported, others are not looked at further."""
-        exchange = self._gate.guard.run(self._open, scope)
+    def _opened(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
+        exchange = self._open(scope)
         if exchange is None:
             return None
-        refusing = await self._gate.guard.wait(self._decide(exchange, scope, _nothing_ahead))
-        exchange.status = _SWITCHING_PROTOCOLS if refusing is None else _FORBIDDEN
-        exchange.captured = exchange.captured and (refusing is not None or exchange.verdict.would_block)
-        exchange.close()
-        return refusing
+        return self._captured(exchange, self._gate.decides is True, scope, receive, send)
 
-    def _unanswered(self, exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
-        """The app raised or said nothing: the server answers for it, if anybody is still there."""
-        gone = isinstance(sys.exc_info()[1], CancelledError)
-        exchange.status = CLIENT_CLOSED_REQUEST if gone else 500
-        exchange.route = starlette_route(scope)
-        return None if gone else self._at_response(exchange, scope)
+    def _open(self, scope: Scope) -> Exchange | None:
+        opened = self._gate.open(ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope)))
+        exchange = scope[CARRIED] = opened if isinstance(opened, Exchange) else None
+        if exchange is not None:
+            try:
+                self._gate.join(exchange)
+            except Exception as problem:  # noqa: BLE001 - what the guard does, without its calls, on each request's way
+                self._guard.failed(self._gate.join, problem)
+        return exchange
+
+    def _decides(self) -> bool:
+        return self._gate.decides is True
+
+    async def _captured(self, exchange: Exchange, decides: bool, scope: Scope, receive: Receive, send: Send) -> None:
+        token = current_exchange.set(exchange)
+        replaying: Replaying | None = None
+        app = self._app
+        try:
+            if decides:
+                replaying = self._guard.run(uncounted, receive, exchange.request_body)
+                receive = replaying.given if isinstance(replaying, Replaying) else receive
+                app = await self._rejecting(exchange, scope, replaying) or app
+            sending = _as_coroutine_function(partial(self._send, exchange, scope, send))
+            await app(scope, partial(self._receive, exchange, receive), sending)
+        finally:
+            try:
+                current_exchange.reset(token)
+            except ValueError as otherwhere:  # where a request ends in another context than it began
+                self._guard.failed(current_exchange.reset, otherwhere)
+            problem = sys.exc_info()[1]
+            if problem is not None or not exchange.status:
+                await self._guard.wait(self._answered_elsewhere(exchange, scope, problem))
+            if exchange.on_close is not None:
+                self._guard.run(exchange.close)
+            if isinstance(replaying, Replaying):
+                await self._guard.wait(replaying.end())
+
+    async def _rejecting(self, exchange: Exchange, scope: Scope, replaying: Replaying | None) -> ASGIApp | None:
+        """What is run in the app's place."""
+        ahead = partial(self._ahead, exchange, replaying)
+        instead = await self._guard.wait(self._decide(exchange, scope, ahead))
+        return instead if callable(instead) else None
+
+    async def _ahead(self, exchange: Exchange, replaying: Replaying | None, limit: int) -> None:
+        """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
+        there = isinstance(replaying, Replaying) and may_be_read(exchange.request)
+        if there is None:
+            exchange.incomplete += (NOT_ASKED_FOR,)
+        elif there and replaying is not None and not await replaying.ahead(limit, self._wait):
+            exchange.incomplete += (NOT_IN_TIME,)
+
+    async def _answered_elsewhere(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> None:
+        """The app raised or said nothing: who is further out answers for it, if anybody is still there."""
+        exchange.status = limit_answered(problem) or exchange.status
+        if not exchange.status:
+            exchange.status = status_after(problem, scope)
+            exchange.route = asgi_route(scope)
+            waiting = None if exchange.status == CLIENT_CLOSED_REQUEST else self._at_response(exchange, scope)
+            if waiting is not None:
+                await waiting
+
+    async def _handshake(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """A websocket that is rejected, or would be, is reported, others are not looked at further."""
+        rejecting = await self._rejecting(exchange, scope, None)
+        try:
+            exchange.captured = exchange.captured and (rejecting is not None or exchange.verdict.would_block)
+            sending = _as_coroutine_function(partial(self._answer, exchange, send))
+            await (rejecting or self._app)(scope, receive, sending)
+        finally:
+            exchange.status = exchange.status or self._guard.run(status_after, sys.exc_info()[1], scope) or 0
+            self._guard.run(exchange.close)
+
+    def _answer(self, exchange: Exchange, send: Send, message: Message) -> Awaitable[None]:
+        if not exchange.status:
+            self._guard.run(_note_handshake, exchange, message)
+        return send(message)
 
     async def _receive(self, exchange: Exchange, receive: Receive) -> Message:
         message = await receive()
-        body = message.get("body")
-        if body:
-            exchange.request_body.add(body)
-        elif message["type"] == "http.disconnect" and not exchange.status:
-            exchange.status = CLIENT_CLOSED_REQUEST
+        try:
+            _note_received(exchange, message)
+        except Exception as problem:  # noqa: BLE001 - as in _open()
+            self._guard.failed(_note_received, problem)
         return message
 
     def _send(self, exchange: Exchange, scope: Scope, send: Send, message: Message) -> Awaitable[None]:
         """What is noted is noted before the server's own `send` is called, whose coroutine this returns as a rule."""
+        try:
+            then = self._note_sent(exchange, scope, message)
+        except Exception as problem:  # noqa: BLE001 - as in _open()
+            self._guard.failed(self._note_sent, problem)
+            return send(message)
+        if then is _LAST:
+            return _last(self._guard, exchange, send, message)
+        return _after(self._guard, *then, send) if type(then) is tuple else send(message)
+
+    if sys.version_info >= (3, 12):
+        _send = inspect.markcoroutinefunction(_send)
+        _answer = inspect.markcoroutinefunction(_answer)
+
+    def _note_sent(self, exchange: Exchange, scope: Scope, message: Message) -> _Then | None:
+        """What is to be awaited before a message, and the message to send; None for this one, and at once."""
         kind = message["type"]
         if kind == "http.response.start":
-            waiting = self._gate.guard.run(self._started, exchange, scope, message)
-            return send(message) if waiting is None else _after(waiting, send, message)
+            return self._started(exchange, scope, message)
         if kind != "http.response.body":
-            return send(message)
+            return None
         body = message.get("body")
         if body:
             exchange.response_body.add(body)
         if message.get("more_body"):
-            self._gate.guard.run(self._gate.streaming, exchange)
-            return send(message)
+            self._gate.streaming(exchange)
+            return None
         if exchange.live is not None:
-            self._gate.guard.run(self._gate.enrich, exchange)  # the span may end as soon as this is sent
-        return _last(exchange, send, message)
+            self._gate.enrich(exchange)  # the span may end as soon as this is sent
+        return _LAST
 
-    if sys.version_info >= (3, 12):
-        _send = inspect.markcoroutinefunction(_send)
-
-    def _started(self, exchange: Exchange, scope: Scope, message: Message) -> Awaitable[None] | None:
+    def _started(self, exchange: Exchange, scope: Scope, message: Message) -> _Then | None:
         exchange.status = message["status"]
-        exchange.response_headers = list(message.get("headers") or ())
-        exchange.route = starlette_route(scope)
+        sendable = note_headers(exchange, message)
+        waiting = self._routed(exchange, scope)
+        return None if waiting is None and sendable is message else (waiting, sendable)
+
+    def _routed(self, exchange: Exchange, scope: Scope) -> Awaitable[None] | None:
+        exchange.route = asgi_route(scope)
         if exchange.live is None:  # where OpenTelemetry's middleware is inside ours, it has begun its span by now
             self._gate.join(exchange)
         return self._at_response(exchange, scope)
 
-    def _flushing(self, send: Send) -> Send:
+    async def _starting(self, receive: Receive) -> Message:
+        """The worker starts with the app, after the server has forked, so that rules hold for its first request."""
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            self._guard.run(self._gate.start)
+        return message
+
+    async def _ending(self, send: Send, message: Message) -> None:
         """Servers end their workers in ways that skip atexit; the end of the lifespan comes before."""
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "lifespan.shutdown.complete":
-                await _aside(self._gate.flush, _FLUSH_AT_SHUTDOWN)
-            await send(message)
-
-        return sending
+        if message["type"] == "lifespan.shutdown.complete":
+            await self._guard.wait(_aside(self._gate.flush, _FLUSH_AT_SHUTDOWN))
+        await send(message)
 
 
-async def _after(waiting: Awaitable[None], send: Send, message: Message) -> None:
-    await waiting
+def _as_coroutine_function(sending: partial[Awaitable[None]]) -> Send:
+    if _COROUTINE_FUNCTION is not None:
+        sending._is_coroutine = _COROUTINE_FUNCTION  # type: ignore[attr-defined]  # a partial takes any attribute
+    return sending
+
+
+def _note_received(exchange: Exchange, message: Message) -> None:
+    body = message.get("body")
+    if body:
+        if exchange.request_body.again:
+            exchange.request_body.add_anew(body)
+        else:
+            exchange.request_body.add(body)
+    elif message["type"] == "http.disconnect" and not exchange.status:
+        exchange.status = CLIENT_CLOSED_REQUEST
+
+
+def _note_handshake(exchange: Exchange, message: Message) -> None:
+    status = handshake_status(message)
+    if status is not None:
+        exchange.status = status
+        exchange.close()
+
+
+async def _after(guard: Guard, waiting: Awaitable[None] | None, message: Message, send: Send) -> None:
+    if waiting is not None:
+        await guard.wait(waiting)
     await send(message)
 
 
-async def _last(exchange: Exchange, send: Send, message: Message) -> None:
+async def _last(guard: Guard, exchange: Exchange, send: Send, message: Message) -> None:
     await send(message)
-    exchange.close()
+    try:
+        exchange.close()
+    except Exception as problem:  # noqa: BLE001 - as in _open()
+        guard.failed(exchange.close, problem)
 
 
 async def _aside(work: Callable[[float], object], seconds: float) -> None:
@@ -182,27 +263,6 @@ async def _aside(work: Callable[[float], object], seconds: float) -> None:
         work(seconds)
     else:
         await loop.run_in_executor(None, work, seconds)
-
-
-class Replaying:
-    """`receive` with the messages that were read ahead put back in front, exactly as they came."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.messages: deque[Message] = deque()
-
-    async def ahead(self, limit: int) -> None:
-        """Read messages until `limit` bytes of body are there, or its end."""
-        held = 0
-        more = True
-        while more and held < limit:
-            message = await self._receive()
-            self.messages.append(message)
-            held += len(message.get("body") or b"")
-            more = message["type"] == "http.request" and bool(message.get("more_body"))
-
-    async def __call__(self) -> Message:
-        return self.messages.popleft() if self.messages else await self._receive()
 
 
 def answering(rejection: Rejection) -> ASGIApp:
@@ -220,7 +280,3 @@ async def closing_websocket(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI app that refuses a websocket: closed before it was accepted, which servers answer with 403."""
     await receive()  # websocket.connect
     await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "forbidden"})
-
-
-async def _nothing_ahead(_limit: int) -> None:
-    """A websocket's handshake has no body."""

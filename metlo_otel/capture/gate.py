@@ -20,6 +20,9 @@ class Gate(Protocol):
     def decides(self) -> bool:
         """Whether there is anything to decide: a rule, or a blocked user."""
 
+    def start(self) -> None:
+        """Start the worker, which fetches the rules; where the process serves, and will not fork to do so."""
+
     def open(self, request: Request) -> Exchange | None:
         """A new exchange; None where this request is not ours to look at."""
 

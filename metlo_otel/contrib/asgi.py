@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 
-from metlo_otel.capture.asgi import ASGIApp, Receive, Scope, Send
+from metlo_otel.capture.asgi_types import ASGIApp, Receive, Scope, Send
 
 
 def traced(app: ASGIApp) -> ASGIApp:

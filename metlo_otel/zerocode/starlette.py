@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware.errors import ServerErrorMiddleware
 
 from metlo_otel.asgi import ASGIMiddleware
-from metlo_otel.capture.asgi import ASGIApp, Receive, Scope, Send
+from metlo_otel.capture.asgi_types import ASGIApp, Receive, Scope, Send
 from metlo_otel.core.current import CARRIED
 from metlo_otel.core.guard import Guard
 from metlo_otel.zerocode.install import once

@@ -110,3 +110,13 @@ def test_shutdown_sends_what_waits(talking: Shop) -> None:
     steps = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     asyncio.run(converse(talking.app, steps, {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}))
     assert [trace["request"]["url"]["path"] for trace in talking.collector.traces] == ["/users/7"]
+
+
+def test_rules_are_there_for_the_first_request(make_shop: MakeShop, collector: MemoryCollector, way: Way) -> None:
+    """The worker starts with the app and fetches the rules, before anybody has asked for anything."""
+    skip_unless(way.is_async and not way.name.startswith("django"), "no lifespan on this way in")
+    collector.config = {**FULL, "wafConfig": [wire(every(condition("path", "eq", "/users/7")))]}
+    shop = make_shop()
+    steps = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    asyncio.run(converse(shop.app, steps, {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}))
+    assert shop.serve(get("/users/7")).status == 403
