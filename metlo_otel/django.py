@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.apps import AppConfig
@@ -15,8 +17,10 @@ from django.core import checks
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.module_loading import import_string
 
 from metlo_otel.agent import Agent
+from metlo_otel.capture.django import Ending, headers, route
 from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.capture.wsgi import may_have_body
 from metlo_otel.contrib.django import traced, tracing_middleware
@@ -24,7 +28,7 @@ from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.rejection import Rejection
-from metlo_otel.core.request import EnvironRequest, ScopeRequest
+from metlo_otel.core.request import EnvironRequest, Request, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
 from metlo_otel.export.enrichment import Answer
 
@@ -37,7 +41,13 @@ _HINTS = {
     "twice": "Keep one of the two spellings in METLO_CONFIG.",
     "value": "Change the value in METLO_CONFIG, or in the environment variable named.",
 }
-_IDS = {kind: f"metlo_otel.E{number:03}" for number, kind in enumerate(sorted(_HINTS), 1)}
+_PATH = "metlo_otel.django.MetloDjango"
+_MISPLACED = (
+    f"{_PATH} comes in MIDDLEWARE after one that reads the request's body: that one acts on it before any rule is "
+    "asked, and what it has not kept in request.body no rule and no trace sees; move MetloDjango in front of it"
+)
+_TWICE = f"{_PATH} is twice in MIDDLEWARE: the inner one does nothing; remove one"
+_NUMBERS = {kind: number for number, kind in enumerate(sorted(_HINTS), 1)}  # of the checks' ids
 
 
 class MetloDjango:
@@ -47,6 +57,7 @@ class MetloDjango:
     """
 
     defaults: Mapping[str, Any] = {}  # settings that METLO_CONFIG has not; they win over the environment
+    stand_in: ClassVar[type[MetloDjango] | None] = None  # what serves the apps that have no MetloDjango, where one does
     sync_capable = True
     async_capable = True
 
@@ -73,94 +84,117 @@ class MetloDjango:
     def _serve(self, request: HttpRequest) -> Any:
         if self._is_async:
             return self._serve_async(request)
-        exchange = self.agent.guard.run(self._open, request)
-        if exchange is None:
+        guard = self.agent.guard
+        ending = guard.run(self._open, request)
+        if ending is None:
             return self.get_response(request)
-        token = current_exchange.set(exchange)
+        token = current_exchange.set(ending.exchange)
         response = None
         try:
-            instead = self._rejected(exchange, request) if self.agent.decides else None
-            response = instead or self.get_response(request)
-            if self.agent.settings.get_user is not None:
-                self.agent.guard.run(self.agent.ask_user_sync, exchange, request)
+            response = guard.run(self._rejected, ending.exchange, request)
+            if response is None:
+                response = self.get_response(request)
+            guard.run(self.agent.ask_user_sync, ending.exchange, request)
         finally:
-            current_exchange.reset(token)
-            self.agent.guard.run(self._note, exchange, request, response)
+            guard.run(current_exchange.reset, token)
+            guard.run(self._note, ending, response)
         return response
 
     async def _serve_async(self, request: HttpRequest) -> Any:
-        exchange = self.agent.guard.run(self._open, request)
-        if exchange is None:
+        guard = self.agent.guard
+        ending = guard.run(self._open, request)
+        if ending is None:
             return await self.get_response(request)
-        token = current_exchange.set(exchange)
+        token = current_exchange.set(ending.exchange)
         response = None
         try:
-            instead = await self._rejected_async(exchange, request) if self.agent.decides else None
-            response = instead or await self.get_response(request)
-            waiting = self.agent.guard.run(self.agent.ask_user, exchange, request)
+            response = await guard.wait(self._rejected_async(ending.exchange, request))
+            if response is None:
+                response = await self.get_response(request)
+            waiting = guard.run(self.agent.ask_user, ending.exchange, request)
             if waiting is not None:
-                await waiting
+                await guard.wait(waiting)
         finally:
-            current_exchange.reset(token)
-            self.agent.guard.run(self._note, exchange, request, response)
+            guard.run(current_exchange.reset, token)
+            guard.run(self._note, ending, response)
         return response
 
     def _rejected(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
         """The answer to a rejected request; None for one that passes."""
-        ahead = partial(_ahead, exchange, request)
-        verdict = self.agent.guard.run(self.agent.judge.decide, exchange, request, ahead)
-        if verdict is None or not verdict.blocked:
+        if not self.agent.decides:
             return None
-        return self.agent.callbacks.rejection(exchange, request, _ANSWERING)
+        verdict = self.agent.judge.decide(exchange, request, partial(_ahead, exchange, request))
+        return self.agent.callbacks.rejection(exchange, request, _ANSWERING) if verdict.blocked else None
 
     async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
+        if not self.agent.decides:
+            return None
+
         async def ahead(limit: int) -> None:
             _ahead(exchange, request, limit)
 
-        verdict = await self.agent.guard.wait(self.agent.judge.decide_async(exchange, request, ahead))
-        if verdict is None or not verdict.blocked:
+        verdict = await self.agent.judge.decide_async(exchange, request, ahead)
+        if not verdict.blocked:
             return None
         return await self.agent.callbacks.rejection_async(exchange, request, _ANSWERING)
 
-    def _open(self, request: HttpRequest) -> Exchange | None:
+    def _open(self, request: HttpRequest) -> Ending | None:
         scope = getattr(request, "scope", None)
-        exchange = self.agent.open(EnvironRequest(request.META) if scope is None else ScopeRequest(scope))
+        raw = EnvironRequest(request.META) if scope is None else ScopeRequest(scope)
+        if self._is_seen(request, raw, scope):
+            return None
+        exchange = self.agent.open(raw)
         request.META[CARRIED] = exchange
-        if exchange is not None:
-            stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
-            # Under ASGI a body is told by its messages: in HTTP/2, or behind a gateway, by no header
-            if stream is not None and (scope is not None or may_have_body(request.META)):
-                request._stream = teed(stream, exchange.request_body)  # type: ignore[assignment]  # a stream by shape
-            self.agent.join(exchange)
-        return exchange
+        if exchange is None:
+            return None
+        ending = Ending(request, exchange, self.agent.guard)
+        self.agent.guard.run(self._attach, ending, scope)
+        return ending
 
-    def _note(self, exchange: Exchange, request: HttpRequest, response: HttpResponseBase | None) -> None:
+    def _attach(self, ending: Ending, scope: Any) -> None:
+        request, exchange = ending.request, ending.exchange
+        ending.listen()
+        self.agent.join(exchange)
+        if getattr(request, "_read_started", False) or hasattr(request, "_body"):
+            self._warn(_MISPLACED)
+        stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
+        # Under ASGI a body is told by its messages: in HTTP/2, or behind a gateway, by no header
+        if stream is not None and (scope is not None or may_have_body(request.META)):
+            request._stream = teed(stream, exchange.request_body)
+
+    def _is_seen(self, request: HttpRequest, raw: Request, scope: Any) -> bool:
+        """Whether an agent further out reports this very request.
+
+        A request that the app makes of it carries its exchange too, but is another one, for rules as well.
+        """
+        ending = vars(request).get("close")
+        if type(ending) is Ending and ending.request is request:
+            self._warn(_TWICE)
+            return True
+        outer: Exchange | None = (request.META if scope is None else scope).get(CARRIED)
+        if outer is None or outer.on_close is None or not outer.captured:
+            return False
+        asked = outer.request
+        return (asked.method, asked.path, asked.query) == (raw.method, raw.path, raw.query)
+
+    def _warn(self, text: str) -> None:
+        self.agent.guard.log.say(logging.WARNING, text, text)
+
+    def _note(self, ending: Ending, response: HttpResponseBase | None) -> None:
         """Note what is known now; status and headers are read at the close, as outer middlewares left them."""
+        exchange, request = ending.exchange, ending.request
+        exchange.route = self.agent.guard.run(route, request)
         if response is None:  # what was raised went past Django's own handlers: the server answers, if anybody is there
             exchange.status = CLIENT_CLOSED_REQUEST if isinstance(sys.exc_info()[1], CancelledError) else 500
-            exchange.close()
+            ending.gone()
             return
-        match = request.resolver_match
-        exchange.route = match.route if match is not None else None
-        exchange.status = response.status_code
         if not exchange.request_body.size:
             exchange.request_body.add(getattr(request, "_body", b""))  # read by a middleware outside of this one
-        exchange.response_headers = _items(response)
+        ending.note(response)
         if response.streaming:
-            self._tee(exchange, request, response)
-        else:
-            exchange.response_body.add(response.content)  # type: ignore[attr-defined]  # streaming is False
+            self.agent.streaming(exchange)
         if exchange.live is not None:
             self.agent.enrich(exchange, _answer, response)
-        response._resource_closers.append(partial(_closed, exchange, response))  # type: ignore[attr-defined]  # its only list
-
-    def _tee(self, exchange: Exchange, request: HttpRequest, response: Any) -> None:
-        self.agent.streaming(exchange)
-        exchange.response_headers = _headers(response)
-        if response.is_async:
-            response.streaming_content = _AsyncTee(response.streaming_content, exchange)
-        elif getattr(response, "file_to_stream", None) is None or "wsgi.file_wrapper" not in request.META:
-            response.streaming_content = _tee(response.streaming_content, exchange)
 
 
 def _ahead(exchange: Exchange, request: HttpRequest, limit: int) -> None:
@@ -185,59 +219,8 @@ def _default(rejection: Rejection) -> HttpResponseBase:
 _ANSWERING = Answering("an HttpResponse", _response, _default)
 
 
-class _AsyncTee:
-    """An async stream, each chunk noted and handed on; its end is the exchange's too, as nobody may close it."""
-
-    def __init__(self, stream: AsyncIterator[bytes], exchange: Exchange) -> None:
-        self._next = aiter(stream).__anext__
-        self._exchange = exchange
-
-    def __aiter__(self) -> _AsyncTee:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = None
-        try:
-            chunk = await self._next()
-        finally:
-            if chunk is None:
-                self._exchange.close()
-        self._exchange.response_body.add(chunk)
-        return chunk
-
-
-def _tee(stream: Iterable[bytes], exchange: Exchange) -> Iterator[bytes]:
-    try:
-        for chunk in stream:
-            exchange.response_body.add(chunk)
-            yield chunk
-    finally:
-        exchange.close()
-
-
-def _closed(exchange: Exchange, response: HttpResponseBase) -> None:
-    exchange.status = response.status_code
-    exchange.response_headers = _headers(response)
-    exchange.close()
-
-
 def _answer(response: HttpResponseBase) -> Answer:
-    return response.status_code, _headers(response), ()
-
-
-def _headers(response: HttpResponseBase) -> list[tuple[str, str]]:
-    headers = list(_items(response))
-    if response.cookies:
-        headers += [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
-    return headers
-
-
-def _items(response: HttpResponseBase) -> Iterable[tuple[str, str]]:
-    """The headers; from where Django keeps them, if that is what it sends: items() takes 100 steps for two headers."""
-    store = getattr(response.headers, "_store", None)
-    if type(store) is dict and type(response).items is HttpResponseBase.items:
-        return store.values()
-    return response.items()
+    return response.status_code, headers(response), ()
 
 
 def _agent(defaults: Mapping[str, Any]) -> Agent:
@@ -251,20 +234,42 @@ def _agent(defaults: Mapping[str, Any]) -> Agent:
     return _AGENTS[settings]
 
 
+def ours(paths: Sequence[str]) -> list[type[MetloDjango]]:
+    """Those of MIDDLEWARE that are the agent; what cannot be imported is none, as Django says in a moment."""
+    found = []
+    for path in paths:
+        with suppress(ImportError):
+            middleware = import_string(path)
+            if isinstance(middleware, type) and issubclass(middleware, MetloDjango):
+                found.append(middleware)
+    return found
+
+
 @checks.register("metlo_otel")
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """What `manage.py check` says of METLO_CONFIG and of the METLO_ variables: one error with id and hint a problem."""
+    """What `manage.py check` says of METLO_CONFIG and of the METLO_ variables: one message with id and hint a problem.
+
+    They are read as what serves the app reads them. Where that is zero code a problem is a warning: the app starts.
+    """
+    given = ours(django_settings.MIDDLEWARE)
+    serving = given[0] if given else MetloDjango.stand_in
+    layer = MetloDjango.defaults if serving is None else serving.defaults
     try:
-        read_settings(getattr(django_settings, "METLO_CONFIG", {}))
+        settings = read_settings(getattr(django_settings, "METLO_CONFIG", {}), layer)
     except SettingsError as error:
-        return [_message(problem) for problem in error.problems]
+        make = checks.Warning if serving is not None and serving is MetloDjango.stand_in else checks.Error
+        return [_message(problem, make) for problem in error.problems]
+    if len(given) > 1:
+        return [checks.Warning(_TWICE, hint="Keep the first.", id="metlo_otel.W005")]
+    if serving is None and not settings.disabled:
+        return [checks.Warning(f"{_PATH} is not in MIDDLEWARE: nothing is captured or blocked", id="metlo_otel.W006")]
     return []
 
 
-def _message(problem: Problem) -> checks.Error:
-    return checks.Error(
-        f"METLO_CONFIG: {problem.name}: {problem.message}", hint=_HINTS[problem.kind], id=_IDS[problem.kind]
-    )
+def _message(problem: Problem, make: type[checks.Error] | type[checks.Warning]) -> checks.CheckMessage:
+    letter = "E" if make is checks.Error else "W"
+    text = f"METLO_CONFIG: {problem.name}: {problem.message}"
+    return make(text, hint=_HINTS[problem.kind], id=f"metlo_otel.{letter}{_NUMBERS[problem.kind]:03}")
 
 
 class MetloConfig(AppConfig):

@@ -188,6 +188,9 @@ class Exchange:
             self.ended = self.ended or time_ns()
             on_close(self)
 
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        return type(None), ()  # copied or pickled with the request that carries it, it is nothing
+
     def __del__(self) -> None:
         if self.on_close is not None:
             self.ended = time_ns()

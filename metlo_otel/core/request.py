@@ -144,7 +144,8 @@ class ScopeRequest:
         self.scheme: str = scope.get("scheme") or "http"
         self.path: str = scope.get("path") or "/"
         self.protocol: str = scope.get("http_version") or "1.1"
-        self._query: bytes = scope.get("query_string") or b""
+        query: bytes | str = scope.get("query_string") or b""  # text from Django's AsyncClient
+        self._query = query.encode("utf-8", "replace") if isinstance(query, str) else query
         self._headers: list[tuple[bytes, bytes]] = scope.get("headers") or []
         self._client = scope.get("client")
         self._server = scope.get("server")

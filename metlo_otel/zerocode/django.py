@@ -10,13 +10,12 @@ from typing import Any
 
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest
-from django.utils.module_loading import import_string
 
 from metlo_otel.contrib.django import PATH as OPENTELEMETRY
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.logs import NAME
 from metlo_otel.core.settings import SettingsError
-from metlo_otel.django import MetloDjango
+from metlo_otel.django import MetloDjango, ours
 from metlo_otel.zerocode.install import once
 
 _loading = threading.RLock()
@@ -25,6 +24,7 @@ _loading = threading.RLock()
 def patch(module: Any, options: Mapping[str, Any], guard: Guard) -> None:
     """Have every handler that loads its middlewares from now on have the agent among them."""
     ZeroDjango.defaults = options
+    MetloDjango.stand_in = ZeroDjango
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)
@@ -56,18 +56,10 @@ class _View:
 def _with_ours(settings: Any) -> _View | None:
     """The settings with the agent inside of OpenTelemetry's middleware, else in front; None where the app has it."""
     paths = list(settings.MIDDLEWARE)
-    if any(_is_ours(path) for path in paths):
+    if ours(paths):
         return None
     place = paths.index(OPENTELEMETRY) + 1 if OPENTELEMETRY in paths else 0
     return _View(settings, [*paths[:place], f"{ZeroDjango.__module__}.{ZeroDjango.__qualname__}", *paths[place:]])
-
-
-def _is_ours(path: str) -> bool:
-    try:
-        found = import_string(path)
-    except ImportError:  # Django says so itself in a moment
-        return False
-    return isinstance(found, type) and issubclass(found, MetloDjango)
 
 
 class ZeroDjango(MetloDjango):
