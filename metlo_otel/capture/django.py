@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
+from metlo_otel.capture.copies import as_itself
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
 
@@ -129,8 +130,8 @@ class Tee:
             self._ending.over()
             raise
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any]]:
-        return iter, (self._stream,)
+    def __reduce__(self) -> Any:
+        return as_itself(self._stream)
 
 
 class AsyncTee:
@@ -153,8 +154,8 @@ class AsyncTee:
             self._ending.over()
             raise
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any]]:
-        return aiter, (self._stream,)
+    def __reduce__(self) -> Any:
+        return as_itself(self._stream)
 
 
 def route(request: Any) -> str | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from copy import copy
 from io import IOBase
 from typing import Any
 
+from metlo_otel.capture.copies import as_itself
 from metlo_otel.capture.replayed import Failing, Late, OfGranian, Replayed, replayed
 from metlo_otel.core.exchange import Body
 from metlo_otel.core.guard import Guard, RateLimitedLog
@@ -119,6 +121,12 @@ class TeeInput:
         if name in _AS_THE_STREAM:  # asked for, then called; what is kept here must not hold this tee: see there
             found = self.__dict__[name] = _AS_THE_STREAM[name](self._body, found)
         return found
+
+    def __copy__(self) -> Any:
+        return copy(self._stream)
+
+    def __reduce__(self) -> Any:
+        return as_itself(self._stream)
 
     def _note(self, data: bytes) -> bytes:
         _GUARD.run(self._body.add_anew, data)
