@@ -8,6 +8,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from typing import Any, ClassVar
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -140,7 +141,7 @@ class MetloDjango:
 
     def _open(self, request: HttpRequest) -> Ending | None:
         scope = getattr(request, "scope", None)
-        raw = EnvironRequest(request.META) if scope is None else ScopeRequest(scope)
+        raw = _raw(request.META) if scope is None else ScopeRequest(scope)
         if self._is_seen(request, raw, scope):
             return None
         exchange = self.agent.open(raw)
@@ -197,6 +198,14 @@ class MetloDjango:
             self.agent.enrich(exchange, _answer, response)
 
 
+def _raw(meta: Mapping[str, Any]) -> Request:
+    raw = EnvironRequest(meta)
+    mount = raw.environ.get("SCRIPT_NAME")
+    if mount and mount[-1] == "/":  # of FORCE_SCRIPT_NAME; Django's paths have one slash there
+        raw.environ["SCRIPT_NAME"] = mount.rstrip("/")
+    return raw
+
+
 def _ahead(exchange: Exchange, request: HttpRequest, limit: int) -> None:
     """Read the body's beginning for the rules, from where the view will read it again."""
     if hasattr(request, "_body"):  # read by a middleware outside of this one
@@ -251,6 +260,7 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
 
     They are read as what serves the app reads them. Where that is zero code a problem is a warning: the app starts.
     """
+    import_module("django.core.handlers.base")  # whose import zero code waits for
     given = ours(django_settings.MIDDLEWARE)
     serving = given[0] if given else MetloDjango.stand_in
     layer = MetloDjango.defaults if serving is None else serving.defaults

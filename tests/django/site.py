@@ -42,7 +42,7 @@ class Site:
     def serve(self, call: Call) -> Answer:
         """What a client gets."""
         driver = wsgi_driver if self.interface == "wsgi" else asgi_driver
-        return driver.serve(self.handler, call)  # type: ignore[attr-defined, no-any-return]  # both have it
+        return driver.serve(self.handler, call)  # type: ignore[no-any-return]  # both have it
 
     def get(self, target: str) -> Answer:
         """What a client gets who asks for `target`."""
