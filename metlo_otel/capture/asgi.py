@@ -12,6 +12,7 @@ from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME
 from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
 from metlo_otel.capture.asgi_headers import note_headers, readable
 from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
+from metlo_otel.capture.copies import Handed
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.routes import asgi_route
 from metlo_otel.capture.statuses import handshake_status, limit_answered, status_after
@@ -96,8 +97,8 @@ class ASGICapture:
                 replaying = self._guard.run(uncounted, receive, exchange.request_body)
                 receive = replaying.given if isinstance(replaying, Replaying) else receive
                 app = await self._rejecting(exchange, scope, replaying) or app
-            sending = _as_coroutine_function(partial(self._send, exchange, scope, send))
-            await app(scope, partial(self._receive, exchange, receive), sending)
+            sending = _as_coroutine_function(Handed(self._send, exchange, scope, send))
+            await app(scope, Handed(self._receive, exchange, receive), sending)
         finally:
             try:
                 current_exchange.reset(token)
@@ -140,7 +141,7 @@ class ASGICapture:
         rejecting = await self._rejecting(exchange, scope, None)
         try:
             exchange.captured = exchange.captured and (rejecting is not None or exchange.verdict.would_block)
-            sending = _as_coroutine_function(partial(self._answer, exchange, send))
+            sending = _as_coroutine_function(Handed(self._answer, exchange, send))
             await (rejecting or self._app)(scope, receive, sending)
         finally:
             exchange.status = exchange.status or self._guard.run(status_after, sys.exc_info()[1], scope) or 0

@@ -10,6 +10,7 @@ from contextvars import copy_context
 from typing import Any, Protocol
 
 from metlo_otel.capture.asgi_types import Message, Receive
+from metlo_otel.capture.copies import as_itself
 from metlo_otel.core.exchange import Body
 from metlo_otel.core.request import Request
 
@@ -28,6 +29,9 @@ class Replaying:
         self._body = body
         self._read: deque[_Reading] = deque()
         self._awaited: _Reading | None = None
+
+    def __reduce__(self) -> Any:
+        return as_itself(self._receive)  # copied with the receive that an app has, it is the server's own
 
     async def ahead(self, limit: int, seconds: float) -> bool:
         """Read until `limit` bytes of body are there, or its end; whether that was within `seconds`.

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from functools import partial
+from io import BytesIO
 from typing import Any
+
+from metlo_otel.capture.copies import as_itself
 
 _PIECE = 1024  # bytes read at once: an error in the body is met no further before its place than by so much
 
@@ -101,15 +105,25 @@ class Failing:
         self._stream = stream
         self._problem: Exception | None = problem
 
+    def __reduce__(self) -> Any:
+        return as_itself(self._stream)
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._stream, name)
         return partial(self._reading, found) if name in _READING else found
 
     def _reading(self, read: Callable[..., Any], *args: Any) -> Any:
         problem, self._problem = self._problem, None
-        if problem is not None:
+        if problem is None:
+            return read(*args)
+        try:
+            found = read(*args)  # the stream may have kept some bytes until it raised
+        except Exception:  # noqa: BLE001 - as the app's first reading would have had it
+            found = None
+        if not found:
             raise problem
-        return read(*args)
+        self._problem = problem
+        return found
 
 
 _READING = frozenset({"read", "read1", "readall", "readinto", "readinto1", "readline", "readlines"})
@@ -167,6 +181,9 @@ class Replayed:
             if hint and 0 < hint <= held:
                 break
         return lines
+
+    def __reduce__(self) -> Any:
+        return BytesIO, (self._data + deepcopy(self._stream).read(),)  # copied or pickled, it is what can be read of it
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
