@@ -87,14 +87,13 @@ class MetloDjango:
             return self._serve_async(request)
         guard = self.agent.guard
         ending = guard.run(self._open, request)
-        if ending is None:
+        if type(ending) is not Ending:
             return self.get_response(request)
         token = current_exchange.set(ending.exchange)
         response = None
         try:
-            response = guard.run(self._rejected, ending.exchange, request)
-            if response is None:
-                response = self.get_response(request)
+            instead = guard.run(self._rejected, ending.exchange, request)
+            response = instead if isinstance(instead, HttpResponseBase) else self.get_response(request)
             guard.run(self.agent.ask_user_sync, ending.exchange, request)
         finally:
             guard.run(current_exchange.reset, token)
@@ -104,14 +103,13 @@ class MetloDjango:
     async def _serve_async(self, request: HttpRequest) -> Any:
         guard = self.agent.guard
         ending = guard.run(self._open, request)
-        if ending is None:
+        if type(ending) is not Ending:
             return await self.get_response(request)
         token = current_exchange.set(ending.exchange)
         response = None
         try:
-            response = await guard.wait(self._rejected_async(ending.exchange, request))
-            if response is None:
-                response = await self.get_response(request)
+            instead = await guard.wait(self._rejected_async(ending.exchange, request))
+            response = instead if isinstance(instead, HttpResponseBase) else await self.get_response(request)
             waiting = guard.run(self.agent.ask_user, ending.exchange, request)
             if waiting is not None:
                 await guard.wait(waiting)
@@ -146,7 +144,7 @@ class MetloDjango:
             return None
         exchange = self.agent.open(raw)
         request.META[CARRIED] = exchange
-        if exchange is None:
+        if not isinstance(exchange, Exchange):
             return None
         ending = Ending(request, exchange, self.agent.guard)
         self.agent.guard.run(self._attach, ending, scope)

@@ -48,12 +48,16 @@ class Ending:
         else:
             self._note_content(response)
 
-    def passed(self, chunk: Any) -> bytes:
-        """Note a chunk of a stream; the bytes that Django makes of it."""
-        data: bytes = chunk if type(chunk) is bytes else self._response.make_bytes(chunk)
+    def passed(self, chunk: Any) -> Any:
+        """Note a chunk of a stream; the bytes that Django makes of it, which it does once."""
+        if type(chunk) is not bytes and self._response is not None:
+            chunk = self._response.make_bytes(chunk)
+        self._guard.run(self._note_chunk, chunk)
+        return chunk
+
+    def _note_chunk(self, chunk: bytes) -> None:
         if self.exchange.request.method != "HEAD":
-            self._guard.run(self.exchange.response_body.add, data)
-        return data
+            self.exchange.response_body.add(chunk)
 
     def over(self) -> None:
         """The stream has ended, or broken: that is the response's end too, as nobody may close it."""
@@ -123,7 +127,7 @@ class Tee:
     def __iter__(self) -> Tee:
         return self
 
-    def __next__(self) -> bytes:
+    def __next__(self) -> Any:
         try:
             return self._ending.passed(self._next())
         except BaseException:
@@ -147,7 +151,7 @@ class AsyncTee:
     def __aiter__(self) -> AsyncTee:
         return self
 
-    async def __anext__(self) -> bytes:
+    async def __anext__(self) -> Any:
         try:
             return self._ending.passed(await self._next())
         except BaseException:
