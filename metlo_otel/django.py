@@ -21,6 +21,7 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from metlo_otel.agent import Agent
+from metlo_otel.capture.ahead import ReadAhead
 from metlo_otel.capture.django import Ending, headers, route
 from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.capture.wsgi import may_have_body
@@ -122,7 +123,7 @@ class MetloDjango:
         """The answer to a rejected request; None for one that passes."""
         if not self.agent.decides:
             return None
-        verdict = self.agent.judge.decide(exchange, request, partial(_ahead, exchange, request))
+        verdict = self.agent.judge.decide(exchange, request, partial(_ahead, self.agent, exchange, request))
         return self.agent.callbacks.rejection(exchange, request, _ANSWERING) if verdict.blocked else None
 
     async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
@@ -130,7 +131,7 @@ class MetloDjango:
             return None
 
         async def ahead(limit: int) -> None:
-            _ahead(exchange, request, limit)
+            _ahead(self.agent, exchange, request, limit)
 
         verdict = await self.agent.judge.decide_async(exchange, request, ahead)
         if not verdict.blocked:
@@ -204,12 +205,15 @@ def _raw(meta: Mapping[str, Any]) -> Request:
     return raw
 
 
-def _ahead(exchange: Exchange, request: HttpRequest, limit: int) -> None:
-    """Read the body's beginning for the rules, from where the view will read it again."""
+def _ahead(agent: Agent, exchange: Exchange, request: HttpRequest, limit: int) -> None:
+    """Note the body's beginning for the rules; the view reads it as if nobody had."""
+    stream = getattr(request, "_stream", None)
     if hasattr(request, "_body"):  # read by a middleware outside of this one
         exchange.request_body.add(request._body)
-    elif isinstance(request._stream, TeeInput):
-        request._stream.ahead(limit)
+    elif not hasattr(request, "scope"):
+        ReadAhead(exchange, request.META, stream, agent.settings.read_ahead_wait, agent.guard)(limit)
+    elif isinstance(stream, TeeInput):  # under ASGI Django has received all of it before
+        stream.ahead(limit)
 
 
 def _response(answer: Any) -> HttpResponseBase | None:
