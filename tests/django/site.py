@@ -63,16 +63,16 @@ def site(
     urls: str,
     middleware: Sequence[str] = (OURS,),
     config: dict[str, Any] | None = None,
-    **settings: Any,
+    **about: Any,
 ) -> Iterator[Site]:
     """A site whose MIDDLEWARE and URLconf these are, until the end of the block."""
+    before = set(metlo_otel.django._AGENTS)
     told = {"METLO_HOST": collector.url, "API_KEY": collector.api_key, "MASKED_FIELDS": [], **(config or {})}
-    with override_settings(MIDDLEWARE=list(middleware), ROOT_URLCONF=urls, METLO_CONFIG=told, **settings):
+    with override_settings(MIDDLEWARE=list(middleware), ROOT_URLCONF=urls, METLO_CONFIG=told, **about):
         made = Site(interface, None, collector)
         made._agent = metlo_otel.django._AGENTS.get(read_settings(told))
         try:
             yield made
         finally:
-            for agent in metlo_otel.django._AGENTS.values():
-                agent.shutdown(1.0)
-            metlo_otel.django._AGENTS.clear()
+            for settings in metlo_otel.django._AGENTS.keys() - before:
+                metlo_otel.django._AGENTS.pop(settings).shutdown(1.0)
