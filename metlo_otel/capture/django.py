@@ -168,7 +168,8 @@ def route(request: Any) -> str | None:
     own = match.route if match is not None else None
     if own is None:
         return None
-    path, within = request.path, request.path_info
+    scope = getattr(request, "scope", None)  # whose path is told; before Django 5 the request's own may be another
+    path, within = request.path if scope is None else scope["path"], request.path_info
     mount = path[: -len(within)] if within and path.endswith(within) else ""
     return f"{mount.rstrip('/')}/{own}" if mount else str(own)
 

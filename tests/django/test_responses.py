@@ -215,6 +215,7 @@ def test_one_object_for_all(interface: str, collector: MemoryCollector) -> None:
     assert len({trace["meta"]["traceId"] for trace in traces}) == 3
 
 
+@pytest.mark.filterwarnings("ignore:Unclosed file:ResourceWarning")  # Django's before 5.0, as above
 def test_response_that_tells_nobody_of_its_end(interface: str, collector: MemoryCollector) -> None:
     """It is told all the same, as it left our middleware, once Python has found that nobody holds it."""
     with site(interface, collector, __name__) as served:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import django
 import pytest
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
@@ -115,6 +116,8 @@ def answer_to(handler: Any, reader: str, kind: str, stream: Callable[[bytes], Br
 @pytest.mark.parametrize("reader", READERS)
 def test_what_reading_raises(collector: MemoryCollector, reader: str, broken: str, problem: str, short: bool) -> None:
     """However a view reads, and wherever it breaks, it sees what it sees without a rule that looks at bodies."""
+    if short and django.VERSION < (5, 0):
+        pytest.skip("Django takes what a short read gives for all of a body; behind a rule it hears of the error")
 
     def stream(body: bytes) -> Breaking:
         return Breaking(body[: BREAKS[broken]], PROBLEMS[problem], short)
