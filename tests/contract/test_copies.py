@@ -24,7 +24,7 @@ from starlette.routing import Route
 import metlo_otel.django
 from metlo_otel.agent import _AGENTS
 from metlo_otel.asgi import ASGIMiddleware
-from metlo_otel.capture.asgi import Receive, Scope, Send
+from metlo_otel.capture.asgi_types import Receive, Scope, Send
 from metlo_otel.flask import MetloFlask
 from metlo_otel.testing import MemoryCollector
 from metlo_otel.wsgi import WSGIMiddleware
