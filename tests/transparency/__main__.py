@@ -59,7 +59,10 @@ def _suite(suite: Suite, asked: argparse.Namespace) -> list[Difference]:
                 explained = sum(bool(item.reason) for item in differing)
                 name = f"{suite.name} {suite.release}"
                 faults = len(differing) - explained
-                print(f"| {name} | {mode} | {position} | {count} | {explained} | {faults} | {seconds(run):.0f} s |", flush=True)
+                print(
+                    f"| {name} | {mode} | {position} | {count} | {explained} | {faults} | {seconds(run):.0f} s |",
+                    flush=True,
+                )
     return found
 
 

@@ -34,7 +34,11 @@ class Difference:
 def applies(item: Explained, difference: Difference) -> bool:
     """Whether `item` explains `difference`."""
     run = difference.run
-    where = run.suite.name == item.suite and item.mode in ("", run.mode) and run.position in (item.positions or (run.position,))
+    where = (
+        run.suite.name == item.suite
+        and item.mode in ("", run.mode)
+        and run.position in (item.positions or (run.position,))
+    )
     return where and fnmatchcase(difference.test, item.test)
 
 

@@ -12,7 +12,12 @@ from collections.abc import Iterable, Iterator
 from tests.transparency.suites import FOLDER, PYTHON, ROOT, SUITES, Suite, pinned
 
 _HERE = ROOT / "tests/transparency"
-_NEEDS = (_HERE / "requirements.txt", _HERE / "constraints.txt", ROOT / "tests/constraints.txt", ROOT / "pyproject.toml")
+_NEEDS = (
+    _HERE / "requirements.txt",
+    _HERE / "constraints.txt",
+    ROOT / "tests/constraints.txt",
+    ROOT / "pyproject.toml",
+)
 PATIENCE = 300.0  # seconds for an installation or a download
 
 

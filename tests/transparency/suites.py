@@ -14,7 +14,17 @@ PYTHON = FOLDER / "venv/bin/python"
 MODES = ("facade", "active")
 ASGI = ("zerocode", "around", "first", "middle", "last", "client")
 
-_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "metlo_outcomes", "--timeout=60", "--timeout-method=signal")
+_PYTEST = (
+    "-m",
+    "pytest",
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "metlo_outcomes",
+    "--timeout=60",
+    "--timeout-method=signal",
+)
 _DJANGO = (
     "asgi builtin_server cache conditional_processing csrf_tests file_uploads handlers middleware middleware_exceptions "
     "requests_tests responses servers sessions_tests signed_cookies_tests test_client test_client_regress view_tests wsgi"
