@@ -16,4 +16,10 @@ class Explained:
     positions: tuple[str, ...] = ()
 
 
-EXPLAINED: tuple[Explained, ...] = ()
+_NULL = "a null byte in the path is an attack: 403 where the file is not found either"
+_TRAVERSAL = "names of files such as ../../x are an attack: 403 before the view sees what Django makes of them"
+
+EXPLAINED: tuple[Explained, ...] = (
+    Explained("starlette", "*::test_staticfiles_null_byte_in_path*", _NULL, "active"),
+    Explained("django", "file_uploads.tests.*test_dangerous_file_names", _TRAVERSAL, "active"),
+)

@@ -22,7 +22,7 @@ _PYTEST = (
     "no:cacheprovider",
     "-p",
     "metlo_outcomes",
-    "--timeout=60",
+    "--timeout=20",
     "--timeout-method=signal",
 )
 _DJANGO = (
