@@ -16,7 +16,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.transparency.comparing import Difference, compare
-from tests.transparency.prepare import Unavailable, prepare
+from tests.transparency.prepare import UnavailableError, prepare
 from tests.transparency.running import Run, seconds
 from tests.transparency.suites import FOLDER, MODES, SUITES, Suite
 
@@ -31,7 +31,7 @@ def main() -> int:
         shutil.rmtree(FOLDER / "outcomes", ignore_errors=True)
     try:
         prepare(suites)
-    except Unavailable as problem:
+    except UnavailableError as problem:
         print(f"SKIPPED: the suites cannot be had here: {problem}")
         return 0
     with ThreadPoolExecutor(_AT_A_TIME) as pool:

@@ -42,17 +42,18 @@ def applies(item: Explained, difference: Difference) -> bool:
     return where and fnmatchcase(difference.test, item.test)
 
 
-def compare(run: Run) -> tuple[int, list[Difference]]:
+def compare(run: Run, kept: bool = True) -> tuple[int, list[Difference]]:
     """How many tests were run in `run`, and which end otherwise than plain.
 
     A test that differs is run once more, plain and with us: what ends the same way then is of the test's own making.
+    Runs of ours that were done before are not done again where `kept`.
     """
-    plain, ours = outcomes(Run(run.suite, tests=run.tests)), outcomes(run)
+    plain, ours = outcomes(Run(run.suite, tests=run.tests)), outcomes(run, kept)
     differing = _differing(run, plain, ours)
     if 0 < len(differing) <= _MOST_AGAIN:
         names = [item.test for item in differing]
-        plain_again = outcomes(some(Run(run.suite), names, 1))
-        ours_again = outcomes(some(run, names, 1))
+        plain_again = outcomes(some(Run(run.suite), names, 1), kept)
+        ours_again = outcomes(some(run, names, 1), kept)
         differing = _differing(run, plain_again, ours_again)
     return len(ours), differing
 

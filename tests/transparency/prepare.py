@@ -21,12 +21,12 @@ _NEEDS = (
 PATIENCE = 300.0  # seconds for an installation or a download
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """What is needed cannot be had here: no network, or a package that does not build."""
 
 
 def prepare(suites: Iterable[Suite]) -> None:
-    """Have everything in place for these suites. Raises Unavailable."""
+    """Have everything in place for these suites. Raises UnavailableError."""
     FOLDER.mkdir(exist_ok=True)
     with _alone():
         for suite in suites:
@@ -77,7 +77,7 @@ def _run(*command: str) -> str:
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=True)
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"{' '.join(command[:6])} took more than {PATIENCE:.0f} s") from None
+        raise UnavailableError(f"{' '.join(command[:6])} took more than {PATIENCE:.0f} s") from None
     except subprocess.CalledProcessError as problem:
-        raise Unavailable(f"{' '.join(command[:6])}: {problem.stderr.strip()[-500:]}") from None
+        raise UnavailableError(f"{' '.join(command[:6])}: {problem.stderr.strip()[-500:]}") from None
     return done.stdout

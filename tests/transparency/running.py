@@ -55,9 +55,9 @@ class Run:
         return self.kept.with_suffix(".done")
 
 
-def outcomes(run: Run) -> dict[str, Outcome]:
-    """How the tests of `run` ended, by name; from the last time, if it was done."""
-    if not run.done.exists():
+def outcomes(run: Run, kept: bool = True) -> dict[str, Outcome]:
+    """How the tests of `run` ended, by name; from the last time, if it was done and is `kept`."""
+    if not (kept and run.done.exists()):
         _perform(run)
     found: dict[str, Outcome] = {}
     for line in run.kept.read_text().splitlines():
@@ -73,6 +73,7 @@ def seconds(run: Run) -> float:
 
 
 def _perform(run: Run) -> None:
+    run.done.unlink(missing_ok=True)
     run.kept.parent.mkdir(exist_ok=True)
     run.kept.write_text("")
     began = time.monotonic()

@@ -26,8 +26,9 @@ _PYTEST = (
     "--timeout-method=signal",
 )
 _DJANGO = (
-    "asgi builtin_server cache conditional_processing csrf_tests file_uploads handlers middleware middleware_exceptions "
-    "requests_tests responses servers sessions_tests signed_cookies_tests test_client test_client_regress view_tests wsgi"
+    "asgi builtin_server cache conditional_processing csrf_tests file_uploads handlers middleware"
+    " middleware_exceptions requests_tests responses servers sessions_tests signed_cookies_tests test_client"
+    " test_client_regress view_tests wsgi"
 ).split()
 
 

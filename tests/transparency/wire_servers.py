@@ -57,8 +57,8 @@ KINDS = {
         Kind("wsgiref", "wsgiref", ("-c", _WSGIREF)),
         Kind(
             "granian", "granian",
-            ("-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "--no-ws", "--http", "1",
-             "--blocking-threads", "4", APP),
+            ("-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "--no-ws",
+             "--http", "1", "--blocking-threads", "4", APP),
         ),
         Kind(
             "uwsgi", "uwsgi",

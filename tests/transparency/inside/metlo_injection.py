@@ -96,7 +96,7 @@ def among_middlewares(place: Callable[[list[Any], Any], list[Any]], module: Modu
             from starlette.middleware import Middleware
 
             theirs = self.user_middleware
-            self.user_middleware = place(theirs, Middleware(asgi))  # type: ignore[arg-type]  # as a class is called
+            self.user_middleware = place(theirs, Middleware(asgi))
             try:
                 return build(self)
             finally:
