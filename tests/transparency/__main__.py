@@ -16,7 +16,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.transparency.comparing import Difference, compare
-from tests.transparency.prepare import UnavailableError, prepare
+from tests.transparency.prepare import UnavailableError, install_servers, prepare
 from tests.transparency.running import Run, seconds
 from tests.transparency.suites import FOLDER, MODES, SUITES, Suite
 
@@ -34,6 +34,8 @@ def main() -> int:
     except UnavailableError as problem:
         print(f"SKIPPED: the suites cannot be had here: {problem}")
         return 0
+    for missing in install_servers():
+        print(f"SKIPPED: the wire of {missing}")
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         found = [item for items in pool.map(lambda suite: _suite(suite, asked), suites) for item in items]
     return _conclude(found)

@@ -18,6 +18,7 @@ _NEEDS = (
     ROOT / "tests/constraints.txt",
     ROOT / "pyproject.toml",
 )
+SERVERS = ("gunicorn", "gevent", "waitress", "granian", "uwsgi")
 PATIENCE = 300.0  # seconds for an installation or a download
 
 
@@ -41,6 +42,18 @@ def _alone() -> Iterator[None]:
     with open(FOLDER / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def install_servers() -> list[str]:
+    """Have the servers of the wire in that environment; what cannot be had, as uWSGI without a compiler."""
+    missing = []
+    with _alone():
+        for name in SERVERS:
+            try:
+                _pip(str(PYTHON), "install", "-c", str(FOLDER / "constraints.txt"), name)
+            except UnavailableError as problem:
+                missing.append(f"{name}: {problem}")
+    return missing
 
 
 def _fetch(suite: Suite) -> None:

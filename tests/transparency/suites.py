@@ -57,15 +57,19 @@ class Suite:
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("starlette", ASGI, sample=("tests/test_formparsers.py", "tests/test_responses.py")),
-        Suite("flask", ("zerocode", "extension", "client"), sample=("tests",)),
+        Suite("starlette", ASGI, sample=("tests/test_formparsers.py", "tests/test_requests.py")),
+        Suite(
+            "flask",
+            ("zerocode", "extension", "client"),
+            sample=("tests/test_basic.py", "tests/test_reqctx.py", "tests/test_testing.py"),
+        ),
         Suite(
             "django",
             ("zerocode", "first", "middle", "last"),
             ("-m", "metlo_outcomes", "runtests.py", "--parallel=1", "--noinput"),
             tuple(_DJANGO),
             "tests",
-            ("handlers", "file_uploads", "requests_tests", "asgi"),
+            ("file_uploads", "requests_tests", "asgi"),
         ),
         Suite("djangorestframework", ("zerocode", "first", "last"), sample=("tests/test_testing.py",)),
         # The reloader's tests wait for changes of files, which some machines never tell of; no app is served otherwise.

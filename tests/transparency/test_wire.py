@@ -75,6 +75,6 @@ def test_the_same_bytes_and_events(table: Table, name: str, mode: str, request: 
     """Clients get the same, in the same runs; the app reads the same, and is told of the same errors."""
     kind = request.node.callspec.params["table"]
     differing = table.differing(name, mode)
-    if differing is not None and not explained(kind, name, mode):
+    if differing is not None and not explained(kind, name, mode, *differing):
         plain, ours = map(asdict, differing)
         assert ours == plain
