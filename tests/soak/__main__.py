@@ -127,9 +127,8 @@ def _faults(seconds: float, collector: FaultyCollector, watches: Sequence[Watch]
 def _tell(watches: Sequence[Watch], collector: FaultyCollector, sent: int, back: Sequence[float]) -> None:
     for watch in watches:
         numbers, memory = watch.numbers, watch.memory
-        print(
-            f"{watch.serving.name}: captured {numbers['captured']}, sent {numbers['sent']}, {numbers['dropped']} dropped"
-        )
+        counts = f"{numbers['captured']} captured, {numbers['sent']} sent, dropped: {numbers['dropped']}"
+        print(f"{watch.serving.name}: {counts}")
         print(f"  memory in MB: {memory[0]:.0f} at the start, {max(memory):.0f} at most, {memory[-1]:.0f} at the end")
         print(f"  at most {watch.most_rest} exchanges were on their way")
         for fault, times in sorted(watch.load.taken.items()):
