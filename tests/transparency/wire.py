@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 PATIENCE = 2.0  # seconds that a client waits for more
 _SERVERS_PATIENCE = 10.0  # seconds that a busy server may take to tell of its events
+_SOON, _LATE = 0.03, 0.25  # seconds in which nothing more happens to an app
 _GAP = 0.06  # seconds of silence that part what comes
 _DATE = re.compile(rb"(?i)\r\ndate: [^\r]+")
 
@@ -147,7 +148,10 @@ def play(port: int, steps: Sequence[Step]) -> Seen:
                 ended = _receive(client, got, b"")
         except OSError:  # the server has closed before all was sent
             ended = _receive(client, got, b"")
-    return Seen(tuple(_DATE.sub(b"\r\nDate: -", run) for run in got), ended, settled_events(port))
+    settles = (
+        _LATE if {"end", "reset", "hang up"}.intersection(step for step in steps if isinstance(step, str)) else _SOON
+    )
+    return Seen(tuple(_DATE.sub(b"\r\nDate: -", run) for run in got), ended, settled_events(port, settles))
 
 
 def _step(client: socket.socket, step: Step, got: list[bytes]) -> None:
@@ -201,11 +205,11 @@ def ask_events(port: int, clear: bool = False) -> tuple[str, ...]:
     return tuple(json.loads(answer.partition(b"\r\n\r\n")[2]))
 
 
-def settled_events(port: int) -> tuple[str, ...]:
-    """The same, once nothing more happens: a server notices late that its client has left."""
+def settled_events(port: int, settles: float) -> tuple[str, ...]:
+    """The same, once nothing more happens for `settles` seconds: a server notices late that its client has left."""
     seen = ask_events(port)
-    for _ in range(40):
-        time.sleep(0.03)
+    for _ in range(20):
+        time.sleep(settles)
         now = ask_events(port)
         if now == seen:
             break
