@@ -83,7 +83,7 @@ def _environment() -> None:
 
 
 def _pip(python: str, command: str, *arguments: str) -> None:
-    _run(python, "-m", "pip", command, "--quiet", "--disable-pip-version-check", *arguments)
+    _run(python, "-m", "pip", command, "--quiet", "--disable-pip-version-check", "--retries=1", *arguments)
 
 
 def _run(*command: str) -> str:
