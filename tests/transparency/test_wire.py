@@ -19,7 +19,7 @@ pytestmark = pytest.mark.live
 ALL = os.environ.get("TRANSPARENCY") == "all"
 SERVERS = tuple(KINDS) if ALL else ("gunicorn-gthread", "werkzeug")
 MODES = ("facade", "rule", "block") if ALL else ("block",)
-_TRIES = 3
+_TRIES = 5
 
 
 class Table:

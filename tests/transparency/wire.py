@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 PATIENCE = 2.0  # seconds that a client waits for more
 _SERVERS_PATIENCE = 10.0  # seconds that a busy server may take to tell of its events
-_SOON, _LATE = 0.03, 0.25  # seconds in which nothing more happens to an app
+_SOON, _LATE = 0.03, 0.4  # seconds in which nothing more happens to an app
 _GAP = 0.06  # seconds of silence that part what comes
 _DATE = re.compile(rb"(?i)\r\ndate: [^\r]+")
 
