@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest versions bench peers servers clean
+.PHONY: demo test system check unit oldest newest versions bench peers servers transparency soak clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -58,8 +58,17 @@ peers: .venv-peers/ready .venv-original/ready
 	@$(@D)/bin/python $(PIP) -c tests/constraints.txt $(PEERS) flask django fastapi gunicorn uvicorn
 	@touch $@
 
+# The frameworks' own test-suites with the agent in every app, and servers byte for byte: an hour, in CI once a week.
+# `make transparency SUITES="flask --modes active"` runs a part; what was done before is not done again without --fresh.
+transparency: .venv/ready
+	@.ci/transparency $(SUITES)
+
+# Load on real servers while their collector goes through every fault, for so many seconds.
+soak: .venv/ready
+	.venv/bin/python -m tests.soak --seconds $(or $(SECONDS),600)
+
 clean:
-	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original
+	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original .transparency
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
 .venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo]'

@@ -1,0 +1,1 @@
+"""Real servers under load while their collector goes through every fault."""
