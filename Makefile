@@ -58,7 +58,7 @@ clean:
 	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
-.venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo]'
+.venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo,django,flask]'
 
 # What the demo needs is a fraction of that.
 .venv-demo/ready: pyproject.toml tests/constraints.txt

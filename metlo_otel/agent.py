@@ -34,7 +34,7 @@ _MOST_STREAMS = 10_000
 def make_agent(*layers: Mapping[str, Any]) -> Agent | None:
     """The agent for these settings, earlier layers before later ones before the environment; None when DISABLED.
 
-    Raises SettingsError, which lists everything that is wrong. Touches neither network nor threads.
+    Raises SettingsError, which lists everything that is wrong, of RULES where nothing else is. Touches neither network nor threads.
     """
     settings = read_settings(*layers)
     return None if settings.disabled else Agent(settings)
@@ -59,7 +59,6 @@ class Agent:
     """Opens an exchange for each request and takes it back when it closes."""
 
     def __init__(self, settings: Settings) -> None:
-        _AGENTS.add(self)
         self.settings = settings
         self.logger = make_logger(settings.log_level)
         log = RateLimitedLog(self.logger)
@@ -81,6 +80,7 @@ class Agent:
         self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
         seams = Seams(inspection.analyse, inspection.session, Sealing(warn))
         self._pipeline = open_pipeline(settings, log, seams, on_change=self.judge.configure, tick=self._tick)
+        _AGENTS.add(self)
 
     @property
     def decides(self) -> bool:

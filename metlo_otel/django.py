@@ -17,8 +17,10 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from metlo_otel.agent import Agent
+from metlo_otel.blocking.control import check_rules
 from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.capture.wsgi import may_have_body
+from metlo_otel.contrib import require
 from metlo_otel.contrib.django import traced, tracing_middleware
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import CARRIED, current_exchange
@@ -246,6 +248,7 @@ def _agent(defaults: Mapping[str, Any]) -> Agent:
     settings = read_settings(options, defaults)
     if settings.disabled:
         raise MiddlewareNotUsed("metlo_otel is DISABLED")
+    require(settings, "django")
     if settings not in _AGENTS:
         _AGENTS[settings] = Agent(settings)
     return _AGENTS[settings]
@@ -255,7 +258,9 @@ def _agent(defaults: Mapping[str, Any]) -> Agent:
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
     """What `manage.py check` says of METLO_CONFIG and of the METLO_ variables: one error with id and hint a problem."""
     try:
-        read_settings(getattr(django_settings, "METLO_CONFIG", {}))
+        settings = read_settings(getattr(django_settings, "METLO_CONFIG", {}))
+        require(settings, "django")
+        check_rules(settings)
     except SettingsError as error:
         return [_message(problem) for problem in error.problems]
     return []

@@ -16,6 +16,7 @@ from metlo_otel.capture.ahead import ReadAhead
 from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture
 from metlo_otel.capture.wsgi_output import content_length
 from metlo_otel.capture.wsgi_routes import mounted
+from metlo_otel.contrib import require
 from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
@@ -60,6 +61,7 @@ class MetloFlask:
         agent = make_agent(self._options, _configured(app))
         if agent is None:
             return wsgi_app
+        require(agent.settings, "flask")
         self.agent = agent
         app.extensions["metlo_otel"] = self
         app.process_response = _noting(agent, app)  # type: ignore[method-assign]  # as with wsgi_app

@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from metlo_otel.core.settings import SettingsError
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVarTuple, Unpack
 
@@ -67,14 +69,18 @@ class Guard:
             return None
 
     def failed(self, function: object, problem: Exception) -> None:
-        """Note a failure. The problem's text may hold the request's content, so only its type and place are logged."""
+        """Note a failure. The problem's text may hold the request's content, so only its type and place are logged; that
+        of wrong settings is ours.
+        """
         self.failures += 1
         name = getattr(function, "__qualname__", type(function).__name__)
         kind = f"{name}:{type(problem).__name__}"
         self.log.say(
             logging.ERROR,
             kind,
-            f"{name} failed with {type(problem).__name__} at {_place(problem)}; the app goes on",
+            str(problem)
+            if isinstance(problem, SettingsError)
+            else f"{name} failed with {type(problem).__name__} at {_place(problem)}; the app goes on",
         )
 
 
