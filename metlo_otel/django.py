@@ -25,6 +25,7 @@ from metlo_otel.contrib.django import traced, tracing_middleware
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
@@ -126,8 +127,11 @@ class MetloDjango:
 
     def _open(self, request: HttpRequest) -> Exchange | None:
         scope = getattr(request, "scope", None)
-        exchange = self.agent.open(EnvironRequest(request.META) if scope is None else ScopeRequest(scope))
-        request.META[CARRIED] = exchange
+        if scope is not None and CARRIED in scope:  # an ASGI middleware's, around this app
+            request.META.setdefault(CARRIED, scope[CARRIED])
+        read = EnvironRequest(request.META) if scope is None else ScopeRequest(scope)
+        exchange = self.agent.open(read, carried(request.META))
+        carry(request.META, exchange)
         if exchange is not None:
             stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
             # Under ASGI a body is told by its messages: in HTTP/2, or behind a gateway, by no header

@@ -21,6 +21,7 @@ from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Body, Exchange, Route
+from metlo_otel.core.nesting import own_exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.export.enrichment import Answer
 
@@ -117,7 +118,7 @@ class _Capture(WSGICapture):
 
 
 def _before(agent: Agent) -> Any:
-    exchange = current_exchange.get()
+    exchange = own_exchange(agent)
     return None if exchange is None else agent.guard.run(_decide, agent, exchange)
 
 

@@ -75,6 +75,10 @@ class Judge:
         """Let `user` pass again; whether they were blocked."""
         return self._control.unblock_user(str(user))
 
+    def rule_ids(self) -> frozenset[str]:
+        """The ids of the rules in force."""
+        return frozenset(rule.id for rule in self._control.policy.rules)
+
     def configure(self, config: AgentConfig) -> None:
         """Put the backend's rules, and its ways to tell sessions apart, in force."""
         self._sessions = Sessions(config)

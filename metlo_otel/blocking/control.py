@@ -42,8 +42,9 @@ def _started(problems: list[str]) -> None:
 class Control:
     """Holds `policy`, which any thread may read. `configure` and `tick` are for the worker.
 
-    Raises SettingsError where a rule of RULES is wrong. The store is opened when the first limit or the first blocked user needs it, so that who has neither has no file
-    and no connection; a worker finds the file that another one has made by itself.
+    Raises SettingsError where a rule of RULES is wrong at the start. The store is opened when the first limit or the
+    first blocked user needs it, so that who has neither has no file and no connection; a worker finds the file that
+    another one has made by itself.
     """
 
     def __init__(self, settings: Settings, warn: Warn) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.routes import starlette_route
-from metlo_otel.core.current import CARRIED, current_exchange
+from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
 
@@ -66,10 +67,10 @@ class ASGICapture:
         return self._app(scope, receive, send)
 
     def _open(self, scope: Scope) -> Exchange | None:
-        exchange = self._gate.open(ScopeRequest(scope))
+        exchange = self._gate.open(ScopeRequest(scope), carried(scope))
         if exchange is not None:
             self._gate.join(exchange)
-        scope[CARRIED] = exchange
+        carry(scope, exchange)
         return exchange
 
     async def _captured(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,8 +20,8 @@ class Gate(Protocol):
     def decides(self) -> bool:
         """Whether there is anything to decide: a rule, or a blocked user."""
 
-    def open(self, request: Request) -> Exchange | None:
-        """A new exchange; None where this request is not ours to look at."""
+    def open(self, request: Request, outer: Exchange | None = None) -> Exchange | None:
+        """A new exchange, within the one of another agent; None where this request is not ours to look at."""
 
     def join(self, exchange: Exchange) -> None:
         """Take trace and span ids from the server span that is current, and mark that span."""

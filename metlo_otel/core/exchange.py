@@ -6,10 +6,14 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import time_ns
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.trace import Span, SpanContext
 
 from metlo_otel.core.request import Request
+
+if TYPE_CHECKING:
+    from metlo_otel.core.settings import Settings
 
 RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 Route = str | Callable[[], str | None] | None
@@ -112,6 +116,15 @@ class Verdict:
 PASS = Verdict()
 
 
+class Opener(Protocol):
+    """The agent, as exchanges know it."""
+
+    settings: Settings
+
+    def rule_ids(self) -> frozenset[str]:
+        """The ids of the rules in force."""
+
+
 class Exchange:
     """What is known of one request and its response; filled by a way in, read by the worker.
 
@@ -123,12 +136,16 @@ class Exchange:
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided, `size` the
     bytes that the queue reckons it at. `incomplete` has the reasons why not all of the request was looked at.
+    `opener` has opened it. Where several agents are around one app, `outer` is the
+    exchange that the next one outside has open for the same request, and `counted` are the ids of the rules that were
+    asked about it already.
     """
 
     __slots__ = (
         "__weakref__",
         "attacks",
         "captured",
+        "counted",
         "deciding",
         "ended",
         "id",
@@ -136,6 +153,8 @@ class Exchange:
         "live",
         "marks",
         "on_close",
+        "opener",
+        "outer",
         "parent",
         "request",
         "request_body",
@@ -180,6 +199,9 @@ class Exchange:
         self.deciding = 0
         self.size = 0
         self.incomplete: tuple[str, ...] = ()
+        self.opener: Opener | None = None
+        self.outer: Exchange | None = None
+        self.counted: frozenset[str] = frozenset()
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""

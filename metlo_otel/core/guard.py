@@ -69,8 +69,8 @@ class Guard:
             return None
 
     def failed(self, function: object, problem: Exception) -> None:
-        """Note a failure. The problem's text may hold the request's content, so only its type and place are logged; that
-        of wrong settings is ours.
+        """Note a failure. Its text may hold the request's content, so only its type and place are logged; that of wrong
+        settings is our own.
         """
         self.failures += 1
         name = getattr(function, "__qualname__", type(function).__name__)

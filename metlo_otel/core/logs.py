@@ -11,7 +11,7 @@ TRACE = 5
 def make_logger(level: int | None) -> logging.Logger:
     """The package's logger; `level` (of the standard library, 5 for trace) is set on it when given.
 
-    It has no handler, also no NullHandler: where nobody has set logging up, Python itself then writes warnings to stderr.
+    It has no handler, also no NullHandler: where nobody has set logging up, Python then writes warnings to stderr.
     """
     logger = logging.getLogger(NAME)
     if level is not None:

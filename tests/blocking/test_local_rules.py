@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from metlo_otel.blocking.local_rules import RulesFile, check_rules, load_rules, rules_from_list
 from metlo_otel.blocking.located import load_json
 from metlo_otel.blocking.rules import Condition, Group, RateLimit, Rule
-from tests.blocking.exchanges import condition, every, parsed, refused, wire, wire_limit
+from tests.blocking.exchanges import condition, every, parsed, wire, wire_limit
 from tests.profiles import examples
 
 yaml = pytest.importorskip("yaml", reason="pyyaml (extra `rules`) is not installed")
