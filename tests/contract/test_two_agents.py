@@ -23,6 +23,7 @@ from metlo_otel.wsgi import WSGIMiddleware
 from metlo_otel.zerocode.flask import AtFirstRequest
 from metlo_otel.zerocode.starlette import Unobtrusive
 from tests.blocking.exchanges import condition, every, wire_limit
+from tests.contract import wsgi_driver
 from tests.contract.apps import asgi_app, django_site, fastapi_app, flask_app, starlette_app, wsgi_app
 from tests.contract.apps.script import SCRIPT
 from tests.contract.conftest import FULL
@@ -64,7 +65,7 @@ def flask_twice(inner: Options, outer: Options) -> Pair:
 def flask_without_code(inner: Options, outer: Options) -> Pair:
     app = flask_app.make()
     zero = AtFirstRequest(app, app.wsgi_app, inner, Guard(RateLimitedLog(make_logger(None))))
-    app.wsgi_app = zero  # type: ignore[assignment]  # as zero code does
+    app.wsgi_app = zero  # type: ignore[method-assign]  # as zero code does
     middleware = WSGIMiddleware(app, **outer)
     assert middleware.agent is not None
     BY_NAME["flask"].serve(middleware, get("/status/204"))
@@ -78,9 +79,10 @@ def starlette_twice(make_app: Callable[[], Any]) -> Make:
         app.add_middleware(ASGIMiddleware, **inner)
         app.add_middleware(ASGIMiddleware, **outer)
         app.middleware_stack = found = app.build_middleware_stack()
-        agents = []
+        agents: list[Agent] = []
         while hasattr(found, "app"):
-            agents += [found.agent] if isinstance(found, ASGIMiddleware) else []
+            if isinstance(found, ASGIMiddleware) and found.agent is not None:
+                agents.append(found.agent)
             found = found.app
         return app, agents
 
@@ -274,3 +276,15 @@ def test_a_request_within_a_request_is_one_of_its_own(collector: MemoryCollector
     assert paths(collector) == [("GET", "/users/7", 200), ("GET", "/users/8", 200)]
     inside.agent.shutdown(1.0)
     outside.agent.shutdown(1.0)
+
+
+def test_an_environ_may_be_used_again(collector: MemoryCollector) -> None:
+    """What a server or a test serves a second time with the same environ is a second request."""
+    middleware = WSGIMiddleware(wsgi_app.make(), **options(collector))
+    assert middleware.agent is not None
+    environ = wsgi_driver.make_environ(get("/users/7"))
+    for _ in range(3):
+        assert b"".join(middleware(environ, lambda *_: lambda _data: None)) == b'{"id": 7}'
+    flush([middleware.agent])
+    assert len(collector.traces) == 3
+    middleware.agent.shutdown(1.0)
