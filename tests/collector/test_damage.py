@@ -62,7 +62,14 @@ def overwrite_the_beginning(path: Path) -> None:
         file.write(b"PK\x03\x04" * 1024)
 
 
-DAMAGES = (zero_the_middle, garble, cut, overwrite_the_beginning)
+def lose_one_page(path: Path) -> None:
+    """As a single sector goes, far from what a start reads."""
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // PAGE * 3 // 4 * PAGE)
+        file.write(bytes(PAGE))
+
+
+DAMAGES = (lose_one_page, zero_the_middle, garble, cut, overwrite_the_beginning)
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
