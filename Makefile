@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest versions bench peers clean
+.PHONY: demo test system check unit oldest newest versions faults mutants bench peers clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -39,6 +39,14 @@ newest:
 versions:
 	@failed=0; for part in oldest newest; do $(MAKE) --no-print-directory $$part || failed=1; done; exit $$failed
 
+# Every step of ours raises, hangs and gives nonsense, on every way in; `make test` has each raise once.
+faults: .venv/ready
+	METLO_ALL_FAULTS=1 .venv/bin/python -m pytest tests/contract/test_every_step.py
+
+# How many small mistakes the tests notice, in FILES or in what differs from main: see docs/testing.md.
+mutants: .venv/ready
+	.ci/mutants $(FILES)
+
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead
 	.venv/bin/python -m benchmarks.collector
@@ -55,7 +63,7 @@ peers: .venv-peers/ready .venv-original/ready
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original
+	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
 .venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo,django,flask]'

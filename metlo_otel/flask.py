@@ -118,12 +118,12 @@ class _Capture(WSGICapture):
 
 
 def _before(agent: Agent) -> Any:
+    return agent.guard.run(_decide, agent)
+
+
+def _decide(agent: Agent) -> flask.Response | None:
     exchange = own_exchange(agent)
-    return None if exchange is None else agent.guard.run(_decide, agent, exchange)
-
-
-def _decide(agent: Agent, exchange: Exchange) -> flask.Response | None:
-    if not agent.decides:
+    if exchange is None or not agent.decides:
         return None
     request = flask.request
     environ = request.environ

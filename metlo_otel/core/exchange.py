@@ -13,6 +13,7 @@ from opentelemetry.trace import Span, SpanContext
 from metlo_otel.core.request import Request
 
 if TYPE_CHECKING:
+    from metlo_otel.core.guard import Guard
     from metlo_otel.core.settings import Settings
 
 RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
@@ -120,6 +121,7 @@ class Opener(Protocol):
     """The agent, as exchanges know it."""
 
     settings: Settings
+    guard: Guard
 
     def rule_ids(self) -> frozenset[str]:
         """The ids of the rules in force."""
@@ -136,9 +138,8 @@ class Exchange:
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided, `size` the
     bytes that the queue reckons it at. `incomplete` has the reasons why not all of the request was looked at.
-    `opener` has opened it. Where several agents are around one app, `outer` is the
-    exchange that the next one outside has open for the same request, and `counted` are the ids of the rules that were
-    asked about it already.
+    `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside has
+    open for the same request, and `counted` are the ids of the rules that were asked about it already.
     """
 
     __slots__ = (
@@ -208,10 +209,15 @@ class Exchange:
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
             self.ended = self.ended or time_ns()
-            on_close(self)
+            try:
+                on_close(self)
+            except Exception as problem:  # closed in the middle of the app's own work, from many places
+                if self.opener is None:
+                    raise
+                self.opener.guard.failed(on_close, problem)
 
     def __del__(self) -> None:
-        if self.on_close is not None:
+        if getattr(self, "on_close", None) is not None:  # not set in one that could not be made
             self.ended = time_ns()
             abandoned.append(self)
 

@@ -51,6 +51,7 @@ class Guard:
     def __init__(self, log: RateLimitedLog) -> None:
         self.log = log
         self.failures = 0
+        self.unsaid = 0
 
     def run(self, function: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T | None:
         """What `function` returns; None when it raised an Exception, which is logged at most once a minute a kind."""
@@ -73,6 +74,12 @@ class Guard:
         settings is our own.
         """
         self.failures += 1
+        try:
+            self._say(function, problem)
+        except Exception:  # noqa: BLE001 - the app's logging, a filter of its for one, may raise: then it is counted alone
+            self.unsaid += 1
+
+    def _say(self, function: object, problem: Exception) -> None:
         name = getattr(function, "__qualname__", type(function).__name__)
         kind = f"{name}:{type(problem).__name__}"
         self.log.say(
