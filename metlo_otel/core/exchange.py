@@ -138,8 +138,8 @@ class Exchange:
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided, `size` the
     bytes that the queue reckons it at. `incomplete` has the reasons why not all of the request was looked at.
-    `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside has
-    open for the same request, and `counted` are the ids of the rules that were asked about it already.
+    `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside
+    has open for the same request, and `counted` are the ids of the rules that were asked about it already.
     """
 
     __slots__ = (

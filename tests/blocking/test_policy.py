@@ -236,3 +236,14 @@ def test_of_rules_that_only_watch_the_first_block_decides() -> None:
         policy.decide(exchange(), client(), NOW)
         verdict = policy.decide(exchange(), client(), NOW)
         assert (verdict.blocked, verdict.would_block, verdict.rule) == (False, True, told)
+
+
+def test_answers_to_allowed_addresses_count_for_nobody() -> None:
+    """A limit that all clients share is not filled by who is never rejected."""
+    rules = parsed(wire_limit(1, every(condition("status_code", "eq", 404))))
+    policy = Policy(rules, LocalStore(), allowed=[parse_network("10.0.0.0/8")])
+    for _ in range(3):
+        policy.observe(exchange(status=404), client("10.1.2.3"), NOW)
+    assert not policy.decide(exchange(), client("192.0.2.1"), NOW).blocked
+    policy.observe(exchange(status=404), client("192.0.2.1"), NOW)
+    assert policy.decide(exchange(), client("192.0.2.1"), NOW).blocked

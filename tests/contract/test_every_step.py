@@ -40,9 +40,9 @@ OUTERMOST = re.compile(
     | capture\.asgi\.answering\.<locals>\.app
     | capture\.streams\.(TeeInput|_TeeFile|_TeeBuffered)\.(?!__init__|_put_back|ahead|_note)\w+
     | capture\.streams\._noting\w*\.<locals>\.\w+
-    | capture\.ahead\.Replayed\.(?!__init__|_)\w+ | capture\.ahead\.Replayed\.__getattr__
-    | capture\.wsgi\.(WSGICapture\.(__call__|_start)|_written|_closing_file\.<locals>\.closing)
-    | capture\.wsgi\.(TeeOutput|_SizedOutput)\.__(?!init__)\w+__ | capture\.wsgi\.(TeeOutput|_SizedOutput)\.close
+    | capture\.replayed\.Replayed\.(?!__init__|_)\w+ | capture\.replayed\.Replayed\.__getattr__
+    | capture\.wsgi\.(WSGICapture\.(__call__|_start)|_written) | capture\.wsgi_output\.closing_file\.<locals>\.closing
+    | capture\.wsgi_output\.(TeeOutput|SizedOutput)\.(__(?!init__)\w+__|close)
     | flask\.(_before|_raised|_noting\.<locals>\.process_response)
     | django\.(MetloDjango\.(__call__|_serve|_serve_async)|_tee|_closed|_AsyncTee\.__(?!init__)\w+__)
     | wsgi\.WSGIMiddleware\.__call__ | capture\.wsgi\._saying\.<locals>\.app

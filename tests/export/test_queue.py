@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -118,3 +119,28 @@ def test_empty_means_that_nothing_waits_and_nothing_is_in_flight() -> None:
     put(queue, 2)
     queue.clear()
     assert (len(queue), queue.bytes, queue.in_flight, queue.wait_empty(time.monotonic())) == (0, 0, 0, True)
+
+
+def test_a_batch_holds_no_more_bytes_than_asked_for() -> None:
+    """The one that would be too many stays, whatever the sizes."""
+    queue = made(Counters())
+    one = wsgi_exchange(b"", PATH_INFO="/1").memory()
+    put(queue, 1, 2, 3, 4)
+    assert paths(queue.take(MANY, 2 * one + 1)) == ["/1", "/2"]
+    assert paths(queue.take(MANY, 2 * one - 1)) == ["/3"]
+
+
+def test_who_waits_for_the_end_is_told_at_once() -> None:
+    """A flush goes on when the last exchange is dealt with, not when its time is up, and not before."""
+    queue = made(Counters())
+    put(queue, 1, 2)
+    queue.take(1, ROOMY)
+    ended: list[bool] = []
+    waiting = threading.Thread(target=lambda: ended.append(queue.wait_empty(time.monotonic() + 60)))
+    waiting.start()
+    queue.done()  # one still waits
+    queue.take(1, ROOMY)
+    assert ended == []
+    queue.done()
+    waiting.join(5)
+    assert ended == [True]
