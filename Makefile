@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest versions bench peers servers transparency soak clean
+.PHONY: demo test system check unit oldest newest versions bench peers servers faults mutants transparency soak clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -43,6 +43,14 @@ versions:
 servers: .venv/ready
 	METLO_TEST_SERVERS=all .venv/bin/python -m pytest tests/live/test_raw_asgi.py
 
+# Every step of ours raises, hangs and gives nonsense, on every way in; `make test` has each raise once.
+faults: .venv/ready
+	METLO_ALL_FAULTS=1 .venv/bin/python -m pytest tests/contract/test_every_step.py
+
+# How many small mistakes the tests notice, in FILES or in what differs from main: see docs/testing.md.
+mutants: .venv/ready
+	.ci/mutants $(FILES)
+
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead
 	.venv/bin/python -m benchmarks.collector
@@ -68,10 +76,10 @@ soak: .venv/ready
 	.venv/bin/python -m tests.soak --seconds $(or $(SECONDS),600)
 
 clean:
-	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original .transparency
+	rm -rf .venv .venv-demo .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants .transparency
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
-.venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo]'
+.venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo,django,flask]'
 
 # What the demo needs is a fraction of that.
 .venv-demo/ready: pyproject.toml tests/constraints.txt

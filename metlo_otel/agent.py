@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection
-from metlo_otel.core import tracing
+from metlo_otel.core import nesting, tracing
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.counters import Stats
 from metlo_otel.core.exchange import PASS, Exchange, abandoned, close_abandoned
@@ -34,7 +34,8 @@ _MOST_STREAMS = 10_000
 def make_agent(*layers: Mapping[str, Any]) -> Agent | None:
     """The agent for these settings, earlier layers before later ones before the environment; None when DISABLED.
 
-    Raises SettingsError, which lists everything that is wrong. Touches neither network nor threads.
+    Raises SettingsError, which lists everything that is wrong, of RULES where nothing else is. Touches neither network
+    nor threads.
     """
     settings = read_settings(*layers)
     return None if settings.disabled else Agent(settings)
@@ -59,7 +60,6 @@ class Agent:
     """Opens an exchange for each request and takes it back when it closes."""
 
     def __init__(self, settings: Settings) -> None:
-        _AGENTS.add(self)
         self.settings = settings
         self.logger = make_logger(settings.log_level)
         log = RateLimitedLog(self.logger)
@@ -81,6 +81,7 @@ class Agent:
         self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
         seams = Seams(inspection.analyse, inspection.session, Sealing(warn))
         self._pipeline = open_pipeline(settings, log, seams, on_change=self.judge.configure, tick=self._tick)
+        _AGENTS.add(self)
 
     @property
     def decides(self) -> bool:
@@ -91,23 +92,49 @@ class Agent:
         """Start the worker, which fetches the rules, before the first request; twice does nothing more."""
         self._pipeline.start()
 
-    def open(self, request: Request) -> Exchange | None:
-        """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured, but subject to rules."""
+    def open(self, request: Request, outer: Exchange | None = None) -> Exchange | None:
+        """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured, but subject to rules.
+
+        `outer` is the exchange that another agent around the same app has open for the request: one with the same
+        settings has it served as if there were none here, and to the same destination it is reported there alone.
+        """
         if self._pipeline.idle:  # from the first request on the worker fetches the rules
             self._pipeline.start()
         if abandoned:
             close_abandoned()
-        if self._excluded and self._is_excluded(request):
-            return Exchange(request, self.settings.max_body, self._closed, captured=False) if self.decides else None
-        exchange = Exchange(request, self.settings.max_body, self._closed)
+        if outer is not None:
+            return self._open_within(outer, request)
+        captured = not (self._excluded and self._is_excluded(request))
+        return self._open(request, captured) if captured or self.decides else None
+
+    def _open(self, request: Request, captured: bool) -> Exchange:
+        exchange = Exchange(request, self.settings.max_body, self._closed, captured)
         exchange.marks = self._mark
+        exchange.opener = self
         return exchange
+
+    def _open_within(self, outer: Exchange, request: Request) -> Exchange | None:
+        others = nesting.around(outer, self.settings)
+        if any(opener.settings == self.settings for _, opener in others):
+            return None
+        captured = not others and not (self._excluded and self._is_excluded(request))
+        if not captured and not self.decides:
+            return None
+        exchange = self._open(request, captured)
+        nesting.nest(exchange, outer, others)
+        return exchange
+
+    def rule_ids(self) -> frozenset[str]:
+        """The ids of the rules in force."""
+        return self.judge.rule_ids()
 
     def _closed(self, exchange: Exchange) -> None:
         """The end of every exchange: limits that count answers hear of its status, then it waits to be sent."""
-        self.judge.observe(exchange)
+        self.guard.run(self.judge.observe, exchange)
         if exchange.live is not None:
             self.guard.run(self.enrich, exchange)
+        if exchange.outer is not None:
+            self.guard.run(nesting.tell_outer, exchange)
         self._pipeline.put(exchange)
 
     join = staticmethod(tracing.join)

@@ -19,4 +19,5 @@ def pre_instrument() -> None:
 
         instrument()
     except Exception as problem:  # noqa: BLE001 - the app's tracing must not fall with us
-        sys.stderr.write(f"metlo_otel: nothing is captured or blocked: {problem}\n")
+        kind = "" if isinstance(problem, ImportError | ValueError) else f"{type(problem).__name__}: "
+        sys.stderr.write(f"metlo_otel: zero code cannot start, nothing is captured or blocked: {kind}{problem}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -21,14 +21,17 @@ from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
 from metlo_otel.agent import Agent
+from metlo_otel.blocking.control import check_rules
 from metlo_otel.capture.ahead import ReadAhead
 from metlo_otel.capture.django import Ending, headers, route
 from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.capture.wsgi import may_have_body
+from metlo_otel.contrib import require
 from metlo_otel.contrib.django import traced, tracing_middleware
 from metlo_otel.core.callbacks import Answering
-from metlo_otel.core.current import CARRIED, current_exchange
+from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest, Request, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
@@ -141,10 +144,10 @@ class MetloDjango:
     def _open(self, request: HttpRequest) -> Ending | None:
         scope = getattr(request, "scope", None)
         raw = _raw(request.META) if scope is None else ScopeRequest(scope)
-        if self._is_seen(request, raw, scope):
+        if self._is_twice(request):
             return None
-        exchange = self.agent.open(raw)
-        request.META[CARRIED] = exchange
+        exchange = self.agent.open(raw, _outer(request.META if scope is None else scope, raw))
+        carry(request.META, exchange if isinstance(exchange, Exchange) else None)
         if not isinstance(exchange, Exchange):
             return None
         ending = Ending(request, exchange, self.agent.guard)
@@ -162,20 +165,13 @@ class MetloDjango:
         if stream is not None and (scope is not None or may_have_body(request.META)):
             request._stream = teed(stream, exchange.request_body)
 
-    def _is_seen(self, request: HttpRequest, raw: Request, scope: Any) -> bool:
-        """Whether an agent further out reports this very request.
-
-        A request that the app makes of it carries its exchange too, but is another one, for rules as well.
-        """
+    def _is_twice(self, request: HttpRequest) -> bool:
+        """Whether the agent further out in MIDDLEWARE reports this very request."""
         ending = vars(request).get("close")
-        if type(ending) is Ending and ending.request is request:
-            self._warn(_TWICE)
-            return True
-        outer: Exchange | None = (request.META if scope is None else scope).get(CARRIED)
-        if outer is None or outer.on_close is None or not outer.captured:
+        if type(ending) is not Ending or ending.request is not request:
             return False
-        asked = outer.request
-        return (asked.method, asked.path, asked.query) == (raw.method, raw.path, raw.query)
+        self._warn(_TWICE)
+        return True
 
     def _warn(self, text: str) -> None:
         self.agent.guard.log.say(logging.WARNING, text, text)
@@ -195,6 +191,19 @@ class MetloDjango:
             self.agent.streaming(exchange)
         if exchange.live is not None:
             self.agent.enrich(exchange, _answer, response)
+
+
+def _outer(carrier: MutableMapping[str, Any], raw: Request) -> Exchange | None:
+    """The exchange that another agent, around this site, has open for this very request.
+
+    A request that the app makes of it carries its exchange too, but is another one, for rules as well.
+    """
+    outer = carried(carrier)
+    if outer is None:
+        return None
+    asked = outer.request
+    same = (asked.method, asked.path, asked.query) == (raw.method, raw.path, raw.query)
+    return outer if same else None
 
 
 def _raw(meta: Mapping[str, Any]) -> Request:
@@ -240,6 +249,7 @@ def _agent(defaults: Mapping[str, Any]) -> Agent:
     settings = read_settings(options, defaults)
     if settings.disabled:
         raise MiddlewareNotUsed("metlo_otel is DISABLED")
+    require(settings, "django")
     if settings not in _AGENTS:
         _AGENTS[settings] = Agent(settings)
     return _AGENTS[settings]
@@ -268,6 +278,8 @@ def check_settings(**_: Any) -> list[checks.CheckMessage]:
     layer = MetloDjango.defaults if serving is None else serving.defaults
     try:
         settings = read_settings(getattr(django_settings, "METLO_CONFIG", {}), layer)
+        require(settings, "django")
+        check_rules(settings)
     except SettingsError as error:
         make = checks.Warning if serving is not None and serving is MetloDjango.stand_in else checks.Error
         return [_message(problem, make) for problem in error.problems]

@@ -18,10 +18,12 @@ from metlo_otel.capture.flask_app import put_in_front
 from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture
 from metlo_otel.capture.wsgi_output import content_length
 from metlo_otel.capture.wsgi_routes import mounted
+from metlo_otel.contrib import require
 from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Body, Exchange, Route
+from metlo_otel.core.nesting import own_exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.export.enrichment import Answer
 
@@ -62,6 +64,7 @@ class MetloFlask:
         agent = make_agent(self._options, _configured(app))
         if agent is None:
             return wsgi_app
+        require(agent.settings, "flask")
         self.agent = agent
         app.extensions["metlo_otel"] = self
         app.process_response = _noting(agent, app)  # type: ignore[method-assign]  # as with wsgi_app
@@ -120,12 +123,12 @@ class _Capture(WSGICapture):
 
 
 def _before(agent: Agent) -> Any:
-    exchange = current_exchange.get()
-    return None if exchange is None else agent.guard.run(_decide, agent, exchange)
+    return agent.guard.run(_decide, agent)
 
 
-def _decide(agent: Agent, exchange: Exchange) -> flask.Response | None:
-    if not agent.decides:
+def _decide(agent: Agent) -> flask.Response | None:
+    exchange = own_exchange(agent)
+    if exchange is None or not agent.decides:
         return None
     request = flask.request
     environ = request.environ

@@ -62,10 +62,10 @@ class Judge:
         return self._decided(exchange, client, now)
 
     def observe(self, exchange: Exchange) -> None:
-        """The answer is known: count it for the limits that ask for its status."""
+        """The answer is known: count it for the limits that ask for its status. May raise, as decide() may."""
         policy = self._control.policy
         if policy.looks_at_answers:
-            self._guard.run(policy.observe, exchange, self._client(exchange, lambda: exchange.user), time.time())
+            policy.observe(exchange, self._client(exchange, lambda: exchange.user), time.time())
 
     def block_user(self, user: str, seconds: float) -> None:
         """Reject every request of `user` for `seconds`. Raises ValueError for what is no user or no time."""
@@ -74,6 +74,10 @@ class Judge:
     def unblock_user(self, user: str) -> bool:
         """Let `user` pass again; whether they were blocked."""
         return self._control.unblock_user(str(user))
+
+    def rule_ids(self) -> frozenset[str]:
+        """The ids of the rules in force."""
+        return frozenset(rule.id for rule in self._control.policy.rules)
 
     def configure(self, config: AgentConfig) -> None:
         """Put the backend's rules, and its ways to tell sessions apart, in force."""

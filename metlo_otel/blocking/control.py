@@ -15,16 +15,36 @@ from metlo_otel.blocking.storage import is_shared_already, look_after, open_stor
 from metlo_otel.blocking.users import BlockedUsers, UserBlocks
 from metlo_otel.core.addresses import in_ranges
 from metlo_otel.core.agent_config import AgentConfig
-from metlo_otel.core.settings import Settings
+from metlo_otel.core.settings import Problem, Settings, SettingsError
 
 Warn = Callable[[str], None]
+
+
+def check_rules(settings: Settings) -> None:
+    """Raise SettingsError where a rule of RULES is wrong, which is so at the start: later a wrong one is left out."""
+    if isinstance(settings.rules, Path):
+        _started(RulesFile(settings.rules, lambda _text: None).load())
+    elif settings.rules is not None:
+        _of_list(settings.rules)
+
+
+def _of_list(document: str) -> tuple[Rule, ...]:
+    rules, problems = rules_from_list(json.loads(document))
+    _started([str(problem) for problem in problems])
+    return rules
+
+
+def _started(problems: list[str]) -> None:
+    if problems:
+        raise SettingsError([Problem("value", "RULES", text) for text in problems])
 
 
 class Control:
     """Holds `policy`, which any thread may read. `configure` and `tick` are for the worker.
 
-    The store is opened when the first limit or the first blocked user needs it, so that who has neither has no file
-    and no connection; a worker finds the file that another one has made by itself.
+    Raises SettingsError where a rule of RULES is wrong at the start. The store is opened when the first limit or the
+    first blocked user needs it, so that who has neither has no file and no connection; a worker finds the file that
+    another one has made by itself.
     """
 
     def __init__(self, settings: Settings, warn: Warn) -> None:
@@ -37,17 +57,13 @@ class Control:
         self._remote: tuple[Rule, ...] = ()
         self._local: tuple[Rule, ...] = ()
         self._file: RulesFile | None = None
-        self._read_local()
-        self.policy = self._compile()
-
-    def _read_local(self) -> None:
-        rules = self._settings.rules
-        if isinstance(rules, Path):
-            self._file = RulesFile(rules, self._warn)
-            self._file.load_if_changed()
+        if isinstance(settings.rules, Path):
+            self._file = RulesFile(settings.rules, warn)
+            _started(self._file.load())
             self._local = self._file.rules
-        elif rules is not None:
-            self._local = rules_from_list(json.loads(rules), self._warn)
+        elif settings.rules is not None:
+            self._local = _of_list(settings.rules)
+        self.policy = self._compile()
 
     def allows(self, address: str) -> bool:
         """Whether a client's address is among ALLOWED_IPS, which nothing rejects."""

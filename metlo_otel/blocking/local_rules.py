@@ -15,6 +15,7 @@ from metlo_otel.blocking.rules import Rule, parse_rule
 
 _WIRE = ("ruleType", "conditionGroups", "uuid")
 _LARGEST = 64 * 1024 * 1024  # bytes of a rules file
+_UNREADABLE = (OSError, UnicodeDecodeError, ImportError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +48,16 @@ def load_rules(text: str, filename: str) -> tuple[tuple[Rule, ...], list[Problem
     return _read(located, filename)
 
 
-def rules_from_list(items: Any, warn: Callable[[str], None], source: str = "RULES") -> tuple[Rule, ...]:
-    """Rules given as a list in the settings; `warn` is told of each mistake."""
-    found, problems = _read(Located(items), source)
-    for problem in problems:
-        warn(f"{problem}; the rule is skipped")
-    return found
+def rules_from_list(items: Any, source: str = "RULES") -> tuple[tuple[Rule, ...], list[Problem]]:
+    """The rules of a list in the settings that are right, and what is wrong with the others."""
+    return _read(Located(items), source)
 
 
 class RulesFile:
     """A rules file that may change while the application runs.
 
     A wrong rule is left out and told to `warn`; a file in which no rule is right, or that cannot be read at
-    all, leaves the previous rules in force.
+    all, leaves the previous rules in force. Not so at the start: what is wrong then is for the caller to say.
     """
 
     def __init__(self, path: str | FilePath, warn: Callable[[str], None]) -> None:
@@ -69,21 +67,34 @@ class RulesFile:
         self._seen: tuple[int, ...] = ()
         self._trouble = ""
 
+    def load(self) -> list[str]:
+        """Read the file for the first time; what is wrong with it."""
+        try:
+            found = self._load()
+        except _UNREADABLE as problem:
+            return [f"{self.path}: cannot be read: {problem}"]
+        self.rules, problems = found or ((), [])
+        return [str(problem) for problem in problems]
+
     def load_if_changed(self) -> bool:
         """Read the file where its time, size or identity changed; whether `rules` are new."""
         try:
-            found = os.stat(self.path)
-            seen = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if seen == self._seen and not self._trouble:
-                return False
-            if found.st_size > _LARGEST:
-                raise OSError(f"has {found.st_size} bytes, more than {_LARGEST}")
-            rules, problems = load_rules(self.path.read_text("utf-8"), str(self.path))
-        except (OSError, UnicodeDecodeError, ImportError) as problem:
+            found = self._load()
+        except _UNREADABLE as problem:
             self._cannot(f"{self.path}: cannot be read: {problem}")
             return False
+        return found is not None and self._take(*found)
+
+    def _load(self) -> tuple[tuple[Rule, ...], list[Problem]] | None:
+        found = os.stat(self.path)
+        seen = (found.st_mtime_ns, found.st_size, found.st_ino)
+        if seen == self._seen and not self._trouble:
+            return None
+        if found.st_size > _LARGEST:
+            raise OSError(f"has {found.st_size} bytes, more than {_LARGEST}")
+        loaded = load_rules(self.path.read_text("utf-8"), str(self.path))
         self._seen, self._trouble = seen, ""
-        return self._take(rules, problems)
+        return loaded
 
     def _take(self, rules: tuple[Rule, ...], problems: list[Problem]) -> bool:
         for problem in problems:

@@ -105,6 +105,8 @@ class Policy:
         it.
         """
         found = self._index.matching(exchange, client, now) if self._index else []
+        if exchange.counted:
+            found = _uncounted(found, exchange)
         if self.users:
             refused = self._blocked_user(client, now)
             if refused is not None:
@@ -120,6 +122,8 @@ class Policy:
         if not self._responses or exchange.verdict.blocked:
             return
         found = self._responses.matching(exchange, client, now)
+        if exchange.counted:
+            found = _uncounted(found, exchange)
         if self._store is None or not found or self._is_allowed(client):
             return
         for entry in found:
@@ -183,6 +187,11 @@ def _entry(rule: Rule, order: int, monitor: bool) -> Entry:
     ends = math.inf if rule.ends is None else rule.ends / 1000
     limit = Limit.of(rule.id, rule.limit) if rule.limit else None
     return Entry(rule, order, ends, monitored, frozenset(fields), verdict, limit)
+
+
+def _uncounted(found: list[Entry], exchange: Exchange) -> list[Entry]:
+    """Without the limits that an agent further out has counted this request for."""
+    return [entry for entry in found if entry.limit is None or entry.rule.id not in exchange.counted]
 
 
 def _tagged(verdict: Verdict, found: list[Entry]) -> Verdict:

@@ -16,9 +16,10 @@ from metlo_otel.capture.copies import Handed
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.routes import asgi_route
 from metlo_otel.capture.statuses import handshake_status, limit_answered, status_after
-from metlo_otel.core.current import CARRIED, current_exchange
+from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
 
@@ -76,8 +77,10 @@ class ASGICapture:
         return self._captured(exchange, self._gate.decides is True, scope, receive, send)
 
     def _open(self, scope: Scope) -> Exchange | None:
-        opened = self._gate.open(ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope)))
-        exchange = scope[CARRIED] = opened if isinstance(opened, Exchange) else None
+        read = ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope))
+        opened = self._gate.open(read, carried(scope))
+        exchange = opened if isinstance(opened, Exchange) else None
+        carry(scope, exchange)
         if exchange is not None:
             try:
                 self._gate.join(exchange)

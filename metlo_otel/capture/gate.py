@@ -23,8 +23,8 @@ class Gate(Protocol):
     def start(self) -> None:
         """Start the worker, which fetches the rules; where the process serves, and will not fork to do so."""
 
-    def open(self, request: Request) -> Exchange | None:
-        """A new exchange; None where this request is not ours to look at."""
+    def open(self, request: Request, outer: Exchange | None = None) -> Exchange | None:
+        """A new exchange, within the one of another agent; None where this request is not ours to look at."""
 
     def join(self, exchange: Exchange) -> None:
         """Take trace and span ids from the server span that is current, and mark that span."""

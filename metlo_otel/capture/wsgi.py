@@ -10,9 +10,10 @@ from typing import Any
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.streams import teed
 from metlo_otel.capture.wsgi_output import NotingWrapper, SizedOutput, TeeOutput, closing_file, unanswered
-from metlo_otel.core.current import CARRIED, current_exchange
+from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest
 
@@ -64,8 +65,8 @@ class WSGICapture:
         return result if answer is None else answer
 
     def _open(self, environ: Environ) -> Exchange | None:
-        exchange = self._gate.open(EnvironRequest(environ))
-        environ[CARRIED] = exchange
+        exchange = self._gate.open(EnvironRequest(environ), carried(environ))
+        carry(environ, exchange)
         if exchange is not None:
             self._gate.join(exchange)
             wrapper = environ.get("wsgi.file_wrapper")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -67,17 +68,21 @@ def _of_settings(options: argparse.Namespace) -> Iterator[Finding]:
     yield Finding(
         "settings", "ok", "DISABLED is true: nothing is captured" if settings.disabled else "as they are read"
     )
-    if isinstance(settings.rules, Path):
+    if settings.rules is not None:
         yield from _of_rules(settings.rules)
     if not settings.disabled:
         yield from _of_services(settings)
 
 
-def _of_rules(path: Path) -> Iterator[Finding]:
-    from metlo_otel.blocking.local_rules import load_rules
+def _of_rules(given: Path | str) -> Iterator[Finding]:
+    from metlo_otel.blocking.local_rules import load_rules, rules_from_list
 
+    path = given if isinstance(given, Path) else "the list"
     try:
-        rules, problems = load_rules(path.read_text("utf-8"), str(path))
+        if isinstance(given, Path):
+            rules, problems = load_rules(given.read_text("utf-8"), str(given))
+        else:
+            rules, problems = rules_from_list(json.loads(given))
     except (OSError, UnicodeDecodeError, ImportError) as problem:
         yield Finding("setting RULES", "wrong", f"{path} cannot be read: {problem}")
         return

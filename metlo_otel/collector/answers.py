@@ -11,10 +11,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from metlo_otel.collector.database import is_full, is_unavailable, reason_of
+from metlo_otel.collector.database import TO_MEND, is_damaged, is_full, is_unavailable, reason_of
 from metlo_otel.collector.intake import RefusedError
+from metlo_otel.core.guard import RateLimitedLog
 
 LOG = logging.getLogger("metlo_otel.collector")
+_RARELY = RateLimitedLog(LOG)  # agents come again every second
 
 
 class Json(Response):
@@ -49,6 +51,10 @@ async def _answer_database(_request: Request, problem: SQLAlchemyError) -> Respo
     if is_unavailable(problem):
         LOG.error("the database takes nothing now: %s", reason_of(problem))
         return _error(503, "the database takes nothing now; try again", {"Retry-After": "5"})
+    if is_damaged(problem):
+        told = f"the database is damaged, nothing is stored: {reason_of(problem)}; {TO_MEND}"
+        _RARELY.say(logging.ERROR, "damaged", told)
+        return _error(503, "the database is damaged; nothing of this was stored", {"Retry-After": "60"})
     LOG.error("the database refused: %s", reason_of(problem))
     return _error(500, "the collector failed; its log says why")
 

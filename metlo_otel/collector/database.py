@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -18,6 +19,9 @@ from metlo_otel.collector.migrate import migrate
 
 _LOCKED_AFTER = 5.0  # seconds that SQLite waits for another process's lock
 _CACHE = 32 * 1024  # KiB of pages that a SQLite connection may hold
+_CHECKING = 5.0  # seconds that the search for damage may take: it reads some 500 MB a second, and a start waits for it
+_CHECKED_EVERY = 100_000  # steps of SQLite's machine between two looks at the clock, less than a millisecond
+_DAMAGED = ("malformed", "not a database")  # of SQLITE_CORRUPT and SQLITE_NOTADB; Python 3.10 tells no error codes
 _CONNECT = 5  # seconds that PostgreSQL has to answer in
 _TAKE_LOCK = text("SELECT pg_advisory_xact_lock(7304265119)")  # a number of our own, for whoever writes
 _OVERHEAD = 700  # bytes that a trace takes beside its document, about
@@ -38,6 +42,7 @@ def open_database(where: str) -> Engine:
         shown = url.render_as_string(hide_password=True) if "://" in where else where
         engine = _engine(url, shown)
         try:
+            _check(engine)
             migrate(engine)
         except BaseException:
             engine.dispose()
@@ -61,6 +66,29 @@ def _engine(url: URL, shown: str) -> Engine:
         connecting = {"connect_timeout": _CONNECT}
         return create_engine(url, connect_args=connecting, pool_size=8, pool_pre_ping=True, hide_parameters=True)
     raise DatabaseError(f"--db {shown!r}: a path of a SQLite file or a URL postgresql+psycopg://… is expected")
+
+
+def _check(engine: Engine) -> None:
+    """Look for damage in a SQLite file, as far as one gets in a few seconds. Raises ValueError where there is any."""
+    if engine.dialect.name != "sqlite":
+        return
+    deadline = time.monotonic() + _CHECKING
+    with engine.connect() as connection:
+        driver: Any = connection.connection.dbapi_connection
+        driver.set_progress_handler(lambda: time.monotonic() > deadline, _CHECKED_EVERY)
+        try:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+        except OperationalError as problem:
+            if "interrupted" not in str(problem.orig):
+                raise
+            found = "ok"
+        finally:
+            driver.set_progress_handler(None, 0)
+    if found != "ok":
+        raise ValueError(f"it is damaged ({str(found).strip().splitlines()[-1]}); {TO_MEND}")
+
+
+TO_MEND = "restore a copy, or save what can be read with SQLite's command .recover, into a new file"
 
 
 def _make_private(path: str | None) -> None:
@@ -97,6 +125,12 @@ def reason_of(problem: SQLAlchemyError) -> str:
 def is_unavailable(problem: BaseException) -> bool:
     """Whether the database cannot take anything now (locked, disk full, gone), so that trying again makes sense."""
     return isinstance(problem, OperationalError | InterfaceError)
+
+
+def is_damaged(problem: BaseException) -> bool:
+    """Whether a SQLite file holds what cannot be there: a disk or a copy has gone wrong, and people must see to it."""
+    reason = str(getattr(problem, "orig", problem)).lower()
+    return isinstance(problem, DBAPIError) and any(sign in reason for sign in _DAMAGED)
 
 
 def is_full(problem: BaseException) -> bool:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from metlo_otel.collector.database import reason_of
 from metlo_otel.collector.notify import Notifier
 from metlo_otel.collector.writer import BusyError
+from metlo_otel.core.guard import RateLimitedLog
 
 if TYPE_CHECKING:
     from metlo_otel.collector.store import Store
@@ -27,6 +28,7 @@ class Duties:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._notifier = Notifier()
+        self._log = RateLimitedLog(LOG)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metlo-otel-duties", daemon=True)
         self._thread.start()
@@ -35,6 +37,9 @@ class Duties:
         """End the thread; what it is about is finished first."""
         self._ended.set()
         self._thread.join()
+
+    def _say(self, reason: str) -> None:
+        self._log.say(logging.WARNING, reason, f"upkeep failed and is tried again: {reason}")
 
     def _run(self) -> None:
         turn = 0
@@ -48,8 +53,8 @@ class Duties:
             except BusyError:
                 LOG.info("upkeep waits: too much is waiting to be stored")
             except SQLAlchemyError as problem:
-                LOG.warning("upkeep failed and is tried again: %s", reason_of(problem))
+                self._say(reason_of(problem))
             except OSError as problem:
-                LOG.warning("upkeep failed and is tried again: %s", problem)
+                self._say(str(problem))
             except Exception:
                 LOG.exception("upkeep failed and is tried again")

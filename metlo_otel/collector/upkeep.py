@@ -143,6 +143,8 @@ def _shrink(connection: Connection, size: int) -> bool:
             ids.append(number)
             over -= held
         delete_traces(connection, ids)
+        if len(ids) == _SLICE:  # there may be more of these, which go before the others
+            break
     return False
 
 

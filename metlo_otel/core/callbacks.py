@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.exchange import Exchange, Verdict
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.rejection import Rejection, rejection
 from metlo_otel.core.settings import Settings
 
 Answer = TypeVar("Answer")
+
+_PLAIN = rejection(Verdict(blocked=True), "", False)  # where not even the usual one can be made
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,39 +75,43 @@ class Callbacks:
 
         A rejection is never let through. Nothing can be awaited here: an async REJECT_RESPONSE is said to be wrong.
         """
-        answer = self._reject(request)
+        answer = self._guard.run(self._reject, request)
         if inspect.isawaitable(answer):
             self._cannot_await("REJECT_RESPONSE", "the default answer is sent", answer)
             return answering.default(self.default(exchange))
-        return self._sendable(exchange, answer, answering)
+        made = self._guard.run(self._sendable, answer, answering)
+        return answering.default(self.default(exchange)) if made is None else made
 
     async def rejection_async(self, exchange: Exchange, request: Any, answering: Answering[Answer]) -> Answer:
         """As rejection(), awaited where it is an async function."""
-        answer = self._reject(request)
+        answer = self._guard.run(self._reject, request)
         if inspect.isawaitable(answer):
             answer = await self._guard.wait(answer)
-        return self._sendable(exchange, answer, answering)
+        made = self._guard.run(self._sendable, answer, answering)
+        return answering.default(self.default(exchange)) if made is None else made
 
     def _reject(self, request: Any) -> Any:
         make = self._reject_response
         return None if make is None else self._guard.run(make, request)
 
-    def _sendable(self, exchange: Exchange, answer: Any, answering: Answering[Answer]) -> Answer:
+    def _sendable(self, answer: Any, answering: Answering[Answer]) -> Answer | None:
         made = None if answer is None else self._guard.run(answering.read, answer)
-        if made is not None:
-            return made
-        if self._reject_response is not None:
+        if made is None and self._reject_response is not None:
             kind = "nothing" if answer is None else type(answer).__name__
             text = f"REJECT_RESPONSE gave {kind}, but {answering.wanted} is expected; the default answer is sent"
             self._log.say(logging.ERROR, f"reject_response:{kind}", text)
-        return answering.default(self.default(exchange))
+        return made
 
     def default(self, exchange: Exchange) -> Rejection:
         """The answer to a rejected request where the app has none of its own."""
+        return self._guard.run(self._default, exchange) or _PLAIN
+
+    def _default(self, exchange: Exchange) -> Rejection:
         request = exchange.request
         return rejection(exchange.verdict, ",".join(request.header("accept")), request.method == "HEAD")
 
     def _cannot_await(self, name: str, instead: str, answer: Any) -> None:
-        self._log.say(logging.ERROR, f"async:{name}", f"{name} is async, but this app is not; {instead}")
+        text = f"{name} is async, but this app is not; {instead}"
+        self._guard.run(self._log.say, logging.ERROR, f"async:{name}", text)
         if inspect.iscoroutine(answer):
             answer.close()  # one that nobody awaits would have Python warn about it

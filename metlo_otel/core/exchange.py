@@ -6,10 +6,15 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import time_ns
+from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.trace import Span, SpanContext
 
 from metlo_otel.core.request import Request
+
+if TYPE_CHECKING:
+    from metlo_otel.core.guard import Guard
+    from metlo_otel.core.settings import Settings
 
 RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 Route = str | Callable[[], str | None] | None
@@ -112,6 +117,16 @@ class Verdict:
 PASS = Verdict()
 
 
+class Opener(Protocol):
+    """The agent, as exchanges know it."""
+
+    settings: Settings
+    guard: Guard
+
+    def rule_ids(self) -> frozenset[str]:
+        """The ids of the rules in force."""
+
+
 class Exchange:
     """What is known of one request and its response; filled by a way in, read by the worker.
 
@@ -123,12 +138,15 @@ class Exchange:
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided, `size` the
     bytes that the queue reckons it at. `incomplete` has the reasons why not all of the request was looked at.
+    `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside
+    has open for the same request, and `counted` are the ids of the rules that were asked about it already.
     """
 
     __slots__ = (
         "__weakref__",
         "attacks",
         "captured",
+        "counted",
         "deciding",
         "ended",
         "id",
@@ -136,6 +154,8 @@ class Exchange:
         "live",
         "marks",
         "on_close",
+        "opener",
+        "outer",
         "parent",
         "request",
         "request_body",
@@ -180,19 +200,27 @@ class Exchange:
         self.deciding = 0
         self.size = 0
         self.incomplete: tuple[str, ...] = ()
+        self.opener: Opener | None = None
+        self.outer: Exchange | None = None
+        self.counted: frozenset[str] = frozenset()
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""
         on_close, self.on_close = self.on_close, None
         if on_close is not None:
             self.ended = self.ended or time_ns()
-            on_close(self)
+            try:
+                on_close(self)
+            except Exception as problem:  # closed in the middle of the app's own work, from many places
+                if self.opener is None:
+                    raise
+                self.opener.guard.failed(on_close, problem)
 
     def __reduce__(self) -> tuple[type[None], tuple[()]]:
         return type(None), ()  # copied or pickled with the request that carries it, it is nothing
 
     def __del__(self) -> None:
-        if self.on_close is not None:
+        if getattr(self, "on_close", None) is not None:  # not set in one that could not be made
             self.ended = time_ns()
             abandoned.append(self)
 

@@ -7,6 +7,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from metlo_otel.core.settings import SettingsError
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVarTuple, Unpack
 
@@ -49,6 +51,7 @@ class Guard:
     def __init__(self, log: RateLimitedLog) -> None:
         self.log = log
         self.failures = 0
+        self.unsaid = 0
 
     def run(self, function: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> T | None:
         """What `function` returns; None when it raised an Exception, which is logged at most once a minute a kind."""
@@ -67,14 +70,24 @@ class Guard:
             return None
 
     def failed(self, function: object, problem: Exception) -> None:
-        """Note a failure. The problem's text may hold the request's content, so only its type and place are logged."""
+        """Note a failure. Its text may hold the request's content, so only its type and place are logged; that of wrong
+        settings is our own.
+        """
         self.failures += 1
+        try:
+            self._say(function, problem)
+        except Exception:  # noqa: BLE001 - the app's logging, a filter of its for one, may raise: then it is counted alone
+            self.unsaid += 1
+
+    def _say(self, function: object, problem: Exception) -> None:
         name = getattr(function, "__qualname__", type(function).__name__)
         kind = f"{name}:{type(problem).__name__}"
         self.log.say(
             logging.ERROR,
             kind,
-            f"{name} failed with {type(problem).__name__} at {_place(problem)}; the app goes on",
+            str(problem)
+            if isinstance(problem, SettingsError)
+            else f"{name} failed with {type(problem).__name__} at {_place(problem)}; the app goes on",
         )
 
 

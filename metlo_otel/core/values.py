@@ -227,6 +227,8 @@ def storage(value: Any) -> str:
     """Where rate limits are counted: `memory`, `shared`, or the URL of a Redis."""
     word = str(value).strip()
     if word in ("memory", "shared") or word.startswith(("redis://", "rediss://", "unix://")):
+        if word not in ("memory", "shared") and importlib.util.find_spec("redis") is None:
+            raise ValueError("limits in Redis need the extra: pip install 'metlo-otel[redis]'")
         return word
     raise ValueError("memory, shared or a redis:// URL is expected")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
 import zlib
@@ -53,6 +54,17 @@ class Refused:
 Outcome = Sent | TryLater | Refused
 
 
+def _certificates() -> str | bool:
+    """The file of certificates that a collector's is checked by: what variables name, on loopback too; else certifi's.
+
+    requests does not know SSL_CERT_FILE, which OpenSSL and most other programs heed, and as these do a file that is not
+    there is passed over.
+    """
+    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    file = os.environ.get("SSL_CERT_FILE")
+    return named or (file if file and os.path.isfile(file) else True)
+
+
 class _Key(AuthBase):
     """Puts the key into Authorization as it is; set as auth so that no .netrc replaces it."""
 
@@ -77,7 +89,8 @@ class Client:
         """Begin with new connections: those of a forked process's parent must not be shared."""
         self._session = requests.Session()
         self._session.auth = _Key(self._settings.api_key)
-        self._session.trust_env = not self._settings.loopback
+        self._session.trust_env = not self._settings.loopback  # without proxies and .netrc there
+        self._session.verify = _certificates()
         self._session.headers.update({"User-Agent": f"metlo-otel/{__version__}", "Accept": "*/*"})
 
     def close(self) -> None:

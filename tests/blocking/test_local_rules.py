@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from metlo_otel.blocking.local_rules import RulesFile, check_rules, load_rules, rules_from_list
 from metlo_otel.blocking.located import load_json
 from metlo_otel.blocking.rules import Condition, Group, RateLimit, Rule
-from tests.blocking.exchanges import condition, every, parsed, refused, wire, wire_limit
+from tests.blocking.exchanges import condition, every, parsed, wire, wire_limit
 from tests.profiles import examples
 
 yaml = pytest.importorskip("yaml", reason="pyyaml (extra `rules`) is not installed")
@@ -71,17 +71,17 @@ def test_the_three_examples() -> None:
     assert load_rules(EXAMPLES, "rules.yaml") == (EXPECTED, [])
     assert load_rules(json.dumps(items), "rules.json") == (EXPECTED, [])
     assert load_rules(json.dumps({"rules": items}), "rules.json") == (EXPECTED, [])
-    assert rules_from_list(items, refused) == EXPECTED
+    assert rules_from_list(items) == (EXPECTED, [])
 
 
 def test_the_wire_form() -> None:
     """Rules as the backend serves them are taken as they are."""
     items = [wire(every(condition("path", "eq", "/x"))), wire_limit(3, by=["ip"])]
-    assert rules_from_list(items, refused) == parsed(*items)
+    assert rules_from_list(items) == (parsed(*items), [])
 
 
 def only(**fields: Any) -> Rule:
-    (rule,) = rules_from_list([fields], refused)
+    ((rule,), _) = rules_from_list([fields])
     return rule
 
 
@@ -318,9 +318,10 @@ def test_no_rules_are_no_mistake(name: str) -> None:
 
 def test_rules_of_the_settings_are_named_by_their_place() -> None:
     """A list in the settings has no lines, so the message names the place."""
-    messages: list[str] = []
-    assert rules_from_list([{"block": True, "path": "a"}, 5], messages.append) == ()
-    assert messages[0] == "RULES[0]: path: begins with / or *, like '/a', not 'a'; the rule is skipped"
+    found, problems = rules_from_list([{"block": True, "path": "a"}, 5])
+    messages = [str(problem) for problem in problems]
+    assert found == ()
+    assert messages[0] == "RULES[0]: path: begins with / or *, like '/a', not 'a'"
     assert messages[1].startswith("RULES[1]: a rule is an object with names and values, not 5")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import LocalStore
+from metlo_otel.blocking.rules import Rule
 from metlo_otel.blocking.users import BlockedUsers
 from metlo_otel.blocking.view import Client
 from metlo_otel.core.addresses import parse_network
@@ -204,3 +205,45 @@ def test_a_policy_asks_for_each_fact_once() -> None:
     ]
     assert not Policy(parsed(*rules)).decide(exchange(), who, NOW).blocked
     assert sorted(asked) == ["192.0.2.1", "session", "user"]
+
+
+def watched(kind: str, uuid: str, monitor: bool) -> Rule:
+    """A rule that matches every request: a block, or a limit that is over at once."""
+    (rule,) = parsed(wire(GET, uuid=uuid) if kind == "block" else wire_limit(1, GET, uuid=uuid))
+    return replace(rule, monitor=monitor)
+
+
+@pytest.mark.parametrize("enforcing", ["block", "limit"])
+@pytest.mark.parametrize("watching", ["block", "limit"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_rule_that_only_watches_hides_none_that_rejects(enforcing: str, watching: str, first: bool) -> None:
+    """Whatever the order and the kinds: a rule in monitor mode decides only where no other rejects."""
+    rules = [watched(watching, "watches", True), watched(enforcing, "rejects", False)]
+    policy = Policy(rules if first else rules[::-1], LocalStore())
+    policy.decide(exchange(), client(), NOW)  # the limits are full
+    verdict = policy.decide(exchange(), client(), NOW)
+    assert (verdict.blocked, verdict.would_block, verdict.rule) == (True, False, "rejects")
+
+
+def test_of_rules_that_only_watch_the_first_block_decides() -> None:
+    """Where none rejects, the verdict names the first block rule that would, else the first limit."""
+    limits = [watched("limit", "limit-1", True), watched("limit", "limit-2", True)]
+    for rules, told in (
+        ([*limits, watched("block", "block-1", True), watched("block", "block-2", True)], "block-1"),
+        (limits, "limit-1"),
+    ):
+        policy = Policy(rules, LocalStore())
+        policy.decide(exchange(), client(), NOW)
+        verdict = policy.decide(exchange(), client(), NOW)
+        assert (verdict.blocked, verdict.would_block, verdict.rule) == (False, True, told)
+
+
+def test_answers_to_allowed_addresses_count_for_nobody() -> None:
+    """A limit that all clients share is not filled by who is never rejected."""
+    rules = parsed(wire_limit(1, every(condition("status_code", "eq", 404))))
+    policy = Policy(rules, LocalStore(), allowed=[parse_network("10.0.0.0/8")])
+    for _ in range(3):
+        policy.observe(exchange(status=404), client("10.1.2.3"), NOW)
+    assert not policy.decide(exchange(), client("192.0.2.1"), NOW).blocked
+    policy.observe(exchange(status=404), client("192.0.2.1"), NOW)
+    assert policy.decide(exchange(), client("192.0.2.1"), NOW).blocked

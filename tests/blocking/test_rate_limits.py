@@ -326,3 +326,29 @@ def test_a_blocked_request_costs_no_count(store: Store) -> None:
     assert [policy.decide(exchange("PUT"), client(), NOW).rule for _ in range(3)] == ["r"] * 3
     assert not policy.decide(exchange("GET"), client(), NOW).blocked
     assert policy.decide(exchange("GET"), client(), NOW).rule == "limit"
+
+
+def test_the_answer_to_a_rejected_request_renews_nothing(store: Store) -> None:
+    """Our own 429s are no answers of the app's: a client that goes on asking is out for the duration and no longer."""
+    policy = limited(wire_limit(2, every(condition("status_code", "gt", 399)), seconds=30, by=["ip"]), store)
+    assert [answered(policy, "/", 404, NOW + second) for second in (0, 1)] == [True, True]
+    assert not any(answered(policy, "/", 404, NOW + second) for second in range(2, 32))
+    assert not any(answered(policy, "/", 404, NOW + second) for second in range(33, 60))  # the window is still full
+    assert answered(policy, "/", 404, NOW + 63)
+
+
+def test_our_own_rejections_are_no_answers_of_the_apps(store: Store) -> None:
+    """A limit on a status does not count the 403 that another rule gave, nor a 429 that is late."""
+    rules = parsed(
+        wire(every(condition("path", "eq", "/closed"))),
+        wire_limit(1, every(condition("status_code", "gt", 399)), seconds=0, by=["ip"]),
+    )
+    policy = Policy(rules, store)
+    assert not any(answered(policy, "/closed", 403, NOW) for _ in range(5))
+    assert answered(policy, "/", 404, NOW)
+    late = exchange()
+    late.verdict = policy.decide(late, client(), NOW + 59)
+    assert late.verdict.blocked
+    late.status = 429
+    policy.observe(late, client(), NOW + 61)  # the window is empty by now
+    assert answered(policy, "/", 404, NOW + 61)

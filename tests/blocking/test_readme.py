@@ -71,7 +71,7 @@ app = Flask("x")
 MetloFlask(app, "http://127.0.0.1:8081", "<YOUR_API_KEY>", RULES=options["RULES"], REJECT_RESPONSE=reject_in_flask)
 assert get(app).json == {"error": "not here", "path": "/x"}
 from metlo_otel.wsgi import WSGIMiddleware
-assert get(WSGIMiddleware(None, **options, REJECT_RESPONSE=reject_in_wsgi)).text == "not here: /x"
+assert get(WSGIMiddleware(app, **options, REJECT_RESPONSE=reject_in_wsgi)).text == "not here: /x"
 import asyncio, json
 import django
 from django.conf import settings

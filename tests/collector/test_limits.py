@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import re
 import signal
@@ -18,18 +20,19 @@ from sqlalchemy import Connection, func, select, update
 
 from metlo_otel.collector import queries
 from metlo_otel.collector.database import bytes_used
+from metlo_otel.collector.intake import MAX_BODY, MAX_WAITING
 from metlo_otel.collector.schema import DOCUMENTS, ENDPOINTS, MINUTES, TOTALS, TRACES
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import Trace, read_trace
-from metlo_otel.collector.upkeep import Limits
+from metlo_otel.collector.upkeep import Limits, _shrink
 from tests.collector.client import KEY, READ_KEY, Client, make_trace
 
 _DAY = 86_400_000
 
 
-def _trace(path: str, size: int = 0) -> Trace:
-    sent = make_trace(path)
+def _trace(path: str, size: int = 0, status: int = 200) -> Trace:
+    sent = make_trace(path, status)
     sent["response"]["body"] = "x" * size
     return read_trace(sent, 2)
 
@@ -188,3 +191,66 @@ def test_huge_parts(client: Client, change: Any) -> None:
     for what in ("endpoints", "attacks", "actors", "alerts"):
         client.items(what)
     assert client.post([make_trace()]).text == "OK"
+
+
+@pytest.mark.parametrize("slice_of", [2_000, 10])
+def test_interesting_traces_outlast_ordinary_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_of: int
+) -> None:
+    """A database that is too large loses its ordinary traces first, newer ones too, however many steps that takes; and
+    interesting ones only when nothing else is left.
+    """
+    monkeypatch.setattr("metlo_otel.collector.upkeep._SLICE", slice_of)
+    store = Store(str(tmp_path / "x.db"), Limits(size=1_700_000), duties=False)
+    store.add([_trace(f"/failed/{number}", 50_000, 500) for number in range(20)]).result()
+    store.add([_trace(f"/fine/{number}", 50_000) for number in range(40)]).result()
+    store.keep_up()
+    left = [item["status"] for item in store.read(partial(queries.find_traces, parameters={"limit": "500"})).items]
+    assert left.count(500) == 20
+    assert 0 < left.count(200) < 40
+    for _ in range(8):
+        store.change(partial(_shrink, size=1)).result()
+        remaining = store.read(partial(queries.find_traces, parameters={"limit": "500"})).items
+        assert len([item for item in remaining if item["status"] == 500]) in (20, 10, 0)
+    assert store.read(queries.count_traces) == 0
+    store.close()
+
+
+def _with_alerts(path: str) -> Trace:
+    """A trace that raises an alert about an attack, beside the one about a new endpoint."""
+    sent = make_trace(path)
+    sent["processedTraceData"]["attackDetections"] = {"reqQuery.q": ["SQLI"]}
+    return read_trace(sent, 2)
+
+
+def test_merged_endpoints_keep_their_alerts(tmp_path: Path) -> None:
+    """What was raised about endpoints that turn out to be one is told of that one; that each was new is not."""
+    store = Store(str(tmp_path / "x.db"), duties=False)
+    store.add([_with_alerts(f"/users/{name}/orders") for name in _names(30)]).result()
+    before = store.read(partial(queries.find_alerts, parameters={"limit": "500"})).items
+    raised = sorted(alert["id"] for alert in before if alert["kind"] != "new_endpoint")
+    assert len(raised) == 30
+    store.keep_up()
+    (endpoint,) = store.read(partial(queries.find_endpoints, parameters={})).items
+    after = store.read(partial(queries.find_alerts, parameters={"limit": "500"})).items
+    assert sorted(alert["id"] for alert in after) == raised
+    assert {alert["endpoint"] for alert in after} == {endpoint["id"]}
+    assert {alert["count"] for alert in after} == {1}
+    store.close()
+
+
+def _large(text: bytes) -> bytes:
+    """`text` within 2 MB of white space, which takes 2 KB on the way."""
+    return gzip.compress(text + b" " * (MAX_BODY - len(text)), 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"[]", 200), (b"[", 400), (b"[]" + b" " * 10, 413), (json.dumps([make_trace()]).encode(), 200)],
+    ids=["empty", "broken", "too large", "a trace"],
+)
+def test_room_is_given_back(client: Client, body: bytes, status: int) -> None:
+    """However a POST ends, the room that its body took is there for the next: more passes than may be held at once."""
+    packed = gzip.compress(body + b" " * MAX_BODY, 1) if status == 413 else _large(body)
+    for _ in range(MAX_WAITING // MAX_BODY + 2):
+        assert client.post(packed, Content_Encoding="gzip").status_code == status

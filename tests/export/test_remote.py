@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from metlo_otel.blocking.remote import RemoteConfiguration
-from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.agent_config import AgentConfig, Served
 from metlo_otel.export.client import Client
 from tests.export.conftest import KEY
 from tests.export.loopback import GARBAGE, HANG, Metlo
@@ -192,3 +193,58 @@ def test_a_change_is_told_before_it_is_in_force(metlo: Metlo, settings: Any, clo
         failing.refresh_if_due()
     assert failing.current == AgentConfig()
     assert not failing.refresh_if_due()
+
+
+class Backend:
+    """Serves what it is given, in turn, and notes the ETags that it is asked with."""
+
+    def __init__(self, *served: Served | Exception) -> None:
+        self.served = list(served)
+        self.asked: list[str | None] = []
+
+    def __call__(self, etag: str | None) -> Served:
+        self.asked.append(etag)
+        answer = self.served.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def asked_with(backend: Backend, clock: Clock, warnings: list[str], on_change: Any = None) -> list[str | None]:
+    """The ETags of as many requests as the backend has answers for."""
+    remote = RemoteConfiguration(backend, warnings.append, clock, on_change)
+    while backend.served:
+        with contextlib.suppress(ZeroDivisionError):
+            remote.refresh_if_due()
+        clock.now += 100
+    return backend.asked
+
+
+FULL, BROKEN = {"globalFullTraceCapture": True}, ["no", "document"]
+
+
+def test_an_etag_is_kept_only_of_what_is_in_force(clock: Clock, warnings: list[str]) -> None:
+    """After a broken document the last whole one's ETag is asked with: else 304 would keep its successor away."""
+    backend = Backend(
+        Served(FULL, '"whole"'), Served(BROKEN, '"broken"'), ConnectionError("gone"), Served({}, None), Served({}, None)
+    )
+    assert asked_with(backend, clock, warnings) == [None, '"whole"', '"whole"', '"whole"', None]
+
+
+def test_an_etag_of_the_first_broken_document_is_not_kept(clock: Clock, warnings: list[str]) -> None:
+    """Where nothing is in force yet, nothing is asked with."""
+    backend = Backend(Served(BROKEN, '"broken"'), Served(FULL, '"whole"'), Served(FULL, '"again"'), Served(FULL, None))
+    assert asked_with(backend, clock, warnings) == [None, None, '"whole"', '"again"']
+
+
+def test_an_etag_is_not_kept_where_putting_it_in_force_failed(clock: Clock, warnings: list[str]) -> None:
+    """What the rules' compiler could not take is fetched again, whole."""
+
+    def fail_once(_config: AgentConfig) -> None:
+        if not failed:
+            failed.append(True)
+            raise ZeroDivisionError
+
+    failed: list[bool] = []
+    backend = Backend(Served(FULL, '"1"'), Served(FULL, '"1"'), Served(FULL, '"1"'))
+    assert asked_with(backend, clock, warnings, fail_once) == [None, None, '"1"']

@@ -33,7 +33,7 @@ from metlo_otel.collector.dashboard.pages import (
     traces,
 )
 from metlo_otel.collector.dashboard.rendering import Pages, Statics
-from metlo_otel.collector.database import is_unavailable, reason_of
+from metlo_otel.collector.database import is_damaged, is_unavailable, reason_of
 from metlo_otel.collector.store import Store
 
 LOG = logging.getLogger("metlo_otel.collector")
@@ -87,7 +87,7 @@ def _handlers(desk: Desk) -> dict[Any, Any]:
 
     async def no_database(request: Request, problem: SQLAlchemyError) -> Response:
         LOG.error("the database failed for a page: %s", reason_of(problem))
-        status = 503 if is_unavailable(problem) else 500
+        status = 503 if is_unavailable(problem) or is_damaged(problem) else 500
         return await desk.render_error(
             request, status, "The database takes nothing now, or failed; the collector's log says why."
         )
