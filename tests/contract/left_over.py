@@ -6,23 +6,11 @@ from __future__ import annotations
 # is caught everywhere.
 RAISING = frozenset(
     {
-        "agent.Agent.decides",
-        "capture.asgi.Replaying.__init__",
         "capture.replayed.Replayed.__init__",
         "capture.replayed._size",
         "capture.streams._noting_seek",
         "capture.wsgi_output.TeeOutput._first",
-        "core.callbacks.Callbacks.default",
-        "core.callbacks.Callbacks.rejection",
-        "core.callbacks.Callbacks.rejection_async",
-        "core.exchange.Body._add_more",
-        "core.exchange.Body.add",
         "core.exchange.Body.add_anew",
-        "core.exchange.Exchange.close",
-        "django.MetloDjango._rejected",
-        "django.MetloDjango._rejected_async",
-        "django._default",
-        "judge.Judge.decides",
     }
 )
 
@@ -36,7 +24,7 @@ TYPED = frozenset(
         "asgi._Way._decide",
         "capture.asgi.ASGICapture._open",
         "capture.asgi.ASGICapture._started",
-        "capture.asgi.ASGICapture._unanswered",
+        "capture.asgi.ASGICapture._answered_elsewhere",
         "capture.asgi.answering",
         "capture.replayed.replayed",
         "capture.streams.teed",

@@ -36,7 +36,10 @@ USED = [*FAULTS] if os.environ.get("METLO_ALL_FAULTS") else ["raises once"]
 # entered, nobody is left to go on. What these call in turn are steps like all others.
 OUTERMOST = re.compile(
     r"""asgi\.ASGIMiddleware\.__call__
-    | capture\.asgi\.(ASGICapture\.(serve|_captured|_receive|_send)|_last|_after|Replaying\.__call__)
+    | capture\.asgi\.(ASGICapture\.(serve|_captured|_rejecting|_receive|_send)|_last|_after)
+    | capture\.asgi\._as_coroutine_function | capture\.asgi_ahead\.(Replaying\.__call__|_Result\.result|_On\w+\._call)
+    | capture\.flask_app\._(plain|asking)\.<locals>\.wsgi_app
+    | capture\.django\.((Async)?Tee\.__(?!init__)\w+__|Ending\.(__call__|over|passed))
     | capture\.asgi\.answering\.<locals>\.app
     | capture\.streams\.(TeeInput|_TeeFile|_TeeBuffered)\.(?!__init__|_put_back|ahead|_note)\w+
     | capture\.streams\._noting\w*\.<locals>\.\w+
@@ -44,7 +47,7 @@ OUTERMOST = re.compile(
     | capture\.wsgi\.(WSGICapture\.(__call__|_start)|_written) | capture\.wsgi_output\.closing_file\.<locals>\.closing
     | capture\.wsgi_output\.(TeeOutput|SizedOutput)\.(__(?!init__)\w+__|close)
     | flask\.(_before|_raised|_noting\.<locals>\.process_response)
-    | django\.(MetloDjango\.(__call__|_serve|_serve_async)|_tee|_closed|_AsyncTee\.__(?!init__)\w+__)
+    | django\.(MetloDjango\.(__call__|_serve|_serve_async))
     | wsgi\.WSGIMiddleware\.__call__ | capture\.wsgi\._saying\.<locals>\.app
     | core\.guard\.Guard\.(run|wait) | core\.current\.set_user""",
     re.VERBOSE,
