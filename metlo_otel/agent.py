@@ -75,7 +75,7 @@ class Agent:
 
     @property
     def awaits_rules(self) -> bool:
-        """Whether a request should wait for the first configuration before anything is decided: see wait_for_rules()."""
+        """Whether a request should wait for the first configuration before anything is decided (wait_for_rules())."""
         return self._pipeline.awaits_rules
 
     def start(self) -> None:
@@ -101,7 +101,7 @@ class Agent:
             self._pipeline.wait_for_rules()
             return
         until = loop.time() + self._pipeline.rules_due()
-        while self._pipeline.awaits_rules and loop.time() < until:
+        while self._pipeline.awaits_rules and loop.time() < until:  # noqa: ASYNC110 - the worker knows of no loop
             await asyncio.sleep(_LOOK)
 
     def open(self, request: Request) -> Exchange | None:
@@ -161,7 +161,7 @@ class Agent:
         return ending.finish()
 
     def shutdown(self, seconds: float = 3.0) -> None:
-        """Send what waits, within `seconds`, and take nothing more; the last agent with these settings ends the worker."""
+        """Send what waits, within `seconds`, and take nothing more; the last agent of its settings ends the worker."""
         self._put = self._pipeline.turn_away
         self._process.leave(self, seconds)
 

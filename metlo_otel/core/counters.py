@@ -76,7 +76,7 @@ class Counters:
                 self._dropped[reason] += count
 
     def lose(self, reason: str, ended: bool = False) -> int:
-        """Count all that is held as dropped; how many that is. Once `ended`, what happens to them later is not counted."""
+        """Count all that is held as dropped; how many that is. Once `ended`, what becomes of it does not count."""
         with self._lock:
             lost, self._held = max(self._held, 0), 0
             self._ended = self._ended or ended

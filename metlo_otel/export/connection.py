@@ -19,9 +19,9 @@ T = TypeVar("T")
 class Connection:
     """Talks to one Metlo. Not for several threads at once.
 
-    The HTTP libraries are imported at the first call, in the worker: an app's import of us must not bring them and `ssl`
-    in before gevent or eventlet have patched them, nor wait for them. `asking_since` is the time.monotonic() at which a
-    call began that goes on, else None.
+    The HTTP libraries are imported at the first call, in the worker: an app's import of us must not bring them and
+    `ssl` in before gevent or eventlet have patched them, nor wait for them. `asking_since` is the
+    time.monotonic() at which a call began that goes on, else None.
     """
 
     def __init__(self, settings: Settings) -> None:

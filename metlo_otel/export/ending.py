@@ -40,7 +40,7 @@ class Ending:
             atexit.register(self.end)
 
     def finish(self) -> bool:
-        """Send what waits, within AT_EXIT seconds; not at all where somebody has just waited in vain. Whether all went."""
+        """Send what waits, within AT_EXIT seconds, or none where somebody has just waited in vain; whether all was."""
         living = list(self._living)
         for item in living:
             item.hurry()

@@ -35,7 +35,8 @@ _FULL_BYTES = 1024 * 1024  # of memory: a batch's JSON stays below the collector
 _HOPELESS = 0.75  # seconds without an answer after which the process's end no longer waits for it
 _AT_LEAST = 0.25  # seconds that the end gives an answer that is due
 _LOOK = 0.02  # seconds between two looks at that
-_AT_FORK = 0.5  # seconds that a fork waits for the worker to end
+_AT_FORK = 10.0  # seconds that a fork waits for the worker to end what it is at
+_AT_FORK_IN_A_CALL = 0.5  # the same where it waits for an answer
 _AGAIN = 1.0  # seconds before a worker that died is started again
 
 _meters = Meters()  # the meter provider is the process's too
@@ -140,7 +141,19 @@ class Pipeline:
         if thread is not None and thread is not threading.current_thread():
             self._wake.set()
             self._hurry.set()
-            self._exporter.guard.run(_join, thread)
+            self._exporter.guard.run(self._join, thread)
+
+    def _join(self, thread: threading.Thread) -> None:
+        """Wait for the worker to end. What it computes or imports ends soon, and a child would find the locks of a
+        module that is being imported held for ever; who waits for a network is not waited for long, and holds none.
+        """
+        began = time.monotonic()
+        while thread.is_alive() and (waited := time.monotonic() - began) < _AT_FORK:
+            if self._exporter.asking_since is not None and waited >= _AT_FORK_IN_A_CALL:
+                return
+            thread.join(_LOOK)
+        if thread.native_id != threading.get_native_id():  # which it is for a greenlet
+            _wait_for_end(thread.native_id, began + _AT_FORK)
 
     def after_fork_in_parent(self) -> None:
         """The next start() or put starts a worker: one that started here would be there when Python looks for one."""
@@ -345,8 +358,13 @@ class Pipeline:
     def _take(self) -> Sequence[ReadableSpan]:
         """A batch from the queue, read and examined."""
         exchanges = self._queue.take(FULL, _FULL_BYTES)
-        spans = [span for exchange in exchanges if (span := self._span(exchange)) is not None]
-        exchanges.clear()  # their memory, while the sending may take long
+        exchanges.reverse()
+        spans = []
+        while exchanges and not self._parking:  # taken off one by one: the sending may take long
+            span = self._span(exchanges.pop())
+            if span is not None:
+                spans.append(span)
+        self._queue.put_back(exchanges)
         return spans
 
     def _deliver(self, spans: Sequence[ReadableSpan]) -> bool:
@@ -391,10 +409,8 @@ class Pipeline:
         return not (self._stops or self._retired)
 
 
-def _join(thread: threading.Thread) -> None:
-    """Wait for a thread to end, also for the operating system's: Python looks for that after a fork."""
-    thread.join(_AT_FORK)
-    task = f"/proc/self/task/{thread.native_id}"
-    until = time.monotonic() + _AT_FORK / 10
-    while thread.native_id != threading.get_native_id() and os.path.exists(task) and time.monotonic() < until:
+
+def _wait_for_end(native_id: int | None, deadline: float) -> None:
+    """Wait for the operating system's thread, which ends a little later: Python counts these after a fork."""
+    while os.path.exists(f"/proc/self/task/{native_id}") and time.monotonic() < deadline:
         time.sleep(0)

@@ -90,6 +90,16 @@ class ExchangeQueue:
         self._counters.take(len(found))
         return found
 
+    def put_back(self, exchanges: list[Exchange]) -> None:
+        """Have some that were taken wait again, the newest first; they had their room before."""
+        if not exchanges:
+            return
+        self._counters.take(-len(exchanges))
+        with self._lock:
+            self.waiting.extendleft(exchanges)
+            self.bytes += sum([exchange.size for exchange in exchanges])
+            self.in_flight -= len(exchanges)
+
     def done(self) -> None:
         """What was taken is dealt with."""
         with self._lock:

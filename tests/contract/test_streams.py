@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-import metlo_otel.process
 import metlo_otel.export.pipeline
+import metlo_otel.process
 from tests.contract.apps import script
 from tests.contract.apps.script import SCRIPT
 from tests.contract.conftest import MakeShop

@@ -201,7 +201,7 @@ def test_metrics_of_several_agents(
     assert found["metlo.exchange.dropped", ("method",)] == 1
     assert found["metlo.queue.size", ()] == found["metlo.queue.bytes", ()] == 0
     assert found["metlo.worker.cpu_time", ()] > 0
-    gone = Pipeline(first._settings, MetloSpanExporter(metlo.url, KEY))
+    gone = Pipeline(first._settings, MetloSpanExporter(metlo.url, KEY)._sender)
     meters.observe(gone)
     gone.counters.add("sent", 40)
     del gone
