@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -95,6 +94,8 @@ class Agent:
 
     async def wait_for_rules_async(self) -> None:
         """As wait_for_rules(), while the event loop goes on; one that is not asyncio's waits here."""
+        import asyncio  # which imports ssl: not for a WSGI app
+
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:

@@ -35,8 +35,8 @@ _FULL_BYTES = 1024 * 1024  # of memory: a batch's JSON stays below the collector
 _HOPELESS = 0.75  # seconds without an answer after which the process's end no longer waits for it
 _AT_LEAST = 0.25  # seconds that the end gives an answer that is due
 _LOOK = 0.02  # seconds between two looks at that
-_AT_FORK = 10.0  # seconds that a fork waits for the worker to end what it is at
-_AT_FORK_IN_A_CALL = 0.5  # the same where it waits for an answer
+_AT_FORK = 0.5  # seconds that a fork waits for the worker to end
+_AT_FORK_IN_AN_IMPORT = 10.0  # the same while it imports a module, which ends by itself
 _AGAIN = 1.0  # seconds before a worker that died is started again
 
 _meters = Meters()  # the meter provider is the process's too
@@ -120,7 +120,7 @@ class Pipeline:
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._give_up = self._closed
-        self._parking = False
+        self._parking = self._importing = False
         self._losses = Losses(self.counters, self._exporter.guard.log)
         self._yield_at = self._kept_up = 0.0
         known = self._exporter.remote.fetched or self._exporter.remote.kept
@@ -144,12 +144,13 @@ class Pipeline:
             self._exporter.guard.run(self._join, thread)
 
     def _join(self, thread: threading.Thread) -> None:
-        """Wait for the worker to end. What it computes or imports ends soon, and a child would find the locks of a
-        module that is being imported held for ever; who waits for a network is not waited for long, and holds none.
+        """Wait for the worker to end, not for long: what it holds is made anew in the child. But for a module that it
+        imports: there the child would find the module's lock held for ever.
         """
         began = time.monotonic()
-        while thread.is_alive() and (waited := time.monotonic() - began) < _AT_FORK:
-            if self._exporter.asking_since is not None and waited >= _AT_FORK_IN_A_CALL:
+        while thread.is_alive():
+            waited = time.monotonic() - began
+            if waited >= (_AT_FORK_IN_AN_IMPORT if self._importing else _AT_FORK):
                 return
             thread.join(_LOOK)
         if thread.native_id != threading.get_native_id():  # which it is for a greenlet
@@ -196,7 +197,7 @@ class Pipeline:
         with suppress(IndexError):  # another thread is starting it
             token = self._may_start.pop()
             thread = threading.Thread(target=self._run, name="metlo-otel", daemon=True)
-            self._thread, self.idle = thread, False
+            self._thread, self.idle, self._importing = thread, False, True
             try:
                 thread.start()
             except Exception as problem:  # noqa: BLE001 - the process is ending, or may not have another thread now
@@ -291,11 +292,15 @@ class Pipeline:
         try:
             from opentelemetry.instrumentation.utils import suppress_instrumentation  # which imports asyncio and ssl
 
+            import metlo_otel.export.client  # noqa: F401 - so that no import is under way later
+
+            self._importing = False
             with suppress_instrumentation():
                 self._work()
         except BaseException as problem:  # noqa: BLE001 - gevent's GreenletExit, SystemExit, what others throw in
             self._died(problem)
         finally:
+            self._importing = False
             self._thread, self.idle = None, True
             self._may_start.append(None)
 
@@ -407,7 +412,6 @@ class Pipeline:
                 self._hurry.clear()
                 break
         return not (self._stops or self._retired)
-
 
 
 def _wait_for_end(native_id: int | None, deadline: float) -> None:
