@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 
@@ -52,6 +53,6 @@ def test_sigterm(name: str, state: str) -> None:
         assert arrived == 10
         assert "dropped" not in said
     else:
-        assert "10 exchanges were dropped because not taken by the collector before the agent's end" in said
-    print(f"{name} {state}: {took:.2f} s")
-    assert took < 5, said
+        lost = re.findall(r"(\d+) exchanges? (?:was|were) dropped because not taken by the collector", said)
+        assert sum(map(int, lost)) == 10, said
+    assert took < 4, said  # beside three seconds that a machine this busy may take, less than one
