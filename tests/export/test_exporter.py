@@ -19,7 +19,8 @@ from opentelemetry.trace import SpanKind
 
 from metlo_otel.core.settings import SettingsError
 from metlo_otel.core.tracing import join
-from metlo_otel.export.client import Client, Sent
+from metlo_otel.export.client import Client
+from metlo_otel.export.outcome import Sent
 from metlo_otel.export.delivery import MAX_BATCH, batches
 from metlo_otel.export.metrics import Meters
 from metlo_otel.export.pipeline import Pipeline

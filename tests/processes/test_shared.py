@@ -13,6 +13,7 @@ import pytest
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.export import pipeline as pipelines
+from metlo_otel.export import reading
 from metlo_otel.testing import MemoryCollector
 from tests.export.exchanges import wsgi_exchange
 
@@ -82,7 +83,7 @@ def test_a_worker_that_dies_is_followed_by_another(
     with MemoryCollector() as collector:
         one = agent(collector)
         one.start()
-        usual = pipelines.read_exchange
+        usual = reading.read_exchange
 
         def die(*_: Any) -> Any:
             monkeypatch.setattr(pipelines, "read_exchange", usual)
