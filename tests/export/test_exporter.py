@@ -20,9 +20,9 @@ from opentelemetry.trace import SpanKind
 from metlo_otel.core.settings import SettingsError
 from metlo_otel.core.tracing import join
 from metlo_otel.export.client import Client
-from metlo_otel.export.outcome import Sent
 from metlo_otel.export.delivery import MAX_BATCH, batches
 from metlo_otel.export.metrics import Meters
+from metlo_otel.export.outcome import Sent
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.exporter import MetloSpanExporter
 from tests.export.conftest import KEY
