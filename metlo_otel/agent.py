@@ -65,7 +65,7 @@ class Agent:
         self.judge = Judge(settings, process.inspection, self.callbacks, self.guard, process.in_force)
         self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
         self._pipeline = process.pipeline
-        self._put = process.pipeline.put
+        self._left = False
 
     @property
     def decides(self) -> bool:
@@ -122,7 +122,10 @@ class Agent:
         self.judge.observe(exchange)
         if exchange.live is not None:
             self.guard.run(self.enrich, exchange)
-        self._put(exchange)
+        if self._left:
+            self._pipeline.turn_away(exchange)
+        else:
+            self._pipeline.put(exchange)
 
     join = staticmethod(tracing.join)
 
@@ -163,7 +166,7 @@ class Agent:
 
     def shutdown(self, seconds: float = 3.0) -> None:
         """Send what waits, within `seconds`, and take nothing more; the last agent of its settings ends the worker."""
-        self._put = self._pipeline.turn_away
+        self._left = True
         self._process.leave(self, seconds)
 
     def stats(self) -> Stats:

@@ -113,11 +113,14 @@ class ASGICapture:
 
     async def _rejecting(self, exchange: Exchange, scope: Scope, replaying: Replaying | None) -> ASGIApp | None:
         """What is run in the app's place."""
-        if self._gate.awaits_rules:
-            await self._guard.wait(self._gate.wait_for_rules_async())
+        await self._guard.wait(self._rules())
         ahead = partial(self._ahead, exchange, replaying)
         instead = await self._guard.wait(self._decide(exchange, scope, ahead))
         return instead if callable(instead) else None
+
+    async def _rules(self) -> None:
+        if self._gate.awaits_rules:
+            await self._gate.wait_for_rules_async()
 
     async def _ahead(self, exchange: Exchange, replaying: Replaying | None, limit: int) -> None:
         """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
