@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest versions bench peers servers faults mutants transparency soak clean
+.PHONY: demo test system check unit processes oldest newest versions bench peers servers faults mutants transparency soak clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -27,6 +27,10 @@ check: .venv/ready
 
 unit: .venv/ready
 	.venv/bin/python -m pytest
+
+# The servers alone: how they start, fork and end with a collector that is there, away or hangs.
+processes: .venv/ready
+	.venv/bin/python -m pytest tests/processes tests/live
 
 # The oldest supported versions, where there is a Python 3.10, and the newest, where there is a Python 3.12 to 3.14.
 oldest:

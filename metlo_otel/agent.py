@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core import nesting, tracing
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.counters import Stats
 from metlo_otel.core.exchange import PASS, Exchange, abandoned, close_abandoned
-from metlo_otel.core.guard import Guard, RateLimitedLog
-from metlo_otel.core.logs import make_logger
+from metlo_otel.core.guard import Guard
 from metlo_otel.core.request import Request
-from metlo_otel.core.settings import Settings, misspelt, read_settings
-from metlo_otel.export.encryption import Sealing
+from metlo_otel.core.settings import Settings, read_settings
+from metlo_otel.export.ending import ending
 from metlo_otel.export.enrichment import Answer, Enrichment
-from metlo_otel.export.tracing import Seams
-from metlo_otel.exporter import open_pipeline
 from metlo_otel.judge import Judge
+from metlo_otel.process import process_for
 
 _AGENTS: weakref.WeakSet[Agent] = weakref.WeakSet()  # all of this process, for block_user()
-STREAM_LIMIT = 60.0  # seconds after which a stream that goes on is reported as it stands
-_MOST_STREAMS = 10_000
+_LOOK = 0.005  # seconds between two looks at whether the rules are there
 
 
 def make_agent(*layers: Mapping[str, Any]) -> Agent | None:
@@ -61,36 +53,58 @@ class Agent:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.logger = make_logger(settings.log_level)
-        log = RateLimitedLog(self.logger)
+        process = self._process = process_for(settings)
+        process.enter(self)
+        log = process.log
         self.guard = Guard(log)
         self._mark = settings.span_attributes != "none"
         self._excluded = settings.excluded_urls
-
-        def warn(text: str) -> None:
-            log.say(logging.WARNING, text, text)
-
-        for text in misspelt(os.environ):
-            warn(text)
-        self._streams: deque[tuple[float, weakref.ref[Exchange]]] = deque(maxlen=_MOST_STREAMS)
-        inspection = Inspection(settings, warn)
         self.callbacks = Callbacks(settings, self.guard, log)
         self.ask_user = self.callbacks.ask_user
         self.ask_user_sync = self.callbacks.ask_user_sync
-        self.judge = Judge(settings, inspection, self.callbacks, self.guard, warn)
+        self.judge = Judge(settings, process.inspection, self.callbacks, self.guard, process.in_force)
         self._enrichment = Enrichment(settings, self.guard) if Enrichment.wanted(settings) else None
-        seams = Seams(inspection.analyse, inspection.session, Sealing(warn))
-        self._pipeline = open_pipeline(settings, log, seams, on_change=self.judge.configure, tick=self._tick)
+        self._pipeline = process.pipeline
+        self._left = False
         _AGENTS.add(self)
 
     @property
     def decides(self) -> bool:
-        """Whether there is anything to decide before a request."""
-        return self.judge.decides
+        """Whether there is anything to decide before a request, or may be as soon as the rules are here."""
+        return self.judge.decides or self._pipeline.awaits_rules
+
+    @property
+    def awaits_rules(self) -> bool:
+        """Whether a request should wait for the first configuration before anything is decided (wait_for_rules())."""
+        return self._pipeline.awaits_rules
 
     def start(self) -> None:
-        """Start the worker, which fetches the rules, before the first request; twice does nothing more."""
+        """Start the worker, which fetches the configuration; else the first request does. Waits for nothing.
+
+        For a process that serves and will not fork to do so: in the lifespan, in a server's hook after its fork. Again
+        and again does no harm.
+        """
         self._pipeline.start()
+
+    def wait_for_rules(self) -> None:
+        """Wait until the rules are in force, or cannot be had, at most FIRST_RULES_WAIT seconds from the first call on.
+
+        Only where `awaits_rules` says so: once a process, and never where a configuration was kept.
+        """
+        self._pipeline.wait_for_rules()
+
+    async def wait_for_rules_async(self) -> None:
+        """As wait_for_rules(), while the event loop goes on; one that is not asyncio's waits here."""
+        import asyncio  # which imports ssl: not for a WSGI app
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._pipeline.wait_for_rules()
+            return
+        until = loop.time() + self._pipeline.rules_due()
+        while self._pipeline.awaits_rules and loop.time() < until:  # noqa: ASYNC110 - the worker knows of no loop
+            await asyncio.sleep(_LOOK)
 
     def open(self, request: Request, outer: Exchange | None = None) -> Exchange | None:
         """A new exchange for `request`; a URL of EXCLUDED_URLS is not captured, but subject to rules.
@@ -135,7 +149,10 @@ class Agent:
             self.guard.run(self.enrich, exchange)
         if exchange.outer is not None:
             self.guard.run(nesting.tell_outer, exchange)
-        self._pipeline.put(exchange)
+        if self._left:
+            self._pipeline.turn_away(exchange)
+        else:
+            self._pipeline.put(exchange)
 
     join = staticmethod(tracing.join)
 
@@ -160,16 +177,24 @@ class Agent:
         """From now on the exchange is closed after STREAM_LIMIT at the latest."""
         if not exchange.streamed:
             exchange.streamed = True
-            self._streams.append((time.monotonic() + STREAM_LIMIT, weakref.ref(exchange)))
+            self._process.streams.add(exchange)
             self._pipeline.start()  # its ticks end the stream; nothing may have been put yet
 
     def flush(self, seconds: float = 3.0) -> bool:
         """Send what waits, within `seconds`; whether all of it went out."""
         return self._pipeline.flush(seconds)
 
+    def finish(self) -> bool:
+        """At the process's end: send what waits, of all agents of the process, within three seconds at the most.
+
+        It is given up sooner where the collector does not answer, and the log says what is not sent. Whether all was.
+        """
+        return ending.finish()
+
     def shutdown(self, seconds: float = 3.0) -> None:
-        """Send what waits, within `seconds`, and end the worker."""
-        self._pipeline.shutdown(seconds)
+        """Send what waits, within `seconds`, and take nothing more; the last agent of its settings ends the worker."""
+        self._left = True
+        self._process.leave(self, seconds)
 
     def stats(self) -> Stats:
         """What was captured, sent, dropped and why."""
@@ -178,18 +203,3 @@ class Agent:
     def _is_excluded(self, request: Request) -> bool:
         url = f"{request.scheme}://{request.host}{request.path}"
         return any(pattern.search(url) for pattern in self._excluded)
-
-    def _tick(self) -> None:
-        """In the worker, every second."""
-        self.judge.tick()
-        self._end_long_streams()
-
-    def _end_long_streams(self) -> None:
-        """Close what has streamed for too long."""
-        now = time.monotonic()
-        while self._streams and self._streams[0][0] <= now:
-            exchange = self._streams.popleft()[1]()
-            if exchange is not None:
-                exchange.request_body.stop()
-                exchange.response_body.stop()
-                exchange.close()

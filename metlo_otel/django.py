@@ -124,12 +124,16 @@ class MetloDjango:
 
     def _rejected(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
         """The answer to a rejected request; None for one that passes."""
+        if self.agent.awaits_rules:
+            self.agent.wait_for_rules()
         if not self.agent.decides:
             return None
         verdict = self.agent.judge.decide(exchange, request, partial(_ahead, self.agent, exchange, request))
         return self.agent.callbacks.rejection(exchange, request, _ANSWERING) if verdict.blocked else None
 
     async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
+        if self.agent.awaits_rules:
+            await self.agent.wait_for_rules_async()
         if not self.agent.decides:
             return None
 

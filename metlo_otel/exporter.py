@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -21,7 +20,7 @@ from metlo_otel.core.logs import make_logger
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.core.tracing import is_reported, joined
-from metlo_otel.export.client import Client
+from metlo_otel.export.connection import Connection
 from metlo_otel.export.delivery import Delivery, Pause
 from metlo_otel.export.forking import renew_after_fork
 from metlo_otel.export.pipeline import Pipeline
@@ -30,6 +29,80 @@ from metlo_otel.export.tracing import Seams, Tracing
 from metlo_otel.export.wire import UnsendableError
 
 _EXPORT_SECONDS = 10.0  # how long export() tries in somebody else's processor
+
+
+class Sender:
+    """From records to spans to the collector, by the configuration in force. For one thread at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: RateLimitedLog,
+        seams: Seams | None = None,
+        on_change: Callable[[AgentConfig], None] | None = None,
+    ) -> None:
+        self.counters = Counters()
+        self.guard = Guard(log)
+        self._connection = Connection(settings)
+        warn = _warner(log)
+        cache = open_cache(settings, warn)
+        self.remote = RemoteConfiguration(self._connection.get_config, warn, on_change=on_change, cache=cache)
+        self._tracing = Tracing(settings, lambda: self.remote.current, seams or Seams())
+        where = settings.collector_url
+        self._delivery = Delivery(self._connection, self.counters, log, where, on_return=self.remote.ask_soon)
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked process: own connections and counts, nothing of what the parent sends."""
+        self._connection.renew()
+        self._delivery.forget()
+        self.counters.reset()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is left over, which the next deliver() begins with."""
+        return self._delivery.unfinished
+
+    @property
+    def failures(self) -> int:
+        """How often the collector took nothing, without refusing it."""
+        return self._delivery.failures
+
+    @property
+    def asking_since(self) -> float | None:
+        """When a call to the collector or the backend began that goes on, by time.monotonic()."""
+        return self._connection.asking_since
+
+    def refresh_if_due(self) -> None:
+        """Fetch the agent-config when it is time to."""
+        self.remote.refresh_if_due()
+
+    def span(self, record: Record) -> ExchangeSpan:
+        """The span of a record: examined, then masked."""
+        return self._tracing.span(record)
+
+    def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
+        """Send the HTTP server spans among these, again after each `pause` that says so; whether all were taken."""
+        traces = [trace for span in spans if _is_ours(span) and (trace := self._trace(span)) is not None]
+        return self._delivery.deliver(traces, pause)
+
+    def forget(self) -> int:
+        """Keep nothing of what is left over; how many traces that were. Who calls this counts them."""
+        return self._delivery.forget()
+
+    def shutdown(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def _trace(self, span: ReadableSpan) -> bytes | None:
+        try:
+            return self._tracing.trace(span)
+        except UnsendableError as problem:
+            self.counters.drop(problem.reason)
+        except Exception as problem:  # noqa: BLE001 - one span that cannot be told must not cost the others
+            self.guard.failed(self._tracing.trace, problem)
+            self.counters.drop("failed")
+        return None
 
 
 class MetloSpanExporter(SpanExporter):
@@ -44,75 +117,37 @@ class MetloSpanExporter(SpanExporter):
     def __init__(self, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
         given = {"metlo_host": host, "api_key": api_key, **options}
         joined.watched = True
-        self._open(read_settings({name: value for name, value in given.items() if value is not None}))
-
-    @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        log: RateLimitedLog,
-        seams: Seams | None = None,
-        on_change: Callable[[AgentConfig], None] | None = None,
-    ) -> MetloSpanExporter:
-        """An exporter from settings that are read already."""
-        made = cls.__new__(cls)
-        made._open(settings, log, seams, on_change)
-        return made
-
-    def _open(
-        self,
-        settings: Settings,
-        log: RateLimitedLog | None = None,
-        seams: Seams | None = None,
-        on_change: Callable[[AgentConfig], None] | None = None,
-    ) -> None:
-        log = log or RateLimitedLog(make_logger(settings.log_level))
-        self.settings = settings
-        self.counters = Counters()
-        self.guard = Guard(log)
-        self._client = Client(settings)
-        warn = _warner(log)
-        cache = open_cache(settings, warn)
-        self.remote = RemoteConfiguration(self._client.get_config, warn, on_change=on_change, cache=cache)
-        self._tracing = Tracing(settings, lambda: self.remote.current, seams or Seams())
-        self._delivery = Delivery(self._client, self.counters, log, settings.collector_url)
+        self.settings = read_settings({name: value for name, value in given.items() if value is not None})
+        self._sender = Sender(self.settings, RateLimitedLog(make_logger(self.settings.log_level)))
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin anew in a forked process: own locks, connections and counts."""
-        self._lock = threading.RLock()  # a pause of deliver() may refresh
+        """Begin anew in a forked process."""
+        self._lock = threading.Lock()  # processors may export in any thread
         self._stopped = threading.Event()
-        self._client.renew()
-        self.counters.reset()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send the HTTP server spans among these; retries for ten seconds in all. FAILURE where some were not taken."""
         if self.settings.disabled or self._stopped.is_set():
             return SpanExportResult.SUCCESS if self.settings.disabled else SpanExportResult.FAILURE
+        from opentelemetry.instrumentation.utils import suppress_instrumentation  # which imports asyncio and ssl
+
         deadline = time.monotonic() + _EXPORT_SECONDS
-        self.guard.run(self.refresh_if_due)
-        taken = self.deliver(spans, lambda seconds: self._wait(seconds, deadline))
+        with self._lock, suppress_instrumentation():
+            taken = self._send(spans, lambda seconds: self._wait(seconds, deadline))
         return SpanExportResult.SUCCESS if taken else SpanExportResult.FAILURE
 
-    def refresh_if_due(self) -> None:
-        """Fetch the agent-config when it is time to."""
-        with self._lock, suppress_instrumentation():
-            self.remote.refresh_if_due()
-
-    def span(self, record: Record) -> ExchangeSpan:
-        """The span of a record: examined, then masked."""
-        return self._tracing.span(record)
-
-    def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
-        """Send the HTTP server spans among these, again after each `pause` that says so; whether all were taken."""
-        traces = [trace for span in spans if self._is_ours(span) and (trace := self._trace(span)) is not None]
-        with self._lock, suppress_instrumentation():
-            return self._delivery.deliver(traces, pause)
+    def _send(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
+        sender = self._sender
+        sender.guard.run(sender.refresh_if_due)
+        taken = sender.deliver(spans, pause)
+        sender.counters.refuse("undelivered", sender.forget())
+        return taken
 
     def stats(self) -> Stats:
         """What became of the spans so far."""
-        return self.counters.stats()
+        return self._sender.counters.stats()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - nothing waits here
         """True: export() keeps nothing back."""
@@ -121,25 +156,16 @@ class MetloSpanExporter(SpanExporter):
     def shutdown(self) -> None:
         """Stop trying, close the connections."""
         self._stopped.set()
-        self._client.close()
-
-    def _is_ours(self, span: ReadableSpan) -> bool:
-        """Whether nobody else reports this span: one made from an exchange carries that exchange's id itself."""
-        return isinstance(span, ExchangeSpan) or not is_reported(span)
-
-    def _trace(self, span: ReadableSpan) -> bytes | None:
-        try:
-            return self._tracing.trace(span)
-        except UnsendableError as problem:
-            self.counters.drop(problem.reason)
-        except Exception as problem:  # noqa: BLE001 - one span that cannot be told must not cost the others
-            self.guard.failed(self._tracing.trace, problem)
-            self.counters.drop("failed")
-        return None
+        self._sender.shutdown()
 
     def _wait(self, seconds: float, deadline: float) -> bool:
         left = deadline - time.monotonic()
         return seconds < left and not self._stopped.wait(seconds)
+
+
+def _is_ours(span: ReadableSpan) -> bool:
+    """Whether nobody else reports this span: one made from an exchange carries that exchange's id itself."""
+    return isinstance(span, ExchangeSpan) or not is_reported(span)
 
 
 def _warner(log: RateLimitedLog) -> Callable[[str], None]:
@@ -153,8 +179,8 @@ def open_pipeline(
     on_change: Callable[[AgentConfig], None] | None = None,
     tick: Callable[[], None] | None = None,
 ) -> Pipeline:
-    """The agent's way out: a queue, a worker and an exporter. Opens no connection and starts no thread yet.
+    """The agent's way out: a queue, a worker and a sender. Opens no connection and starts no thread yet.
 
     The worker calls `tick` every second or so.
     """
-    return Pipeline(settings, MetloSpanExporter.of(settings, log, seams, on_change), tick)
+    return Pipeline(settings, Sender(settings, log, seams, on_change), tick)

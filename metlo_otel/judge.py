@@ -20,19 +20,36 @@ from metlo_otel.export.reading import read_exchange
 Warn = Callable[[str], None]
 
 
+class InForce:
+    """What decides, for all apps of a process with equal settings; `configure` and `tick` are for the worker."""
+
+    def __init__(self, settings: Settings, warn: Warn) -> None:
+        self.control = Control(settings, warn)
+        self.sessions = Sessions(AgentConfig())
+
+    def configure(self, config: AgentConfig) -> None:
+        """Put the backend's rules, and its ways to tell sessions apart, in force."""
+        self.sessions = Sessions(config)
+        self.control.configure(config)
+
+    def tick(self) -> None:
+        """Look after what changes on this machine: the rules file, users that other workers blocked."""
+        self.control.tick()
+
+
 class Judge:
-    """Decides in the request's thread; `configure` and `tick` are for the worker."""
+    """Decides in the request's thread."""
 
     def __init__(
-        self, settings: Settings, inspection: Inspection, callbacks: Callbacks, guard: Guard, warn: Warn
+        self, settings: Settings, inspection: Inspection, callbacks: Callbacks, guard: Guard, in_force: InForce
     ) -> None:
         self._settings = settings
         self._inspection = inspection
         self._callbacks = callbacks
         self._guard = guard
-        self._control = Control(settings, warn)
+        self._in_force = in_force
+        self._control = in_force.control
         self._detects = any(mode == "block" for _, mode in settings.detection)
-        self._sessions = Sessions(AgentConfig())
         self._key = session_secret(settings)
 
     @property
@@ -79,15 +96,6 @@ class Judge:
         """The ids of the rules in force."""
         return frozenset(rule.id for rule in self._control.policy.rules)
 
-    def configure(self, config: AgentConfig) -> None:
-        """Put the backend's rules, and its ways to tell sessions apart, in force."""
-        self._sessions = Sessions(config)
-        self._control.configure(config)
-
-    def tick(self) -> None:
-        """Look after what changes on this machine: the rules file, users that other workers blocked."""
-        self._control.tick()
-
     def _needs_body(self, exchange: Exchange, client: Client, now: float) -> bool:
         policy = self._control.policy
         return self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now))
@@ -120,7 +128,7 @@ class Judge:
         client = Client(
             lambda: self._settings.trusted_proxies.client(request),
             user,
-            lambda: self._sessions.key_of(request, client.ip or "", self._key),
+            lambda: self._in_force.sessions.key_of(request, client.ip or "", self._key),
         )
         return client
 

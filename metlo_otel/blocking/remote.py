@@ -44,6 +44,7 @@ class RemoteConfiguration:
         self._wait = _FIRST_WAIT
         self._problem: str | None = None
         self.fetched = False
+        self.kept = False  # whether it began with what was in force last
         self.current = AgentConfig()
         if cache is not None:
             self._restore(cache)
@@ -55,8 +56,14 @@ class RemoteConfiguration:
             return
         try:
             self._put_in_force(document)
+            self.kept = True
         except AgentConfigError as problem:
             self._warn(f"the kept agent-config at {cache.path} is not used: {problem}")
+
+    def ask_soon(self) -> None:
+        """The backend may be there again: it is asked without waiting for longer, where it could not be reached."""
+        if self._problem is not None:
+            self._due, self._wait = self._clock(), _FIRST_WAIT
 
     def refresh_if_due(self) -> bool:
         """Fetch the configuration when it is time to; whether another one is in force now."""

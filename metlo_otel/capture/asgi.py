@@ -28,7 +28,6 @@ Ahead = Callable[[int], Awaitable[None]]
 Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
 _POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
-_FLUSH_AT_SHUTDOWN = 1.0  # seconds
 _Then = tuple[Awaitable[None] | None, Message]  # what is awaited before a message is sent, and that message
 _LAST: _Then = None, {}
 
@@ -117,9 +116,14 @@ class ASGICapture:
 
     async def _rejecting(self, exchange: Exchange, scope: Scope, replaying: Replaying | None) -> ASGIApp | None:
         """What is run in the app's place."""
+        await self._guard.wait(self._rules())
         ahead = partial(self._ahead, exchange, replaying)
         instead = await self._guard.wait(self._decide(exchange, scope, ahead))
         return instead if callable(instead) else None
+
+    async def _rules(self) -> None:
+        if self._gate.awaits_rules:
+            await self._gate.wait_for_rules_async()
 
     async def _ahead(self, exchange: Exchange, replaying: Replaying | None, limit: int) -> None:
         """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
@@ -217,7 +221,7 @@ class ASGICapture:
     async def _ending(self, send: Send, message: Message) -> None:
         """Servers end their workers in ways that skip atexit; the end of the lifespan comes before."""
         if message["type"] == "lifespan.shutdown.complete":
-            await self._guard.wait(_aside(self._gate.flush, _FLUSH_AT_SHUTDOWN))
+            await self._guard.wait(_aside(self._gate.finish))
         await send(message)
 
 
@@ -259,14 +263,14 @@ async def _last(guard: Guard, exchange: Exchange, send: Send, message: Message) 
         guard.failed(exchange.close, problem)
 
 
-async def _aside(work: Callable[[float], object], seconds: float) -> None:
+async def _aside(work: Callable[[], object]) -> None:
     """Do it in another thread, so that the event loop goes on; where the loop is not asyncio's, here."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        work(seconds)
+        work()
     else:
-        await loop.run_in_executor(None, work, seconds)
+        await loop.run_in_executor(None, work)
 
 
 def answering(rejection: Rejection) -> ASGIApp:

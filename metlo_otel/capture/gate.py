@@ -10,7 +10,7 @@ from metlo_otel.core.request import Request
 
 
 class Gate(Protocol):
-    """The agent as the captures see it. None of its methods raises, waits or touches the network."""
+    """The agent as the captures see it. None raises or touches the network; those wait that say so."""
 
     @property
     def guard(self) -> Guard:
@@ -20,8 +20,18 @@ class Gate(Protocol):
     def decides(self) -> bool:
         """Whether there is anything to decide: a rule, or a blocked user."""
 
+    @property
+    def awaits_rules(self) -> bool:
+        """Whether a request should wait for the first configuration: once a process, where none was kept."""
+
     def start(self) -> None:
         """Start the worker, which fetches the rules; where the process serves, and will not fork to do so."""
+
+    def wait_for_rules(self) -> None:
+        """Wait for the first configuration, within FIRST_RULES_WAIT."""
+
+    async def wait_for_rules_async(self) -> None:
+        """As wait_for_rules(), while the event loop goes on."""
 
     def open(self, request: Request, outer: Exchange | None = None) -> Exchange | None:
         """A new exchange, within the one of another agent; None where this request is not ours to look at."""
@@ -35,5 +45,5 @@ class Gate(Protocol):
     def streaming(self, exchange: Exchange) -> None:
         """The response may go on for long: close the exchange by a time limit, even when it does not end."""
 
-    def flush(self, seconds: float) -> bool:
-        """Send what waits, within `seconds`; whether all of it went out."""
+    def finish(self) -> bool:
+        """At the end: send what waits, within three seconds; whether all of it went out."""

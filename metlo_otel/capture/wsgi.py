@@ -79,7 +79,9 @@ class WSGICapture:
 
     def _instead(self, exchange: Exchange, environ: Environ) -> WSGIApp | None:
         """What answers in the app's place."""
-        return None if self._decide is None else self._decide(exchange, environ)
+        if self._gate.awaits_rules:
+            self._gate.wait_for_rules()
+        return self._decide(exchange, environ) if self._decide is not None and self._gate.decides else None
 
     def _start(
         self, exchange: Exchange, environ: Environ, start_response: StartResponse, *args: Any, **kwargs: Any

@@ -11,7 +11,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The numbers at one moment. `dropped` is keyed by reason; `queue_bytes` is what the waiting exchanges hold."""
+    """The numbers at one moment. `dropped` is keyed by reason; `queue_bytes` is what the waiting exchanges hold.
+
+    `captured` is `sent`, all that was dropped and `queue_items` together: what waits, or is on its way.
+    """
 
     captured: int
     sent: int
@@ -24,7 +27,10 @@ class Stats:
 
 
 class Counters:
-    """Counts, from any thread. `captured` is the queue's to add to, under its own lock: it counts what is put."""
+    """Counts, from any thread. `captured` is the queue's to add to, under its own lock: it counts what is put.
+
+    What the worker has taken and neither sent nor dropped is held; it can be lost, all at once and counted exactly.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -35,34 +41,76 @@ class Counters:
         self._counts: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._cpu = 0.0
+        self._held = 0
+        self._ended = False
         self.captured = 0
 
     def add(self, name: str, count: int = 1) -> None:
-        """Count `sent`, `retried` or `blocked`."""
+        """Count `retried` or `blocked`."""
         with self._lock:
             self._counts[name] += count
 
-    def drop(self, reason: str, count: int = 1) -> None:
-        """Count exchanges that will never be sent."""
+    def take(self, count: int) -> None:
+        """Count exchanges that the worker holds from now on."""
         with self._lock:
-            self._dropped[reason] += count
+            self._held += count
+
+    def sent(self, count: int) -> None:
+        """Count held exchanges that the collector has taken."""
+        with self._lock:
+            if not self._ended:
+                self._held -= count
+                self._counts["sent"] += count
+
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count held exchanges that will never be sent."""
+        with self._lock:
+            if not self._ended:
+                self._held -= count
+                self._dropped[reason] += count
+
+    def refuse(self, reason: str, count: int = 1) -> None:
+        """Count exchanges that the worker never gets."""
+        if count:
+            with self._lock:
+                self._dropped[reason] += count
+
+    def lose(self, reason: str, ended: bool = False) -> int:
+        """Count all that is held as dropped; how many that is. Once `ended`, what becomes of it does not count."""
+        with self._lock:
+            lost, self._held = max(self._held, 0), 0
+            self._ended = self._ended or ended
+            if lost:
+                self._dropped[reason] += lost
+        return lost
 
     def spend(self, seconds: float) -> None:
         """Add to the worker's CPU time."""
         with self._lock:
             self._cpu += seconds
 
-    def stats(self, queue_items: int = 0, queue_bytes: int = 0) -> Stats:
+    def stats(self, queue_bytes: int = 0) -> Stats:
         """The numbers now."""
         with self._lock:
             counts, dropped = self._counts.copy(), MappingProxyType(dict(self._dropped))
-            cpu = self._cpu
-        named = {name: counts[name] for name in ("sent", "retried", "blocked")}
+            cpu, captured = self._cpu, self.captured
+        settled = counts["sent"] + sum(dropped.values())
         return Stats(
-            **named,
-            captured=self.captured,
+            captured=captured,
+            sent=counts["sent"],
             dropped=dropped,
-            queue_items=queue_items,
+            retried=counts["retried"],
+            blocked=counts["blocked"],
+            queue_items=max(captured - settled, 0),  # an exporter in somebody else's processor captures nothing
             queue_bytes=queue_bytes,
             worker_cpu_seconds=cpu,
         )
+
+    def keep(self, gone: Counters) -> None:
+        """Add the numbers of counters that nobody uses any more."""
+        stats = gone.stats()
+        with self._lock:
+            self.captured += stats.captured
+            self._cpu += stats.worker_cpu_seconds
+            self._dropped.update(stats.dropped)
+            self._counts.update({name: getattr(stats, name) for name in ("sent", "retried", "blocked")})

@@ -88,6 +88,7 @@ class Settings:
     rules: Path | str | None = option(values.rules, None)
     rate_limit_storage: str = option(values.storage, "shared", secret=True)
     config_cache: str | None = option(values.text, None)
+    first_rules_wait: float = option(values.seconds, 0.25)
     max_queue_bytes: int = option(values.size, 16 * 1024 * 1024)
     max_queue_exchanges: int = option(values.size, 10_000)
 

@@ -1,4 +1,7 @@
-"""The HTTP client: one kept-alive session to the collector and the backend, every outcome a value."""
+"""The HTTP client: one kept-alive session to the collector and the backend, every outcome a value.
+
+Imports `requests` and with it `ssl`, so nobody imports this before the worker runs.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import os
 import re
 import time
 import zlib
-from dataclasses import dataclass
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -21,37 +23,16 @@ from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from metlo_otel.core.agent_config import AgentConfigError, Served
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.version import __version__
+from metlo_otel.export.outcome import Outcome, Refused, Sent, TryLater
 
 CONNECT_SECONDS, READ_SECONDS = 3.05, 10.0
 _CONFIG_READ_SECONDS = 5.0
+_PROBE_SECONDS = 2.0
 _LONGEST_WAIT = 300.0
 _MAX_CONFIG = 32 * 1024 * 1024
 _MAX_ANSWER = 4096
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])", re.IGNORECASE | re.ASCII)
 _GZIP_FROM = 1024  # bytes below which compression saves nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """The collector took the batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class TryLater:
-    """The collector could not take it now: `why` in a few words, `after` seconds when it said so."""
-
-    why: str
-    after: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The collector will not take it at all."""
-
-    status: int
-
-
-Outcome = Sent | TryLater | Refused
 
 
 def _certificates() -> str | bool:
@@ -82,6 +63,7 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._batch_url = settings.collector_url + "/api/v2/log-request/batch"
+        self._probe_url = settings.collector_url + "/api/v1/verify"
         self._config_url = settings.backend_url + "/api/v1/agent-config"
         self.renew()
 
@@ -118,6 +100,17 @@ class Client:
         except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
             return TryLater(_name(problem))
         return outcome
+
+    def answers(self) -> bool:
+        """Whether the collector answers a small question, with whatever status, within two seconds."""
+        try:
+            with self._session.get(
+                self._probe_url, timeout=(_PROBE_SECONDS, _PROBE_SECONDS), allow_redirects=False, stream=True
+            ) as answer:
+                _finish(answer)
+        except (requests.RequestException, HTTPError, OSError, ValueError):
+            return False
+        return True
 
     def get_config(self, etag: str | None = None) -> Served:
         """The agent-config document, unless it is still the one with `etag`.
@@ -183,7 +176,7 @@ def _outcome(answer: requests.Response) -> Outcome:
     if 200 <= status < 300:
         return Sent()
     if status == 429 or status >= 500:
-        return TryLater(f"status {status}", _retry_after(answer.headers.get("Retry-After", "")))
+        return TryLater(f"status {status}", _retry_after(answer.headers.get("Retry-After", "")), answered=True)
     return Refused(status)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from metlo_otel.core.counters import Counters
 from metlo_otel.core.guard import RateLimitedLog
-from metlo_otel.export.client import Client, Outcome, Refused, Sent, TryLater
+from metlo_otel.export.connection import Connection
+from metlo_otel.export.outcome import Outcome, Refused, Sent, TryLater
 
 MAX_BATCH = 2_097_152  # bytes of JSON that the collector takes
 MAX_TRACE = MAX_BATCH - 2
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 2.0  # with the time that a probe takes, a collector that is back is found within five seconds
 _chance = random.SystemRandom()  # jitter must not take numbers from the app's own, perhaps seeded, random
 
 Pause = Callable[[float], bool]
@@ -20,43 +23,83 @@ Pause = Callable[[float], bool]
 
 
 class Delivery:
-    """Sends batches one at a time. Says in the log when the collector begins or ceases to take them, and no more."""
+    """Sends batches one at a time. Says in the log when the collector begins or ceases to take them, and no more.
 
-    def __init__(self, client: Client, counters: Counters, log: RateLimitedLog, where: str) -> None:
-        self._client = client
+    `failures` counts the tries that the collector did not answer with success or refusal. `on_return` is called when it
+    takes batches again.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        counters: Counters,
+        log: RateLimitedLog,
+        where: str,
+        on_return: Callable[[], None] | None = None,
+    ) -> None:
+        self._connection = connection
         self._counters = counters
         self._log = log
         self._where = where
+        self._on_return = on_return
         self._state = "ok"
+        self._batches: deque[Sequence[bytes]] = deque()
+        self.failures = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether batches are left over, which the next deliver() begins with."""
+        return bool(self._batches)
+
+    def forget(self) -> int:
+        """Keep nothing of what is left over; how many traces that were. Who calls this counts them."""
+        count = sum([len(batch) for batch in self._batches])
+        self._batches.clear()
+        return count
 
     def deliver(self, traces: Sequence[bytes], pause: Pause) -> bool:
-        """Send encoded traces, each at most MAX_TRACE bytes; whether the collector took all. Every one is counted."""
-        taken = [self._deliver_batch(batch, pause) for batch in batches(traces)]
-        return all(taken)
+        """Send encoded traces, each at most MAX_TRACE bytes, after those left over; whether the collector took all.
 
-    def _deliver_batch(self, batch: Sequence[bytes], pause: Pause) -> bool:
-        wait = _FIRST_WAIT
-        while True:
-            outcome = self._client.send(b"[" + b",".join(batch) + b"]")
-            self._note(outcome)
+        Every one is counted, but for those that are left over when `pause` says not to go on.
+        """
+        self._batches.extend(batches(traces))
+        all_taken, wait = True, _FIRST_WAIT
+        while self._batches:
+            outcome = self._try(self._batches[0])
             if isinstance(outcome, Sent):
-                self._counters.add("sent", len(batch))
-                return True
-            if isinstance(outcome, Refused):
-                return self._refused(batch, outcome, pause)
+                self._counters.sent(len(self._batches.popleft()))
+                wait = _FIRST_WAIT
+            elif isinstance(outcome, Refused):
+                all_taken = self._refused(self._batches.popleft(), outcome) and all_taken
+            elif not self._outlast(outcome, wait, pause):
+                return False
+            else:
+                wait = min(wait * 2, _LONGEST_WAIT)
+        return all_taken
+
+    def _try(self, batch: Sequence[bytes]) -> Outcome:
+        outcome = self._connection.send(b"[" + b",".join(batch) + b"]")
+        self._note(outcome)
+        return outcome
+
+    def _outlast(self, outcome: TryLater, wait: float, pause: Pause) -> bool:
+        """Wait until it is worth while to send the batch again: whoever gave no answer is asked a small thing first."""
+        while True:
+            self.failures += 1
             least = outcome.after if outcome.after is not None else wait
             if not pause(least * _chance.uniform(1.0, 1.3)):
-                self._counters.drop("undelivered", len(batch))
                 return False
+            if outcome.answered or self._connection.answers():
+                self._counters.add("retried")
+                return True
             wait = min(wait * 2, _LONGEST_WAIT)
-            self._counters.add("retried")
 
-    def _refused(self, batch: Sequence[bytes], outcome: Refused, pause: Pause) -> bool:
-        """Drop what is refused; but of a batch that is too large, try the halves."""
+    def _refused(self, batch: Sequence[bytes], outcome: Refused) -> bool:
+        """Drop what is refused; but of a batch that is too large, try the halves. Whether nothing is dropped."""
         if outcome.status == 413 and len(batch) > 1:
             half = len(batch) // 2
-            taken = [self._deliver_batch(part, pause) for part in (batch[:half], batch[half:])]
-            return all(taken)
+            self._batches.extendleft((batch[half:], batch[:half]))
+            return True
         self._counters.drop("too_large" if outcome.status == 413 else "refused", len(batch))
         return False
 
@@ -69,6 +112,8 @@ class Delivery:
         if state != self._state:
             self._state = state
             self._say(state, isinstance(outcome, Refused))
+            if state == "ok" and self._on_return is not None:
+                self._on_return()
 
     def _say(self, state: str, refused: bool) -> None:
         if state == "ok":

@@ -30,11 +30,11 @@ class Losses:
         if time.monotonic() - self._told_at >= _EVERY:
             self._tell("queue_full", self._counters.stats().dropped.get("queue_full", 0))
 
-    def tell_all(self, on_their_way: int) -> None:
-        """At the end: say what was dropped; what a worker that goes on has `on_their_way` counts as undelivered."""
+    def tell_all(self, waiting: int = 0) -> None:
+        """At the end: say what was dropped; what is `waiting` then counts as undelivered."""
         dropped = self._counters.stats().dropped
         for reason in _WHY:
-            self._tell(reason, dropped.get(reason, 0) + (on_their_way if reason == "undelivered" else 0))
+            self._tell(reason, dropped.get(reason, 0) + (waiting if reason == "undelivered" else 0))
 
     def _tell(self, reason: str, count: int) -> None:
         if count > self._told.get(reason, 0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -38,6 +39,7 @@ class Meters:
         self._lock = threading.Lock()
         self._living: weakref.WeakSet[Counted] = weakref.WeakSet()
         self._gone = Counters()
+        self._leaving: deque[Counters] = deque()  # filled while garbage is collected, where no lock may be taken
         self._registered = False
         self._deciding: Histogram | None = None
 
@@ -46,7 +48,7 @@ class Meters:
         with self._lock:
             self._living.add(counted)
             first, self._registered = not self._registered, True
-        weakref.finalize(counted, _keep, self._gone, counted.counters).atexit = False
+        weakref.finalize(counted, self._leaving.append, counted.counters).atexit = False
         if first:
             self._register()
 
@@ -58,6 +60,7 @@ class Meters:
     def after_fork(self) -> None:
         """The parent reports its own counts."""
         self._lock = threading.Lock()
+        self._leaving.clear()
         self._gone.reset()
 
     def _register(self) -> None:
@@ -91,6 +94,8 @@ class Meters:
     def _stats(self) -> list[Stats]:
         with self._lock:
             living = list(self._living)
+        while self._leaving:
+            self._gone.keep(self._leaving.popleft())
         return [self._gone.stats(), *[counted.stats() for counted in living]]
 
     def _counter(self, name: str) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -100,7 +105,7 @@ class Meters:
         sums = Counters()
         for stats in self._stats():
             for reason, count in stats.dropped.items():
-                sums.drop(reason, count)
+                sums.refuse(reason, count)
         return [Observation(count, {"reason": reason}) for reason, count in sums.stats().dropped.items()]
 
 
@@ -111,13 +116,3 @@ def _histogram(meter: Meter) -> Histogram:
     return meter.create_histogram(
         "metlo.decide.duration", "s", "What rules and attack detection take of a request's time", **options
     )
-
-
-def _keep(gone: Counters, counters: Counters) -> None:
-    stats = counters.stats()
-    gone.captured += stats.captured
-    for name in ("sent", "retried", "blocked"):
-        gone.add(name, getattr(stats, name))
-    for reason, count in stats.dropped.items():
-        gone.drop(reason, count)
-    gone.spend(stats.worker_cpu_seconds)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
+import logging
+import os
 import threading
 import time
-import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
-from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import ReadableSpan
 
 from metlo_otel.core.agent_config import AgentConfig
@@ -19,6 +20,7 @@ from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.delivery import Pause
+from metlo_otel.export.ending import AT_EXIT, ending
 from metlo_otel.export.forking import renew_after_fork
 from metlo_otel.export.losses import Losses
 from metlo_otel.export.metrics import Meters
@@ -27,10 +29,15 @@ from metlo_otel.export.reading import read_exchange
 from metlo_otel.export.spans import ExchangeSpan
 
 EVERY = 1.0  # seconds between two batches that are not full
-AT_EXIT = 3.0  # seconds that the process's end waits for what is left
 _TURN = 0.0005  # seconds that the worker computes without letting others go first
 FULL = 512  # exchanges a batch
 _FULL_BYTES = 1024 * 1024  # of memory: a batch's JSON stays below the collector's limit as a rule
+_HOPELESS = 0.75  # seconds without an answer after which the process's end no longer waits for it
+_AT_LEAST = 0.25  # seconds that the end gives an answer that is due
+_LOOK = 0.02  # seconds between two looks at that
+_AT_FORK = 0.5  # seconds that a fork waits for the worker to end
+_AT_FORK_IN_AN_IMPORT = 10.0  # the same while it imports a module, which ends by itself
+_AGAIN = 1.0  # seconds before a worker that died is started again
 
 _meters = Meters()  # the meter provider is the process's too
 renew_after_fork(_meters)
@@ -43,9 +50,12 @@ class Configured(Protocol):
     def current(self) -> AgentConfig:
         """The configuration in force."""
 
+    fetched: bool
+    kept: bool
+
 
 class Exporter(Protocol):
-    """What the worker needs of the exporter."""
+    """What the worker needs of the sender."""
 
     counters: Counters
     guard: Guard
@@ -54,6 +64,18 @@ class Exporter(Protocol):
     def remote(self) -> Configured:
         """The configuration."""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is left over to deliver."""
+
+    @property
+    def failures(self) -> int:
+        """How often the collector took nothing."""
+
+    @property
+    def asking_since(self) -> float | None:
+        """When a call to the collector or backend began that goes on, by time.monotonic()."""
+
     def refresh_if_due(self) -> None:
         """Fetch the configuration when it is time to."""
 
@@ -61,14 +83,21 @@ class Exporter(Protocol):
         """The span of a record."""
 
     def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
-        """Send the spans."""
+        """Send the spans, after what is left over."""
+
+    def forget(self) -> int:
+        """Keep nothing of what is left over; how many traces that were."""
 
     def shutdown(self) -> None:
         """Close the connections."""
 
 
 class Pipeline:
-    """Takes closed exchanges and sees to it that their traces reach the collector."""
+    """Takes closed exchanges and sees to it that their traces reach the collector.
+
+    The worker starts with start(), or the first put. It ends for a fork, by shutdown() or retire(), or dies of what
+    nobody thought of; in a process that goes on the next start() or put starts another one.
+    """
 
     def __init__(self, settings: Settings, exporter: Exporter, tick: Callable[[], None] | None = None) -> None:
         self._settings = settings
@@ -77,28 +106,59 @@ class Pipeline:
         self.counters = exporter.counters
         most, most_bytes = settings.max_queue_exchanges, settings.max_queue_bytes
         self._queue = ExchangeQueue(self.counters, most, most_bytes, batch=(FULL, _FULL_BYTES))
-        self._closed = False
-        self._waited = -AT_EXIT
+        self._closed, self._retired = settings.disabled, False
         self._begin()
         renew_after_fork(self)
         _meters.observe(self)
-        self._at_exit = _exit_hook(self)
+        ending.watch(self)
 
     def _begin(self) -> None:
-        self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
-        self.idle = True  # whether this process has no worker yet
+        self._may_start = deque([None])  # who takes it out starts the worker: one step, which needs no lock
+        self._not_before = 0.0
+        self.idle = True  # whether this process has no worker now
         self._wake = threading.Event()
         self._hurry = threading.Event()
-        self._give_up = False
+        self._give_up = self._closed
+        self._parking = self._importing = False
         self._losses = Losses(self.counters, self._exporter.guard.log)
         self._yield_at = self._kept_up = 0.0
+        known = self._exporter.remote.fetched or self._exporter.remote.kept
+        self.awaits_rules = not (known or self._closed) and self._settings.first_rules_wait > 0
+        self._rules_by: float | None = None
+        self._rules = threading.Event()  # whether they are here, or known not to come soon
 
     def after_fork(self) -> None:
         """Begin anew in a forked process, with nothing that the parent is going to send."""
         self._queue.clear()
         abandoned.clear()
         self._begin()
+
+    def before_fork(self) -> None:
+        """Have no thread while the process forks: the child would have its locks, held for ever, and not the thread."""
+        self._parking = True
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            self._wake.set()
+            self._hurry.set()
+            self._exporter.guard.run(self._join, thread)
+
+    def _join(self, thread: threading.Thread) -> None:
+        """Wait for the worker to end, not for long: what it holds is made anew in the child. But for a module that it
+        imports: there the child would find the module's lock held for ever.
+        """
+        began = time.monotonic()
+        while thread.is_alive():
+            waited = time.monotonic() - began
+            if waited >= (_AT_FORK_IN_AN_IMPORT if self._importing else _AT_FORK):
+                return
+            thread.join(_LOOK)
+        if thread.native_id != threading.get_native_id():  # which it is for a greenlet
+            _wait_for_end(thread.native_id, began + _AT_FORK)
+
+    def after_fork_in_parent(self) -> None:
+        """The next start() or put starts a worker: one that started here would be there when Python looks for one."""
+        self._parking = False
 
     @property
     def config(self) -> AgentConfig:
@@ -113,92 +173,176 @@ class Pipeline:
             if not exchange.captured:
                 return
             if self._closed:
-                self.counters.drop("closed")
+                self._queue.turn_away("closed")
                 return
             if self._queue.put(exchange) and not self._wake.is_set():
                 self._wake.set()
             if self.idle:
                 self.start()
+            if self._closed:  # since it was looked at
+                self._drop_waiting()
         except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
             self._exporter.guard.failed(self.put, problem)
-            self.counters.drop("failed")
+            self._queue.turn_away("failed")
+
+    def turn_away(self, exchange: Exchange) -> None:
+        """As put() after the end: nothing is sent any more."""
+        if exchange.captured:
+            self._queue.turn_away("closed")
 
     def start(self) -> None:
-        """Start the worker, unless it runs: it fetches the configuration at once. The first put does this too."""
-        with self._starting:
-            if self._thread is None and not self._closed and not self._settings.disabled:
-                thread = threading.Thread(target=self._run, name="metlo-otel", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as problem:  # the process is ending, or may not have another thread now
-                    self._exporter.guard.failed(self.start, problem)
-                    return
-                self._thread = thread
-                self.idle = False
+        """Start the worker, unless it runs: it fetches the configuration at once. Never waits for it, never raises."""
+        if not self.idle or self._closed or self._parking or time.monotonic() < self._not_before:
+            return
+        with suppress(IndexError):  # another thread is starting it
+            token = self._may_start.pop()
+            thread = threading.Thread(target=self._run, name="metlo-otel", daemon=True)
+            self._thread, self.idle, self._importing = thread, False, True
+            try:
+                thread.start()
+            except Exception as problem:  # noqa: BLE001 - the process is ending, or may not have another thread now
+                self._not_before = time.monotonic() + _AGAIN
+                self._thread, self.idle = None, True
+                self._may_start.append(token)
+                self._exporter.guard.failed(self.start, problem)
+
+    def wait_for_rules(self) -> None:
+        """Wait until the configuration is in force or cannot be had, FIRST_RULES_WAIT seconds after the first call."""
+        self._rules.wait(self.rules_due())
+        self.awaits_rules = False
+
+    def rules_due(self) -> float:
+        """Start the worker; seconds for which a request may wait for the configuration now, 0 when it should not."""
+        self.start()
+        now = time.monotonic()
+        if self._rules_by is None:
+            self._rules_by = now + self._settings.first_rules_wait
+        left = self._rules_by - now
+        if left <= 0 or self._rules.is_set() or self.idle:
+            self.awaits_rules = False
+            return 0.0
+        return left
 
     def flush(self, seconds: float) -> bool:
         """Have everything sent that was put, within so many seconds; whether it was, or given up as refused."""
         deadline = time.monotonic() + seconds
+        self.hurry()
+        return self._queue.wait_empty(deadline if not self.idle else 0.0)
+
+    def hurry(self) -> None:
+        """Have what waits sent at once."""
         close_abandoned()
-        if self._thread is None:
-            return len(self._queue) == 0
+        if self._queue.waiting or self._exporter.unfinished:
+            self.start()
         self._hurry.set()
         self._wake.set()
-        if self._queue.wait_empty(deadline):
-            return True
-        self._waited = time.monotonic()
-        return False
+
+    def finish(self, deadline: float) -> bool:
+        """Wait until all is sent, as far as there is hope for it before `deadline`; the log says what is not."""
+        began, failures = time.monotonic(), self._exporter.failures
+        sent = self._queue.wait_empty(0.0)
+        while not (sent or self.idle or self._exporter.failures > failures or self._is_hopeless(began, deadline)):
+            sent = self._queue.wait_empty(min(deadline, time.monotonic() + _LOOK))
+        if not sent:
+            self._exporter.guard.run(self._losses.tell_all, self.stats().queue_items)
+        return sent
+
+    def _is_hopeless(self, began: float, deadline: float) -> bool:
+        now, asking = time.monotonic(), self._exporter.asking_since
+        unanswered = asking is not None and now - asking >= _HOPELESS and now - began >= _AT_LEAST
+        return unanswered or now >= deadline
 
     def shutdown(self, seconds: float = AT_EXIT) -> bool:
         """Flush, then stop: what is put from now on is dropped. Whether all was sent in time; the log says what not."""
         deadline = time.monotonic() + seconds
         sent = self.flush(seconds)
+        thread = self._stop()
+        if thread is not None:
+            thread.join(max(deadline - time.monotonic(), 0.05))
+        self.close()
+        return sent
+
+    def _stop(self) -> threading.Thread | None:
         self._closed = self._give_up = True
         self._hurry.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(max(deadline - time.monotonic(), 0.05))
-        self.counters.drop("undelivered", len(self._queue))
-        on_their_way = self._queue.in_flight
-        self._queue.clear()
-        self._exporter.shutdown()
-        self._exporter.guard.run(self._losses.tell_all, on_their_way)
-        return sent
+        return self._thread
 
-    @property
-    def patience(self) -> float:
-        """Seconds that the process's end may wait for this: none where somebody has just waited in vain."""
-        return 0.0 if time.monotonic() - self._waited < AT_EXIT else AT_EXIT
+    def close(self) -> None:
+        """Stop: what waits and what is on its way is dropped, and the log says so."""
+        self._stop()
+        self._drop_waiting()
+        self.counters.lose("undelivered", ended=True)
+        self._exporter.shutdown()
+        self._exporter.guard.run(self._losses.tell_all)
+
+    def _drop_waiting(self) -> None:
+        self.counters.refuse("undelivered", self._queue.drain())
+
+    def retire(self) -> None:
+        """Nobody uses this any more: the worker sends what waits and ends, within a second or so. Takes no lock."""
+        self._retired = True
 
     def stats(self) -> Stats:
         """The numbers now."""
-        return self.counters.stats(len(self._queue), self._queue.bytes)
+        return self.counters.stats(self._queue.bytes)
 
     def _run(self) -> None:
         """The worker: what it does must not appear in anybody's traces."""
-        with suppress_instrumentation():
-            while not self._give_up:
-                self._exporter.guard.run(self._round)
+        try:
+            from opentelemetry.instrumentation.utils import suppress_instrumentation  # which imports asyncio and ssl
+
+            import metlo_otel.export.client  # noqa: F401 - so that no import is under way later
+
+            self._importing = False
+            with suppress_instrumentation():
+                self._work()
+        except BaseException as problem:  # noqa: BLE001 - gevent's GreenletExit, SystemExit, what others throw in
+            self._died(problem)
+        finally:
+            self._importing = False
+            self._thread, self.idle = None, True
+            self._may_start.append(None)
+
+    def _work(self) -> None:
+        while not self._stops:
+            if self._retired:
+                self._hurry.set()
+            self._exporter.guard.run(self._round)
+            if self._retired and (self._exporter.unfinished or not self._queue.waiting):
+                self.close()
+            elif not self._stops:
                 self._wake.wait(EVERY)
-                self._wake.clear()
+            self._wake.clear()
+
+    @property
+    def _stops(self) -> bool:
+        return self._give_up or self._parking
+
+    def _died(self, problem: BaseException) -> None:
+        self._not_before = time.monotonic() + _AGAIN
+        self._exporter.forget()
+        lost = self.counters.lose("worker_died")
+        self._queue.done()
+        text = f"the worker ended by {type(problem).__name__}; {lost} exchanges that it held are lost; it starts again"
+        self._exporter.guard.log.say(logging.ERROR, "worker:died", text)
 
     def _round(self) -> None:
         """Send a batch, and more only while there are full ones or somebody waits for the end."""
         began = time.thread_time()
         self._keep_up()
         try:
-            while not self._give_up:
-                exchanges = self._queue.take(FULL, _FULL_BYTES)
-                if not exchanges:
+            while not self._stops:
+                if not self._exporter.unfinished and not self._queue.waiting:
                     self._hurry.clear()
+                    self._queue.done()
                     break
-                self._send(exchanges)
-                if not (self._hurry.is_set() or self._is_full()):
+                spans = () if self._exporter.unfinished else self._take()
+                if not self._deliver(spans) or not (self._hurry.is_set() or self._is_full()):
                     break
                 if time.monotonic() - self._kept_up >= EVERY:  # rules do not wait for all that waits
                     self._keep_up()
         finally:
-            self._queue.done()
             self.counters.spend(time.thread_time() - began)
 
     def _keep_up(self) -> None:
@@ -206,6 +350,8 @@ class Pipeline:
         self._kept_up = time.monotonic()
         guard = self._exporter.guard
         guard.run(self._exporter.refresh_if_due)
+        self.awaits_rules = False
+        self._rules.set()
         if self._tick is not None:
             guard.run(self._tick)
         guard.run(close_abandoned)
@@ -214,16 +360,30 @@ class Pipeline:
     def _is_full(self) -> bool:
         return len(self._queue) >= FULL or self._queue.bytes >= _FULL_BYTES
 
-    def _send(self, exchanges: list[Exchange]) -> None:
-        spans = [span for exchange in exchanges if (span := self._span(exchange)) is not None]
-        exchanges.clear()  # their memory, while the sending may take long
+    def _take(self) -> Sequence[ReadableSpan]:
+        """A batch from the queue, read and examined."""
+        exchanges = self._queue.take(FULL, _FULL_BYTES)
+        exchanges.reverse()
+        spans = []
+        while exchanges and not self._parking:  # taken off one by one: the sending may take long
+            span = self._span(exchanges.pop())
+            if span is not None:
+                spans.append(span)
+        self._queue.put_back(exchanges)
+        return spans
+
+    def _deliver(self, spans: Sequence[ReadableSpan]) -> bool:
+        """Send these and what is left over; whether nothing is left over now."""
         try:
             self._exporter.deliver(spans, self._pause)
         except Exception as problem:  # noqa: BLE001 - the worker outlives whatever a batch does to it
-            self._exporter.guard.failed(self._send, problem)
-            self.counters.drop("failed", len(spans))
-        finally:
-            self._queue.done()
+            self._exporter.guard.failed(self._deliver, problem)
+            self._exporter.forget()
+            self.counters.lose("failed")
+        if self._exporter.unfinished:
+            return False
+        self._queue.done()
+        return True
 
     def _span(self, exchange: Exchange) -> ExchangeSpan | None:
         if exchange.deciding:
@@ -246,27 +406,15 @@ class Pipeline:
     def _pause(self, seconds: float) -> bool:
         """Wait before the next try, not when somebody wants the queue flushed now; what is due meanwhile is done."""
         until = time.monotonic() + seconds
-        while not self._give_up and (left := until - time.monotonic()) > 0:
+        while not self._stops and (left := until - time.monotonic()) > 0:
             self._keep_up()
             if self._hurry.wait(min(left, EVERY)):
                 self._hurry.clear()
                 break
-        return not self._give_up
+        return not (self._stops or self._retired)
 
 
-class _ExitHook:
-    """Flushes a pipeline at the process's end, if it still lives; one that was shut down says what came too late."""
-
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = weakref.ref(pipeline)
-
-    def __call__(self) -> None:
-        pipeline = self._pipeline()
-        if pipeline is not None:
-            pipeline.shutdown(pipeline.patience)
-
-
-def _exit_hook(pipeline: Pipeline) -> _ExitHook:
-    hook = _ExitHook(pipeline)
-    atexit.register(hook)
-    return hook
+def _wait_for_end(native_id: int | None, deadline: float) -> None:
+    """Wait for the operating system's thread, which ends a little later: Python counts these after a fork."""
+    while os.path.exists(f"/proc/self/task/{native_id}") and time.monotonic() < deadline:
+        time.sleep(0)

@@ -46,10 +46,18 @@ class ExchangeQueue:
             total = self.bytes = self.bytes + size
             if len(self.waiting) < self._batch and total < self._batch_bytes:  # nearly always: as little as can be
                 return False
-            self._make_room(size)
+            dropped = self._make_room(size)
+        if dropped:
+            self._counters.refuse("queue_full", dropped)
         return True
 
-    def _make_room(self, newest_size: int) -> None:
+    def turn_away(self, reason: str) -> None:
+        """Count an exchange that is captured and dropped at once."""
+        with self._lock:
+            self._counters.captured += 1
+        self._counters.refuse(reason)
+
+    def _make_room(self, newest_size: int) -> int:
         dropped = 0
         if newest_size > self._max_bytes:
             self.bytes -= self.waiting.pop().size
@@ -57,8 +65,16 @@ class ExchangeQueue:
         while len(self.waiting) > self._max_exchanges or self.bytes > self._max_bytes:
             self.bytes -= self.waiting.popleft().size
             dropped += 1
-        if dropped:
-            self._counters.drop("queue_full", dropped)
+        return dropped
+
+    def drain(self) -> int:
+        """Drop what waits; how many that were. Who calls this counts them."""
+        with self._lock:
+            count = len(self.waiting)
+            self.waiting.clear()
+            self.bytes = 0
+            self._empty.notify_all()
+        return count
 
     def take(self, most: int, most_bytes: int) -> list[Exchange]:
         """The oldest exchanges, as many as fit, at least one where there is one; they are in flight until done()."""
@@ -71,7 +87,18 @@ class ExchangeQueue:
                 found.append(exchange)
             self.bytes -= total
             self.in_flight = len(found)
+        self._counters.take(len(found))
         return found
+
+    def put_back(self, exchanges: list[Exchange]) -> None:
+        """Have some that were taken wait again, the newest first; they had their room before."""
+        if not exchanges:
+            return
+        self._counters.take(-len(exchanges))
+        with self._lock:
+            self.waiting.extendleft(exchanges)
+            self.bytes += sum([exchange.size for exchange in exchanges])
+            self.in_flight -= len(exchanges)
 
     def done(self) -> None:
         """What was taken is dealt with."""

@@ -15,6 +15,7 @@ from metlo_otel.capture import asgi, asgi_ahead, asgi_headers, asgi_types, route
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.request import ScopeRequest
+from metlo_otel.export import ending
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.judge import Judge
 from tests.capture.asgi_server import Client, around, piece, scope
@@ -151,7 +152,7 @@ def test_no_function_of_ours_is_noticed(place: Any, name: str, fault: Any, monke
     """Messages in both directions, and what the app raises, are those without us."""
     middleware = around(app, GET_USER=lambda _scope: "someone", SPAN_ATTRIBUTES="bodies")
     plain = asyncio.run(served(app))
-    monkeypatch.setattr(asgi, "_FLUSH_AT_SHUTDOWN", 0.0)  # nobody takes anything there
+    monkeypatch.setattr(ending, "AT_EXIT", 0.0)  # nobody takes anything there
     with monkeypatch.context() as patch:
         if inspect.iscoroutinefunction(vars(place)[name]):
             fault = in_a_coroutine(fault)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-import metlo_otel.agent
 import metlo_otel.export.pipeline
+import metlo_otel.process
 from tests.contract.apps import script
 from tests.contract.apps.script import SCRIPT
 from tests.contract.conftest import MakeShop
@@ -77,7 +77,7 @@ def test_client_that_leaves_before_the_answer(shop: Shop) -> None:
 
 def test_stream_without_end_is_told_in_time(make_shop: MakeShop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream that goes on beyond the time limit is told while it goes on, once, and is not disturbed."""
-    monkeypatch.setattr(metlo_otel.agent, "STREAM_LIMIT", 0.0)
+    monkeypatch.setattr(metlo_otel.process, "STREAM_LIMIT", 0.0)
     monkeypatch.setattr(metlo_otel.export.pipeline, "EVERY", 0.02)
     shop = make_shop()
     seen: list[int] = []

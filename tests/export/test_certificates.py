@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from metlo_otel.core.settings import read_settings
-from metlo_otel.export.client import Client, Sent, TryLater
+from metlo_otel.export.client import Client
+from metlo_otel.export.outcome import Sent, TryLater
 
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 

@@ -19,9 +19,10 @@ from opentelemetry.trace import SpanKind
 
 from metlo_otel.core.settings import SettingsError
 from metlo_otel.core.tracing import join
-from metlo_otel.export.client import Client, Sent
+from metlo_otel.export.client import Client
 from metlo_otel.export.delivery import MAX_BATCH, batches
 from metlo_otel.export.metrics import Meters
+from metlo_otel.export.outcome import Sent
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.exporter import MetloSpanExporter
 from tests.export.conftest import KEY
@@ -201,7 +202,7 @@ def test_metrics_of_several_agents(
     assert found["metlo.exchange.dropped", ("method",)] == 1
     assert found["metlo.queue.size", ()] == found["metlo.queue.bytes", ()] == 0
     assert found["metlo.worker.cpu_time", ()] > 0
-    gone = Pipeline(first._settings, MetloSpanExporter(metlo.url, KEY))
+    gone = Pipeline(first._settings, MetloSpanExporter(metlo.url, KEY)._sender)
     meters.observe(gone)
     gone.counters.add("sent", 40)
     del gone

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from email.utils import formatdate
@@ -23,6 +24,7 @@ from metlo_otel.core.exchange import Verdict
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.processed import Processed, Session
 from metlo_otel.export import pipeline as pipelines
+from metlo_otel.export.ending import Ending
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.export.tracing import Seams
 from metlo_otel.exporter import open_pipeline
@@ -147,7 +149,7 @@ def test_a_hanging_collector_costs_neither_time_nor_memory(pipeline: Make, metlo
         way.put(wsgi_exchange(answer=b"x" * 1000, PATH_INFO=f"/{number}"))
     stats = way.stats()
     assert 0 < stats.queue_bytes <= 100_000
-    assert stats.dropped["queue_full"] == 200 - stats.queue_items
+    assert stats.dropped["queue_full"] == 1 + 200 - stats.queue_items
     assert not way.flush(0.1)
     assert not way.shutdown(0.1)
     assert way.stats().queue_items == 0
@@ -173,8 +175,8 @@ def test_what_is_undelivered_at_the_end_is_said(pipeline: Make, metlo: Metlo, ca
     assert lost(caplog) == told
     way.put(wsgi_exchange())
     assert lost(caplog) == told  # nothing in a request
-    way._at_exit()
-    way._at_exit()
+    way.close()
+    way.close()
     assert lost(caplog) == [*told, "1 exchange was dropped because closed after the agent's end"]
 
 
@@ -452,23 +454,27 @@ def test_what_is_queued_leaves_at_exit(metlo: Metlo) -> None:
 
 
 def test_exit_does_not_wait_for_a_hanging_collector(metlo: Metlo) -> None:
-    """A collector that hangs holds the process's end for about three seconds, not for ever."""
+    """A collector that hangs holds the process's end for less than a second, however many agents there are."""
     metlo.always = HANG
     script = """
         import atexit, time
         ended = []
         def report():  # registered again below so that it runs last
             print(time.monotonic() - ended[0])
-        atexit.unregister(way._at_exit)
+        from metlo_otel.export.ending import ending
+        atexit.unregister(ending.end)
         atexit.register(report)
-        atexit.register(way._at_exit)
-        way.put(wsgi_exchange())
+        atexit.register(ending.end)
+        logs = [RateLimitedLog(logging.getLogger("metlo_otel")) for _ in range(2)]
+        ways = [way, *[open_pipeline(read_settings({}), log) for log in logs]]
+        for each in ways:
+            each.put(wsgi_exchange())
         ended.append(time.monotonic())
     """
     done = run(script, metlo)
     lost = "1 exchange was dropped because not taken by the collector before the agent's end\n"
-    assert (done.returncode, done.stderr) == (0, lost)
-    assert 2.5 < float(done.stdout) < 6
+    assert (done.returncode, done.stderr) == (0, lost * 3)
+    assert float(done.stdout) < 2.5
 
 
 def test_a_forked_child_sends_its_own(metlo: Metlo) -> None:
@@ -543,7 +549,7 @@ def test_what_is_due_every_second_is_done_while_the_collector_is_down(
     assert metlo.tried.acquire(timeout=10)
     for _ in range(20):
         assert ticks.acquire(timeout=10)
-    assert way.stats().queue_items == 0
+    assert way.stats().queue_items == 1  # it is on its way
     assert way.stats().sent == 0
     way.shutdown(0)
 
@@ -560,14 +566,22 @@ def test_an_answer_that_breaks_off_after_its_status_is_an_answer(
     assert "failed" not in caplog.text
 
 
-def test_who_waited_in_vain_at_the_end_is_not_made_to_wait_again(pipeline: Make, metlo: Metlo) -> None:
-    """A server's shutdown and the process's exit share one time limit."""
+def test_who_waited_in_vain_at_the_end_is_not_made_to_wait_again(
+    pipeline: Make, metlo: Metlo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server's shutdown and the process's exit share one time limit, and so do all agents."""
     metlo.always = HANG
-    way = pipeline()
-    assert way.patience == pipelines.AT_EXIT
-    way.put(wsgi_exchange())
-    assert not way.flush(0.05)
-    assert way.patience == 0
+    end = Ending()
+    for _ in range(3):
+        way = pipeline()
+        end.watch(way)
+        way.put(wsgi_exchange())
+    began = time.monotonic()
+    assert not end.finish()
+    once = time.monotonic() - began
+    assert 0.5 < once < 2
+    assert not end.finish()
+    assert time.monotonic() - began - once < 0.2
 
 
 def test_what_is_due_every_second_is_done_under_constant_load(

@@ -104,7 +104,7 @@ class Server:
                 self.output.append(line)
                 self._told.notify_all()
             found = _LISTENING.search(line)
-            if found:
+            if found and not self.port:  # the agent may name its collector later
                 self.port = int(found[1])
             if self._ready in line:
                 self._is_ready.set()

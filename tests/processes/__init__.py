@@ -1,0 +1,1 @@
+"""The agent in processes of every kind: how they start, fork and end."""
