@@ -181,7 +181,8 @@ def test_equal_agents_report_once(collector: MemoryCollector, name: str) -> None
             told.append((call.method, call.path.decode(), answer.status))
         flush(agents)
         assert paths(collector) == sorted(told)
-        assert sum(agent.stats().captured for agent in agents) in (len(CALLS), len(CALLS) + 1)  # one to attach it
+        told_of = max(agent.stats().captured for agent in agents)  # agents with equal settings share their counts
+            assert told_of in (len(CALLS), len(CALLS) + 1)  # one to attach it
 
 
 @pytest.mark.parametrize("name", PAIRS)
