@@ -11,7 +11,7 @@ from metlo_otel.blocking.rate_limits import Limit, Store
 from metlo_otel.blocking.rules import BLOCK, RATE_LIMIT, TAG, Rule
 from metlo_otel.blocking.users import UserBlocks
 from metlo_otel.blocking.view import Client
-from metlo_otel.core.addresses import Range, in_ranges
+from metlo_otel.core.addresses import Range, in_ranges, network_of
 from metlo_otel.core.exchange import PASS, Exchange, Verdict
 
 BLOCKED_USER = "block_user"
@@ -34,7 +34,8 @@ class Entry:
 class Policy:
     """Rules, allow list and blocked users, indexed once; built anew for each configuration.
 
-    `monitor` makes every rule decide without rejecting; clients in `allowed` are never rejected, nor counted.
+    `monitor` makes every rule decide without rejecting; clients in `allowed` are never rejected, nor counted. Clients
+    of IPv6 are counted by the network of the first `ipv6_prefix` bits of their address.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Policy:
         "_fields",
         "_index",
         "_monitor",
+        "_prefix",
         "_responses",
         "_store",
         "has_rules",
@@ -60,6 +62,7 @@ class Policy:
         monitor: bool = False,
         allowed: Sequence[Range] = (),
         users: UserBlocks | None = None,
+        ipv6_prefix: int = 64,
     ) -> None:
         self.rules = tuple(rules)
         limited = any(rule.kind == RATE_LIMIT for rule in self.rules)
@@ -68,6 +71,7 @@ class Policy:
         entries = [_entry(rule, order, monitor) for order, rule in enumerate(self.rules)]
         self._store = store
         self._monitor = monitor
+        self._prefix = ipv6_prefix
         self._allowed = tuple(allowed)
         self.users = users
         self._fields = frozenset().union(*(entry.fields for entry in entries))
@@ -104,7 +108,7 @@ class Policy:
         """Let pass or reject; `now` in seconds since the epoch. Counts the request where a rate limit matches
         it.
         """
-        found = self._index.matching(exchange, client, now) if self._index else []
+        found = self._index.matching(exchange, client, now) if self.has_rules else []
         if self.users:
             refused = self._blocked_user(client, now)
             if refused is not None:
@@ -123,7 +127,7 @@ class Policy:
         if self._store is None or not found or self._is_allowed(client):
             return
         for entry in found:
-            key = _identity(entry.rule, client)
+            key = self._identity(entry.rule, client)
             if key is not None and entry.limit is not None:
                 self._store.hit(entry.limit, key, now)
 
@@ -149,12 +153,21 @@ class Policy:
         return verdict
 
     def _wait(self, entry: Entry, client: Client, now: float) -> float:
-        key = _identity(entry.rule, client)
+        key = self._identity(entry.rule, client)
         if key is None or entry.limit is None or self._store is None:
             return 0.0
         if _STATUS in entry.fields:
             return self._store.check(entry.limit, key, now)
         return self._store.hit(entry.limit, key, now)
+
+    def _identity(self, rule: Rule, client: Client) -> str | None:
+        """Whose counter a request belongs to, None where the client is not known by what the rule counts by."""
+        if rule.identifiers == ("ip",):
+            return network_of(client.ip or "", self._prefix) or None
+        parts = [getattr(client, identifier) for identifier in rule.identifiers]
+        if "ip" in rule.identifiers:
+            parts[rule.identifiers.index("ip")] = network_of(client.ip or "", self._prefix)
+        return "\x1f".join(parts) if all(parts) else None
 
     def _blocked_user(self, client: Client, now: float) -> Verdict | None:
         user = client.user if self.users else None
@@ -188,11 +201,3 @@ def _entry(rule: Rule, order: int, monitor: bool) -> Entry:
 def _tagged(verdict: Verdict, found: list[Entry]) -> Verdict:
     tags = tuple(dict.fromkeys([entry.rule.tag for entry in found if entry.rule.tag]))
     return replace(verdict, tags=tags) if tags else verdict
-
-
-def _identity(rule: Rule, client: Client) -> str | None:
-    """Whose counter a request belongs to, None where the client is not known by what the rule counts by."""
-    if rule.identifiers == ("ip",):
-        return client.ip or None
-    parts = [getattr(client, identifier) for identifier in rule.identifiers]
-    return "\x1f".join(parts) if all(parts) else None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import unquote_plus
 
 from metlo_otel.core.addresses import pack
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.paths import Paths
+from metlo_otel.core.query import Pairs
 
 Ask = Callable[[], str | None]
 
@@ -58,22 +59,27 @@ class Client:
 class View:
     """The parts of one exchange that conditions look at. A part that is missing has no values."""
 
-    __slots__ = ("_body", "_headers", "_packed", "_parameters", "_path", "client", "exchange")
+    __slots__ = ("_body", "_headers", "_packed", "_paths", "_queries", "client", "exchange")
 
     def __init__(self, exchange: Exchange, client: Client) -> None:
         self.exchange = exchange
         self.client = client
-        self._path: str | None = None
+        self._paths: Paths | None = None
+        self._queries: tuple[Pairs, ...] | None = None
         self._headers: dict[str, list[str]] = {}
-        self._parameters: dict[str, list[str]] | None = None
         self._body: list[str] | None = None
         self._packed: tuple[bytes | None] | None = None
 
-    def path(self) -> str:
-        """The decoded path without its trailing slash; empty for the root."""
-        if self._path is None:
-            self._path = self.exchange.request.path.rstrip("/")
-        return self._path
+    def paths(self) -> Paths:
+        """The spellings of the decoded path, each without its trailing slash; empty for the root."""
+        if self._paths is None:
+            plain = self.exchange.request.plain_path()
+            self._paths = self.exchange.request.paths() if plain is None else ((plain,),)
+        return self._paths
+
+    def method(self) -> str:
+        """The method in upper case, as frameworks read it."""
+        return self.exchange.request.method.upper()
 
     def header(self, name: str) -> list[str]:
         """All values of a header, its name in lower case."""
@@ -83,12 +89,17 @@ class View:
         return found
 
     def parameter(self, name: str) -> list[str]:
-        """All decoded values of a query parameter; one without `=` has the empty text."""
-        if self._parameters is None:
-            self._parameters = {}
-            for key, value in query_pairs(self.exchange.request.query):
-                self._parameters.setdefault(key, []).append(value)
-        return self._parameters.get(name, [])
+        """All decoded values of a query parameter as it is commonly read; one without `=` has the empty text."""
+        return [value for key, value in self._read()[0] if key == name]
+
+    def parameter_readings(self, name: str) -> list[str]:
+        """The same values and whatever else frameworks read there."""
+        return [value for pairs in self._read() for key, value in pairs if key == name]
+
+    def _read(self) -> tuple[Pairs, ...]:
+        if self._queries is None:
+            self._queries = self.exchange.request.queries()
+        return self._queries
 
     def body(self) -> list[str]:
         """What is held of the request body as UTF-8, what is invalid replaced; nothing without a body."""
@@ -104,9 +115,6 @@ class View:
         return self._packed[0]
 
 
-def query_pairs(query: str) -> list[tuple[str, str]]:
-    """The decoded names and values of a query string; a name without `=` has the empty value."""
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    if "%" in query or "+" in query:
-        return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
-    return [(name, value) for name, _, value in pairs]
+def listed(text: str) -> list[str]:
+    """The items of a header's value that is a list; the value itself where it is none."""
+    return [item.strip() for item in text.split(",")] if "," in text else [text]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
+from metlo_otel.core.paths import Paths, as_sent, from_bytes, readings, spelled
+from metlo_otel.core.query import Pairs, query_pairs, query_readings
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';,]{1,40})""", re.IGNORECASE)
+_MOST_MARKS = 4  # of a header's name that are looked up in either spelling
 _MOST_NAMES = 24  # of objects, that are remembered
 
 Address = tuple[str, int | None]
@@ -26,9 +32,21 @@ class Request(Protocol):
     def path(self) -> str:
         """The percent-decoded path with its mount point, invalid UTF-8 replaced."""
 
+    def plain_path(self) -> str | None:
+        """The path without a slash at its end where it has one spelling, as nearly all have; else None."""
+
+    def paths(self) -> Paths:
+        """All spellings of the path, without a slash at the end: what the app may take it for."""
+
+    def sent_paths(self) -> tuple[str, ...]:
+        """The path as it was sent, still percent-encoded, hexadecimal digits in upper case."""
+
     @property
     def query(self) -> str:
         """The raw query string, without `?`, still percent-encoded."""
+
+    def queries(self) -> tuple[Pairs, ...]:
+        """The query's names and values, decoded as frameworks do; the common reading first."""
 
     @property
     def host(self) -> str:
@@ -95,11 +113,38 @@ class EnvironRequest:
 
     @property
     def path(self) -> str:
-        return _text(self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")) or "/"
+        return _path(self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")) or "/"
+
+    def plain_path(self) -> str | None:
+        path = self.environ.get("PATH_INFO", "")
+        if "//" in path or "/." in path or "%" in path or not path.isascii() or self.environ.get("SCRIPT_NAME"):
+            return None
+        return path.rstrip("/")
+
+    def paths(self) -> Paths:
+        mount = self.environ.get("SCRIPT_NAME", "")
+        raw = self.environ.get("PATH_INFO", "")
+        if raw.isascii() and mount.isascii():
+            return readings(mount + raw, mount)
+        inner = from_bytes(_bytes(raw))
+        if not mount:
+            return spelled(*[(path,) for path in inner])
+        return spelled(*zip(from_bytes(_bytes(mount + raw)), inner, strict=True))
+
+    def sent_paths(self) -> tuple[str, ...]:
+        environ = self.environ
+        return as_sent(environ.get("REQUEST_URI") or environ.get("RAW_URI") or "", self.path)
 
     @property
     def query(self) -> str:
         return _text(self.environ.get("QUERY_STRING", ""))
+
+    def queries(self) -> tuple[Pairs, ...]:
+        raw, kind = self.environ.get("QUERY_STRING", ""), self.environ.get("CONTENT_TYPE")
+        if not kind and "%" not in raw and raw.isascii():
+            return (query_pairs(raw),)
+        charset = _CHARSET.search(kind or "")
+        return query_readings(_bytes(raw), charset[1] if charset else "")
 
     @property
     def host(self) -> str:
@@ -137,21 +182,41 @@ class ScopeRequest:
     The scope itself is let go, with the sessions and connections that apps keep in it.
     """
 
-    __slots__ = ("_client", "_headers", "_query", "_server", "method", "path", "protocol", "scheme")
+    __slots__ = ("_client", "_headers", "_mount", "_query", "_sent", "_server", "method", "path", "protocol", "scheme")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self.method: str = scope.get("method") or "GET"
         self.scheme: str = scope.get("scheme") or "http"
         self.path: str = scope.get("path") or "/"
         self.protocol: str = scope.get("http_version") or "1.1"
+        self._mount: str = scope.get("root_path") or ""
+        self._sent: bytes = scope.get("raw_path") or b""
         self._query: bytes = scope.get("query_string") or b""
         self._headers: list[tuple[bytes, bytes]] = scope.get("headers") or []
         self._client = scope.get("client")
         self._server = scope.get("server")
 
+    def plain_path(self) -> str | None:
+        path = self.path
+        if "//" in path or "/." in path or "%" in path or not path.isascii() or self._mount:
+            return None
+        return path.rstrip("/")
+
+    def paths(self) -> Paths:
+        return readings(self.path, self._mount)
+
+    def sent_paths(self) -> tuple[str, ...]:
+        return as_sent(self._sent.decode("latin-1"), self.path)
+
     @property
     def query(self) -> str:
         return _decode(self._query)
+
+    def queries(self) -> tuple[Pairs, ...]:
+        raw = self._query
+        if b"%" not in raw and raw.isascii():
+            return (query_pairs(raw.decode()),)
+        return query_readings(raw)
 
     @property
     def host(self) -> str:
@@ -172,8 +237,8 @@ class ScopeRequest:
         return [(_decode(name), _decode(value)) for name, value in self._headers]
 
     def header(self, name: str) -> list[str]:
-        wanted = _scope_key(name)  # servers give names in lower case, as ASGI has it
-        return [_decode(value) for key, value in self._headers if key == wanted]
+        wanted = _scope_keys(name)  # servers give names in lower case, as ASGI has it
+        return [_decode(value) for key, value in self._headers if key in wanted]
 
     @property
     def held(self) -> int:
@@ -190,8 +255,14 @@ def _environ_key(name: str) -> str:
 
 
 @lru_cache(1024)
-def _scope_key(name: str) -> bytes:
-    return name.encode("latin-1", "replace")
+def _scope_keys(name: str) -> tuple[bytes, ...]:
+    """The spellings of a header's name: some apps, as WSGI servers do, read `_` as `-`."""
+    first, *words = name.replace("_", "-").encode("latin-1", "replace").split(b"-")
+    keys = [first]
+    for number, word in enumerate(words):
+        marks = (b"-", b"_") if number < _MOST_MARKS else (b"-",)
+        keys = [key + mark + word for mark in marks for key in keys]
+    return tuple(keys)
 
 
 def _text(raw: str) -> str:
@@ -202,6 +273,18 @@ def _text(raw: str) -> str:
         return raw.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return raw
+
+
+def _bytes(raw: str) -> bytes:
+    """The bytes that a server handed over as Latin-1 text; some hand over text, which is UTF-8 then."""
+    try:
+        return raw.encode("latin-1")
+    except UnicodeEncodeError:
+        return raw.encode("utf-8", "replace")
+
+
+def _path(raw: str) -> str:
+    return raw if raw.isascii() else _bytes(raw).decode("utf-8", "replace")
 
 
 def _decode(raw: bytes) -> str:

@@ -6,14 +6,14 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from metlo_otel.core import values
-from metlo_otel.core.addresses import Proxies, Range
+from metlo_otel.core.addresses import X_FORWARDED_FOR, Proxies, Range
 
 Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
 
@@ -76,6 +76,8 @@ class Settings:
     environment: str = option(values.text, "production")
     excluded_urls: tuple[re.Pattern[str], ...] = option(values.regexes, ())
     trusted_proxies: Proxies = option(values.proxies, Proxies())
+    trusted_proxy_header: str = option(values.header_name, X_FORWARDED_FOR)
+    client_ipv6_prefix: int = option(values.prefix, 64)
     masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
     span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
     tracing: str = option(values.one_of("join", "instrument"), "join")
@@ -149,6 +151,8 @@ def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None 
         _require(given, problems)
     if problems:
         raise SettingsError(problems)
+    if "trusted_proxy_header" in read:
+        read["trusted_proxies"] = replace(read.get("trusted_proxies", Proxies()), header=read["trusted_proxy_header"])
     return Settings(**read)
 
 

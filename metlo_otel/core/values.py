@@ -164,6 +164,25 @@ def proxies(value: Any) -> Proxies:
         raise ValueError(f"networks such as 10.0.0.0/8, or unix, are expected: {problem}") from None
 
 
+def header_name(value: Any) -> str:
+    """The name of a header, in lower case."""
+    found = text(value).lower()
+    if re.fullmatch(r"[a-z0-9!#$%&'*+.^_`|~-]+", found):
+        return found.replace("_", "-")
+    raise ValueError("one header's name such as X-Forwarded-For, Forwarded or X-Real-IP is expected")
+
+
+def prefix(value: Any) -> int:
+    """The length of an IPv6 prefix in bits; a slash may stand before it."""
+    try:
+        number = _number(value.strip().removeprefix("/") if isinstance(value, str) else value)
+    except ValueError:
+        number = 0
+    if 32 <= number <= 128:
+        return number
+    raise ValueError("a prefix length from 32 to 128 bits is expected")
+
+
 def rules(value: Any) -> Path | str:
     """The path of a rules file; or a list of rules, which is kept as its JSON, so that settings stay values."""
     if isinstance(value, str | Path) and str(value).strip() and not str(value).lstrip().startswith("["):
