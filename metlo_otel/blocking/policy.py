@@ -10,12 +10,12 @@ from metlo_otel.blocking.index import Index
 from metlo_otel.blocking.rate_limits import Limit, Store
 from metlo_otel.blocking.rules import BLOCK, RATE_LIMIT, TAG, Rule
 from metlo_otel.blocking.users import UserBlocks
-from metlo_otel.blocking.view import Client
+from metlo_otel.blocking.view import SPARED, Client
 from metlo_otel.core.addresses import Range, in_ranges, network_of
 from metlo_otel.core.exchange import PASS, Exchange, Verdict
 
 BLOCKED_USER = "block_user"
-_BODY, _STATUS = "request_body", "status_code"
+_BODY, _STATUS, _USER = "request_body", "status_code", "user"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,7 @@ class Policy:
         "_entries",
         "_fields",
         "_index",
+        "_late",
         "_monitor",
         "_prefix",
         "_responses",
@@ -68,7 +69,7 @@ class Policy:
         limited = any(rule.kind == RATE_LIMIT for rule in self.rules)
         if limited and store is None:
             raise ValueError("rate limit rules need a store to count in")
-        entries = [_entry(rule, order, monitor) for order, rule in enumerate(self.rules)]
+        entries = self._entries = [_entry(rule, order, monitor) for order, rule in enumerate(self.rules)]
         self._store = store
         self._monitor = monitor
         self._prefix = ipv6_prefix
@@ -79,6 +80,8 @@ class Policy:
         self.has_rules = bool(self._index)  # whether any rule may decide before a request
         self._bodies = Index([entry for entry in entries if _BODY in entry.fields], (_STATUS, _BODY))
         self._responses = Index([entry for entry in entries if _STATUS in entry.fields])
+        by_user = [entry for entry in entries if entry.limit and _USER in entry.fields]
+        self._late = Index([entry for entry in by_user if _STATUS not in entry.fields])
         self.looks_at_answers = bool(self._responses)  # whether any limit counts answers by their status
 
     def __bool__(self) -> bool:
@@ -121,10 +124,21 @@ class Policy:
         """Count an answered request for the limits that ask for its status; call once, when the status is
         known.
         """
-        if not self._responses or exchange.verdict.blocked:
+        self._count(self._responses, exchange, client, now)
+
+    def observe_late(self, exchange: Exchange, client: Client, now: float) -> None:
+        """Count a request whose user was not known when it was decided on, for the limits that ask for the user."""
+        self._count(self._late, exchange, client, now)
+
+    def asking(self, field: str) -> list[Rule]:
+        """The rules that ask for a field, in a condition or as what they count by."""
+        return [entry.rule for entry in self._entries if field in entry.fields]
+
+    def _count(self, index: Index[Entry], exchange: Exchange, client: Client, now: float) -> None:
+        if not index or exchange.verdict.blocked or self._store is None:
             return
-        found = self._responses.matching(exchange, client, now)
-        if self._store is None or not found or self._is_allowed(client):
+        found = index.matching(exchange, client, now)
+        if not found or self._is_allowed(client):
             return
         for entry in found:
             key = self._identity(entry.rule, client)
@@ -178,7 +192,10 @@ class Policy:
         return Verdict(blocked=not self._monitor, rule=BLOCKED_USER, would_block=self._monitor, rule_name=name)
 
     def _is_allowed(self, client: Client) -> bool:
-        return bool(self._allowed) and in_ranges(client.ip or "", self._allowed)
+        allowed = bool(self._allowed) and in_ranges(client.ip or "", self._allowed)
+        if allowed:
+            client.notes += (SPARED,)
+        return allowed
 
 
 def _entry(rule: Rule, order: int, monitor: bool) -> Entry:

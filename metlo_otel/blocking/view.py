@@ -11,6 +11,7 @@ from metlo_otel.core.query import Pairs
 
 Ask = Callable[[], str | None]
 
+ADDRESS, USER, SPARED = "address", "user", "spared"
 _NOT_READ = "\0not read"
 
 
@@ -28,6 +29,8 @@ class Client:
     _ip: str | None = _NOT_READ  # on the class: what nobody asks for is not even written
     _user: str | None = _NOT_READ
     _session: str | None = _NOT_READ
+    notes: tuple[str, ...] = ()
+    """What was asked for and is not known (ADDRESS, USER), and that the client is allowed everything (SPARED)."""
 
     def __init__(self, ip: Ask, user: Ask = _nobody, session: Ask = _nobody) -> None:
         self._ask_ip = ip
@@ -39,6 +42,8 @@ class Client:
         """The normalised address of the client."""
         if self._ip is _NOT_READ:
             self._ip = self._ask_ip()
+            if not self._ip:
+                self.notes += (ADDRESS,)
         return self._ip
 
     @property
@@ -46,6 +51,8 @@ class Client:
         """The id of the user."""
         if self._user is _NOT_READ:
             self._user = self._ask_user()
+            if not self._user:
+                self.notes += (USER,)
         return self._user
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from metlo_otel.core import values
 from metlo_otel.core.addresses import X_FORWARDED_FOR, Proxies, Range
+from metlo_otel.core.matching import Patterns
 
 Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
 
@@ -74,7 +74,7 @@ class Settings:
     read_ahead_wait: float = option(values.seconds, 1.0)
     disabled: bool = option(values.boolean, False, "disable")
     environment: str = option(values.text, "production")
-    excluded_urls: tuple[re.Pattern[str], ...] = option(values.regexes, ())
+    excluded_urls: Patterns = option(values.regexes, Patterns())
     trusted_proxies: Proxies = option(values.proxies, Proxies())
     trusted_proxy_header: str = option(values.header_name, X_FORWARDED_FOR)
     client_ipv6_prefix: int = option(values.prefix, 64)

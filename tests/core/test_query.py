@@ -16,7 +16,7 @@ from metlo_otel.core.query import codec
 from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from tests.contract.apps import django_site
 
-assert django_site  # Django is configured once in a process
+django_site.set_up()
 CHARSETS = ["", "utf-8", "latin-1", "utf-16", "utf-7", "cp037", "unicode_escape", "rot13", "hex", "idna", "no such"]
 PIECES = st.binary(max_size=6).map(quote_from_bytes) | st.sampled_from(
     ["&", "=", ";", "+", "%", "%zz", "%u0061", "q", "q=1", "+ADw-", "\\u0061", "%ff", "\xff", "\xc3\xa9", "&&", "=x"]
