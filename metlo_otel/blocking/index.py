@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from metlo_otel.blocking.conditions import Matcher, compile_rule, header_name, is_range
 from metlo_otel.blocking.rules import ALL, Condition, Group, Rule
 from metlo_otel.blocking.tables import CONTAINS, EXACT, PREFIX, PRESENT, RANGE, SUFFIX, RangeTable, TextTable
-from metlo_otel.blocking.view import Client, View
+from metlo_otel.blocking.view import Client, View, unescaped
 from metlo_otel.core.addresses import normalise, pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import upper_hex
@@ -130,6 +130,9 @@ class Index(Generic[Entry]):
 
     def _find_headers(self, request: Request, found: list[Placed[Entry]]) -> None:
         headers = self._headers
+        if "cookie" in headers:
+            for value in unescaped(request.header("cookie")):
+                headers["cookie"].find(value, found)
         if len(headers) < _MANY_NAMES:
             for name, table in headers.items():
                 for value in request.header(name):
@@ -139,7 +142,7 @@ class Index(Generic[Entry]):
             return
         for name, value in request.headers():
             if (lower := name.lower().replace("_", "-")) in headers:
-                headers[lower].find(value, found)
+                headers[lower].find(value.strip(), found)
                 headers[lower].find_items(value, found)
 
     def _find_parameters(self, request: Request, found: list[Placed[Entry]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from metlo_otel.core.addresses import pack
@@ -12,6 +13,7 @@ from metlo_otel.core.query import Pairs
 Ask = Callable[[], str | None]
 
 ADDRESS, USER, SPARED = "address", "user", "spared"
+_ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 _NOT_READ = "\0not read"
 
 
@@ -93,6 +95,8 @@ class View:
         found = self._headers.get(name)
         if found is None:
             found = self._headers[name] = self.exchange.request.header(name)
+            if name == "cookie":
+                found += unescaped(found)
         return found
 
     def parameter(self, name: str) -> list[str]:
@@ -120,6 +124,15 @@ class View:
         if self._packed is None:
             self._packed = (pack(self.client.ip or ""),)
         return self._packed[0]
+
+
+def unescaped(cookies: list[str]) -> list[str]:
+    """Cookie headers as frameworks read quoted values: `\\145` is an `e`, and so is `\\e`."""
+    return [_ESCAPE.sub(_undone, text) for text in cookies if "\\" in text]
+
+
+def _undone(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 8)) if escape[1] else escape[2]
 
 
 def listed(text: str) -> list[str]:

@@ -117,9 +117,9 @@ class EnvironRequest:
 
     def plain_path(self) -> str | None:
         path = self.environ.get("PATH_INFO", "")
-        if "//" in path or "/." in path or "%" in path or not path.isascii() or self.environ.get("SCRIPT_NAME"):
+        if "//" in path or "/." in path or "%" in path or not path.isascii() or not path.isprintable():
             return None
-        return path.rstrip("/")
+        return None if self.environ.get("SCRIPT_NAME") else path.rstrip("/")
 
     def paths(self) -> Paths:
         mount = self.environ.get("SCRIPT_NAME", "")
@@ -173,7 +173,7 @@ class EnvironRequest:
 
     def header(self, name: str) -> list[str]:
         value = self.environ.get(_environ_key(name))
-        return [_text(value)] if value is not None else []
+        return [_text(value.strip())] if value is not None else []
 
 
 class ScopeRequest:
@@ -198,9 +198,9 @@ class ScopeRequest:
 
     def plain_path(self) -> str | None:
         path = self.path
-        if "//" in path or "/." in path or "%" in path or not path.isascii() or self._mount:
+        if "//" in path or "/." in path or "%" in path or not path.isascii() or not path.isprintable():
             return None
-        return path.rstrip("/")
+        return None if self._mount else path.rstrip("/")
 
     def paths(self) -> Paths:
         return readings(self.path, self._mount)
@@ -238,7 +238,7 @@ class ScopeRequest:
 
     def header(self, name: str) -> list[str]:
         wanted = _scope_keys(name)  # servers give names in lower case, as ASGI has it
-        return [_decode(value) for key, value in self._headers if key in wanted]
+        return [_decode(value.strip()) for key, value in self._headers if key in wanted]  # some leave blanks around it
 
     @property
     def held(self) -> int:

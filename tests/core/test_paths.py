@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from metlo_otel.core.request import EnvironRequest, Request, ScopeRequest
 
 SAME = [
+    *("/admin\n", "/adm\tin", "/\r/admin"),
     *("/admin", "/admin/", "//admin", "///admin//", "/./admin", "/admin/.", "/x/../admin", "/../admin", "/x/..//admin"),
     *("/%61dmin", "/%2561dmin", "/%2e/admin", "/x/%2e%2e/admin", "/%252e/admin", "%2fadmin", "/%2fadmin"),
     *("http://shop.example/admin", "HTTP://shop.example//admin", "/a/./b/../../admin"),
