@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit oldest newest versions bench peers servers clean
+.PHONY: demo test system check unit oldest newest versions differential bench peers servers clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -42,6 +42,10 @@ versions:
 # Every ASGI server byte for byte, of which `make test` has the quick ones.
 servers: .venv/ready
 	METLO_TEST_SERVERS=all .venv/bin/python -m pytest tests/live/test_raw_asgi.py
+
+# What apps understood against what rules saw, on all servers; `make unit` asks two of them.
+differential: .venv/ready
+	METLO_DIFFERENTIAL=all .venv/bin/python -m pytest tests/differential
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead

@@ -43,7 +43,7 @@ def test_what_the_app_understood_was_seen(start: Callable[[Kind], Running], kind
     """A rule on what the app understood rejects, detection rejects an understood attack, and harmless values pass."""
     server = start(kind)
     tricks = [trick for trick in kind.tricks(TRICKS) if trick.place == place]
-    judge(kind.app, server.ask, tricks)
+    judge(kind.app, server.ask, tricks, strict=False)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if ALL or kind.name in _FEW], ids=lambda kind: kind.name)
