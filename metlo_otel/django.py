@@ -24,7 +24,7 @@ from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import CARRIED, current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.rejection import Rejection
-from metlo_otel.core.request import EnvironRequest, ScopeRequest
+from metlo_otel.core.request import DecodedRequest, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
 from metlo_otel.export.enrichment import Answer
 
@@ -124,7 +124,7 @@ class MetloDjango:
 
     def _open(self, request: HttpRequest) -> Exchange | None:
         scope = getattr(request, "scope", None)
-        exchange = self.agent.open(EnvironRequest(request.META) if scope is None else ScopeRequest(scope))
+        exchange = self.agent.open(DecodedRequest(request.META) if scope is None else ScopeRequest(scope))
         request.META[CARRIED] = exchange
         if exchange is not None:
             stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from

@@ -16,6 +16,7 @@ _AUTHORITY = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+[^/]*")  # of a target in ab
 _SLASHES = re.compile("/{2,}")
 _HEX = re.compile("%[0-9A-Fa-f]{2}")
 _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
+_END = re.compile("[?#]")
 _TAKEN_OUT = dict.fromkeys(map(ord, "\t\r\n"))
 _SAFE = "/:@!$&'()*+,;=~"
 _TIMES = 2  # that a path is decoded once more: by a proxy's rewriting, and by an app
@@ -34,7 +35,7 @@ def readings(path: str, mount: str = "") -> Paths:
 def spelled(paths: Spelling, *others: Spelling) -> Paths:
     """All spellings of paths that are the same one, and of `others` that come from the same bytes."""
     found: dict[Spelling, None] = {}
-    for spelling in dict.fromkeys((paths, *others, *[_each(_stripped, each) for each in (paths, *others)])):
+    for spelling in dict.fromkeys((paths, *others, *[_each(_as_url, each) for each in (paths, *others)])):
         for _ in range(_TIMES + 1):
             for made in (spelling, _each(_merged, spelling), _each(_resolved, spelling)):
                 found[_each(_bare, made)] = None
@@ -77,9 +78,11 @@ def _bare(path: str) -> str:
     return path.rstrip("/")
 
 
-def _stripped(path: str) -> str:
-    """Without what urlsplit() takes out, and so Starlette's request.url; its routes overlook a line feed at the end."""
-    return path.translate(_TAKEN_OUT)
+def _as_url(path: str) -> str:
+    """What urlsplit() leaves of a decoded path, and so request.url of older Starlettes; routes of Starlette overlook a
+    line feed at the end.
+    """
+    return _END.split(path.translate(_TAKEN_OUT), maxsplit=1)[0]
 
 
 def _merged(path: str) -> str:

@@ -113,23 +113,35 @@ class EnvironRequest:
 
     @property
     def path(self) -> str:
-        return _path(self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")) or "/"
+        raw = self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")
+        return (raw if raw.isascii() else self._path_bytes(raw).decode("utf-8", "replace")) or "/"
 
     def plain_path(self) -> str | None:
         path = self.environ.get("PATH_INFO", "")
-        if "//" in path or "/." in path or "%" in path or not path.isascii() or not path.isprintable():
-            return None
-        return None if self.environ.get("SCRIPT_NAME") else path.rstrip("/")
+        odd = (
+            "//" in path
+            or "/." in path
+            or "%" in path
+            or "?" in path
+            or "#" in path
+            or not path.isascii()
+            or not path.isprintable()
+            or self.environ.get("SCRIPT_NAME")
+        )  # here and not in a function: every request passes
+        return None if odd else path.rstrip("/")
 
     def paths(self) -> Paths:
         mount = self.environ.get("SCRIPT_NAME", "")
         raw = self.environ.get("PATH_INFO", "")
         if raw.isascii() and mount.isascii():
             return readings(mount + raw, mount)
-        inner = from_bytes(_bytes(raw))
+        inner = from_bytes(self._path_bytes(raw))
         if not mount:
             return spelled(*[(path,) for path in inner])
-        return spelled(*zip(from_bytes(_bytes(mount + raw)), inner, strict=True))
+        return spelled(*zip(from_bytes(self._path_bytes(mount + raw)), inner, strict=True))
+
+    def _path_bytes(self, raw: str) -> bytes:
+        return _bytes(raw)
 
     def sent_paths(self) -> tuple[str, ...]:
         environ = self.environ
@@ -176,6 +188,15 @@ class EnvironRequest:
         return [_text(value.strip())] if value is not None else []
 
 
+class DecodedRequest(EnvironRequest):
+    """A WSGI request whose path a framework has decoded in the environ, as Django does: it is text, not bytes."""
+
+    __slots__ = ()
+
+    def _path_bytes(self, raw: str) -> bytes:
+        return raw.encode("utf-8", "replace")
+
+
 class ScopeRequest:
     """An ASGI request. What is needed of the scope is noted at once: frameworks change the scope while they route.
 
@@ -198,9 +219,17 @@ class ScopeRequest:
 
     def plain_path(self) -> str | None:
         path = self.path
-        if "//" in path or "/." in path or "%" in path or not path.isascii() or not path.isprintable():
-            return None
-        return None if self._mount else path.rstrip("/")
+        odd = (
+            "//" in path
+            or "/." in path
+            or "%" in path
+            or "?" in path
+            or "#" in path
+            or not path.isascii()
+            or not path.isprintable()
+            or self._mount
+        )  # as above
+        return None if odd else path.rstrip("/")
 
     def paths(self) -> Paths:
         return readings(self.path, self._mount)
@@ -281,10 +310,6 @@ def _bytes(raw: str) -> bytes:
         return raw.encode("latin-1")
     except UnicodeEncodeError:
         return raw.encode("utf-8", "replace")
-
-
-def _path(raw: str) -> str:
-    return raw if raw.isascii() else _bytes(raw).decode("utf-8", "replace")
 
 
 def _decode(raw: bytes) -> str:

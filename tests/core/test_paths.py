@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metlo_otel.core.request import EnvironRequest, Request, ScopeRequest
+from metlo_otel.core.request import DecodedRequest, EnvironRequest, Request, ScopeRequest
 
 SAME = [
-    *("/admin\n", "/adm\tin", "/\r/admin"),
+    *("/admin\n", "/adm\tin", "/\r/admin", "/admin#x", "/admin?x"),
     *("/admin", "/admin/", "//admin", "///admin//", "/./admin", "/admin/.", "/x/../admin", "/../admin", "/x/..//admin"),
     *("/%61dmin", "/%2561dmin", "/%2e/admin", "/x/%2e%2e/admin", "/%252e/admin", "%2fadmin", "/%2fadmin"),
     *("http://shop.example/admin", "HTTP://shop.example//admin", "/a/./b/../../admin"),
@@ -68,6 +68,13 @@ def test_one_bad_byte() -> None:
     assert request.path == "/caf\xe9/\ufffd"
     for path in ("/caf\xe9/\ufffd", "/caf\xe9/%FF", "/caf\xc3\xa9/\xff"):
         assert is_seen(path, request)
+
+
+def test_path_that_is_decoded() -> None:
+    """A framework that decodes the environ's path, as Django does, is taken at its word."""
+    request = DecodedRequest({"PATH_INFO": "/caf\xe9//x"})
+    assert request.path == "/caf\xe9//x"
+    assert is_seen("/caf\xe9/x", request)
 
 
 @pytest.mark.parametrize(
