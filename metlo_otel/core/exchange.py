@@ -122,8 +122,8 @@ class Exchange:
     worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `anonymous` that the rules asked for the user in vain, `deciding` the nanoseconds that the
-    verdict took, 0 where nothing was decided, `size` the bytes that the queue reckons it at. `incomplete` has the reasons
-    why not all of the request was looked at.
+    verdict took, 0 where nothing was decided, `size` the bytes that the queue reckons it at. `incomplete` has the
+    reasons why not all of the request was looked at.
     """
 
     __slots__ = (
