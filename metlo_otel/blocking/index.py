@@ -13,7 +13,7 @@ from metlo_otel.blocking.view import Client, View, unescaped
 from metlo_otel.core.addresses import normalise, pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import upper_hex
-from metlo_otel.core.request import Request
+from metlo_otel.core.request import HeaderNames, Request
 
 
 class Indexed(Protocol):
@@ -39,7 +39,7 @@ _LOOK_UPS = {"eq": EXACT, "startswith": PREFIX, "endswith": SUFFIX, "contains": 
 _COSTS = {EXACT: 0, RANGE: 1, PREFIX: 2, SUFFIX: 3, CONTAINS: 4, PRESENT: 5}
 _METHOD, _SCAN = 6, 7
 _SENT = "path as sent"
-_MANY_NAMES = 16  # from so many on, reading all headers or parameters is faster than asking for each
+_MANY_NAMES = 16  # from so many on, reading all parameters is faster than asking for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Index(Generic[Entry]):
     """
 
     __slots__ = (
-        *("_always", "_by_client", "_filled", "_headers", "_ip", "_method"),
+        *("_always", "_by_client", "_filled", "_headers", "_ip", "_method", "_more", "_names"),
         *("_parameters", "_path", "_ranges", "_sent", "_session", "_user"),
     )
 
@@ -82,10 +82,12 @@ class Index(Generic[Entry]):
                 else:
                     keyed.get(field, texts).setdefault(key or field, TextTable()).add(how, value, item)
         self._path, self._sent, self._method = texts.get("path"), texts.get(_SENT), texts.get("method")
+        self._names = HeaderNames(self._headers)
         self._ip, self._user = texts.get("ip_address"), texts.get("user")
         self._session = texts.get("unique_session_key")
         self._ranges = RangeTable(ranges) if ranges else None
         self._by_client = any((self._ip, self._ranges, self._user, self._session))
+        self._more = any((self._sent, self._method, self._headers, self._parameters, self._by_client))
         self._filled = any((self._always, texts, ranges, *keyed.values()))
 
     def __bool__(self) -> bool:
@@ -103,18 +105,22 @@ class Index(Generic[Entry]):
                 self._path.find(plain, candidates)
             else:
                 self._find_paths(self._path, request, candidates)
+        if self._more:
+            self._find_more(request, client, candidates)
+        return self._tested(candidates, exchange, client, now) if candidates else []
+
+    def _find_more(self, request: Request, client: Client, found: list[Placed[Entry]]) -> None:
         if self._sent is not None:
             for path in request.sent_paths():
-                self._sent.find(path, candidates)
+                self._sent.find(path, found)
         if self._method is not None:
-            self._method.find(request.method.upper(), candidates)
+            self._method.find(request.method.upper(), found)
         if self._headers:
-            self._find_headers(request, candidates)
+            self._find_headers(request, found)
         if self._parameters:
-            self._find_parameters(request, candidates)
+            self._find_parameters(request, found)
         if self._by_client:
-            self._find_client(client, candidates)
-        return self._tested(candidates, exchange, client, now) if candidates else []
+            self._find_client(client, found)
 
     def _tested(self, candidates: list[Placed[Entry]], exchange: Exchange, client: Client, now: float) -> list[Entry]:
         view = View(exchange, client)
@@ -130,20 +136,14 @@ class Index(Generic[Entry]):
 
     def _find_headers(self, request: Request, found: list[Placed[Entry]]) -> None:
         headers = self._headers
-        if "cookie" in headers:
-            for value in unescaped(request.header("cookie")):
-                headers["cookie"].find(value, found)
-        if len(headers) < _MANY_NAMES:
-            for name, table in headers.items():
-                for value in request.header(name):
-                    table.find(value, found)
-                    if "," in value:
-                        table.find_items(value, found)
-            return
-        for name, value in request.headers():
-            if (lower := name.lower().replace("_", "-")) in headers:
-                headers[lower].find(value.strip(), found)
-                headers[lower].find_items(value, found)
+        for name, value in request.chosen(self._names):
+            table = headers[name]
+            table.find(value, found)
+            if "," in value:
+                table.find_items(value, found)
+            if name == "cookie":
+                for text in unescaped([value]):
+                    table.find(text, found)
 
     def _find_parameters(self, request: Request, found: list[Placed[Entry]]) -> None:
         parameters = self._parameters

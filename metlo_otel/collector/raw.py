@@ -10,7 +10,7 @@ from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import Paths, as_sent, readings
 from metlo_otel.core.query import Pairs as QueryPairs
 from metlo_otel.core.record import Message, Pairs, Record
-from metlo_otel.core.request import Address
+from metlo_otel.core.request import Address, HeaderNames
 
 _MAX_BODY = 4 * 1024 * 1024
 
@@ -72,6 +72,10 @@ class StoredRequest:
     def header(self, name: str) -> list[str]:
         """All values of one header, its name given in lower case."""
         return [value for key, value in self._headers if key.lower().replace("_", "-") == name]
+
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        """The values of several headers."""
+        return [(name, value) for _, name in names.environ for value in self.header(name)]
 
     @property
     def held(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +15,17 @@ _MOST_MARKS = 4  # of a header's name that are looked up in either spelling
 _MOST_NAMES = 24  # of objects, that are remembered
 
 Address = tuple[str, int | None]
+
+
+class HeaderNames:
+    """Headers that are looked for together: their names, in lower case, by how servers spell them."""
+
+    __slots__ = ("environ", "scope")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        listed = tuple(names)
+        self.scope = {key: name for name in listed for key in _scope_keys(name)}
+        self.environ = tuple([(_environ_key(name), name) for name in listed])
 
 
 class Request(Protocol):
@@ -69,6 +80,9 @@ class Request(Protocol):
 
     def header(self, name: str) -> list[str]:
         """All values of one header, its name given in lower case."""
+
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        """The values of several headers, each with its name in lower case."""
 
     @property
     def held(self) -> int:
@@ -187,6 +201,10 @@ class EnvironRequest:
         value = self.environ.get(_environ_key(name))
         return [_text(value.strip())] if value is not None else []
 
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        environ = self.environ
+        return [(name, _text(environ[key].strip())) for key, name in names.environ if key in environ]
+
 
 class DecodedRequest(EnvironRequest):
     """A WSGI request whose path a framework has decoded in the environ, as Django does: it is text, not bytes."""
@@ -268,6 +286,10 @@ class ScopeRequest:
     def header(self, name: str) -> list[str]:
         wanted = _scope_keys(name)  # servers give names in lower case, as ASGI has it
         return [_decode(value.strip()) for key, value in self._headers if key in wanted]  # some leave blanks around it
+
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        known = names.scope
+        return [(known[key], _decode(value.strip())) for key, value in self._headers if key in known]
 
     @property
     def held(self) -> int:
