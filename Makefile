@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit processes oldest newest versions bench peers servers faults mutants transparency soak clean
+.PHONY: demo test system check unit processes oldest newest versions differential bench peers servers faults mutants transparency soak clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -54,6 +54,10 @@ faults: .venv/ready
 # How many small mistakes the tests notice, in FILES or in what differs from main: see docs/testing.md.
 mutants: .venv/ready
 	.ci/mutants $(FILES)
+
+# What apps understood against what rules saw, on all servers; `make unit` asks two of them.
+differential: .venv/ready
+	METLO_DIFFERENTIAL=all .venv/bin/python -m pytest tests/differential
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead

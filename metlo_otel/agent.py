@@ -21,6 +21,7 @@ from metlo_otel.process import process_for
 
 _AGENTS: weakref.WeakSet[Agent] = weakref.WeakSet()  # all of this process, for block_user()
 _LOOK = 0.005  # seconds between two looks at whether the rules are there
+_LONGEST_URL = 2048  # characters of a URL in which EXCLUDED_URLS are looked for, in the request's thread
 
 
 def make_agent(*layers: Mapping[str, Any]) -> Agent | None:
@@ -202,4 +203,4 @@ class Agent:
 
     def _is_excluded(self, request: Request) -> bool:
         url = f"{request.scheme}://{request.host}{request.path}"
-        return any(pattern.search(url) for pattern in self._excluded)
+        return bool(self._excluded.found(url[:_LONGEST_URL]))

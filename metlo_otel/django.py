@@ -33,7 +33,7 @@ from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
-from metlo_otel.core.request import EnvironRequest, Request, ScopeRequest
+from metlo_otel.core.request import DecodedRequest, Request, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
 from metlo_otel.export.enrichment import Answer
 
@@ -211,7 +211,7 @@ def _outer(carrier: MutableMapping[str, Any], raw: Request) -> Exchange | None:
 
 
 def _raw(meta: Mapping[str, Any]) -> Request:
-    raw = EnvironRequest(meta)
+    raw = DecodedRequest(meta)
     mount = raw.environ.get("SCRIPT_NAME")
     if mount and mount[-1] == "/":  # of FORCE_SCRIPT_NAME; Django's paths have one slash there
         raw.environ["SCRIPT_NAME"] = mount.rstrip("/")

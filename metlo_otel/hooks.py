@@ -24,7 +24,7 @@ from metlo_otel.core.current import CARRIED
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
-from metlo_otel.core.request import EnvironRequest, Request, ScopeRequest
+from metlo_otel.core.request import DecodedRequest, EnvironRequest, Request, ScopeRequest
 from metlo_otel.core.settings import SettingsError
 
 Carrier = MutableMapping[str, Any]  # environ, META or scope
@@ -120,7 +120,7 @@ class Hooks:
 
     def _django_request(self, span: Span, request: Any) -> None:
         scope = getattr(request, "scope", None)
-        read = partial(EnvironRequest, request.META) if scope is None else partial(ScopeRequest, scope)
+        read = partial(DecodedRequest, request.META) if scope is None else partial(ScopeRequest, scope)
         exchange = self._begin(span, request.META, read)
         stream = getattr(request, "_stream", None)
         if exchange is not None and stream is not None:

@@ -9,7 +9,9 @@ from typing import Any
 from metlo_otel.analysis.inspection import Inspection, session_secret
 from metlo_otel.analysis.sessions import Sessions
 from metlo_otel.blocking.control import Control
-from metlo_otel.blocking.view import Client
+from metlo_otel.blocking.policy import Policy
+from metlo_otel.blocking.undecided import Undecided
+from metlo_otel.blocking.view import USER, Client
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.exchange import Exchange, Verdict
@@ -24,6 +26,7 @@ class InForce:
     """What decides, for all apps of a process with equal settings; `configure` and `tick` are for the worker."""
 
     def __init__(self, settings: Settings, warn: Warn) -> None:
+        self.warn = warn
         self.control = Control(settings, warn)
         self.sessions = Sessions(AgentConfig())
 
@@ -49,6 +52,7 @@ class Judge:
         self._guard = guard
         self._in_force = in_force
         self._control = in_force.control
+        self._undecided = Undecided(settings.trusted_proxies, settings.get_user is not None, in_force.warn)
         self._detects = any(mode == "block" for _, mode in settings.detection)
         self._key = session_secret(settings)
 
@@ -83,6 +87,8 @@ class Judge:
         policy = self._control.policy
         if policy.looks_at_answers:
             policy.observe(exchange, self._client(exchange, lambda: exchange.user), time.time())
+        if exchange.anonymous and exchange.user is not None:
+            self._observe_late(policy, exchange)
 
     def block_user(self, user: str, seconds: float) -> None:
         """Reject every request of `user` for `seconds`. Raises ValueError for what is no user or no time."""
@@ -96,15 +102,23 @@ class Judge:
         """The ids of the rules in force."""
         return frozenset(rule.id for rule in self._control.policy.rules)
 
+    def _observe_late(self, policy: Policy, exchange: Exchange) -> None:
+        self._undecided.late(policy)
+        policy.observe_late(exchange, self._client(exchange, lambda: exchange.user), time.time())
+
     def _needs_body(self, exchange: Exchange, client: Client, now: float) -> bool:
         policy = self._control.policy
         return self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now))
 
     def _decided(self, exchange: Exchange, client: Client, now: float) -> Verdict:
         began = time.perf_counter_ns()
-        verdict = self._control.policy.decide(exchange, client, now)
+        policy = self._control.policy
+        verdict = policy.decide(exchange, client, now)
         if self._detects and not verdict.blocked:
             verdict = self._detected(exchange, client, verdict)
+        if client.notes:
+            exchange.anonymous = USER in client.notes
+            self._guard.run(self._undecided.note, policy, exchange.request, client)
         exchange.verdict = verdict
         exchange.deciding = time.perf_counter_ns() - began
         return verdict

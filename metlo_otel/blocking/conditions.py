@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from metlo_otel.blocking.rules import ALL, NEGATION, Condition, Group, Rule
-from metlo_otel.blocking.view import View
+from metlo_otel.blocking.view import View, listed
 from metlo_otel.core.addresses import normalise, parse_network
+from metlo_otel.core.paths import upper_hex
 
 Matcher = Callable[[View], bool]
 Test = Callable[[str], bool]
@@ -23,15 +24,10 @@ def compile_rule(rule: Rule, assumed: Collection[str] = ()) -> Matcher:
     return _all(tuple(matchers))
 
 
-def read_values(field: str, key: str | None) -> Read:
-    """How to read all values of a field from a view; an empty list where there are none."""
-    name = key or ""
-    lower = name.lower()
+def read_values(field: str) -> Read:
+    """How to read the values of a field without a key from a view; an empty list where there are none."""
     readers: dict[str, Read] = {
-        "path": lambda view: [view.path()],
-        "method": lambda view: [view.exchange.request.method],
-        "request_header": lambda view: view.header(lower),
-        "request_parameter": lambda view: view.parameter(name),
+        "method": lambda view: [view.method()],
         "request_body": View.body,
         "ip_address": lambda view: [view.client.ip] if view.client.ip else [],
         "user": lambda view: [view.client.user] if view.client.user else [],
@@ -60,12 +56,23 @@ def _compile(condition: Condition) -> Matcher:
         return _status(condition.operator, int(condition.value))
     if is_range(condition):
         return _in_range(condition)
-    if condition.field == "path":
-        return _path(condition.operator, str(condition.value))
     value = str(condition.value)
+    if condition.field == "path":
+        return _path(condition.operator, value)
+    if condition.field == "request_header":
+        return _header(condition.operator, value, header_name(condition))
+    if condition.field == "request_parameter":
+        return _parameter(condition.operator, value, condition.key or "")
     if condition.field == "ip_address" and condition.operator in ("eq", "nt_eq"):
         value = normalise(value)
-    return _any_value(read_values(condition.field, condition.key), _test(condition.operator, value))
+    if condition.field == "method":
+        value = value.upper()
+    return _any_value(read_values(condition.field), _test(condition.operator, value))
+
+
+def header_name(condition: Condition) -> str:
+    """The header that a condition asks for, as all its spellings are looked up: servers and apps take `_` for `-`."""
+    return (condition.key or "").lower().replace("_", "-")
 
 
 def _any_value(read: Read, test: Test) -> Matcher:
@@ -78,13 +85,64 @@ def _any_value(read: Read, test: Test) -> Matcher:
     return matches
 
 
-def _path(operator: str, value: str) -> Matcher:
-    """Compare paths as if neither had a trailing slash, but `/admin/` begins no `/administrator`."""
-    if operator.endswith(("eq", "endswith")):
-        test = _test(operator, value.rstrip("/"))
-        return lambda view: test(view.path())
+def _header(operator: str, value: str, name: str) -> Matcher:
+    """Any of the values may match, repeated ones too; servers join those with commas into one.
+
+    A negation holds where some value is another, both taken whole and as a list.
+    """
     test = _test(operator, value)
-    return lambda view: test(view.path() + "/")
+    if operator.startswith(NEGATION):
+        return lambda view: any(test(text) and any(test(item) for item in listed(text)) for text in view.header(name))
+
+    def matches(view: View) -> bool:
+        for text in view.header(name):
+            if test(text):
+                return True
+            if "," in text and any(test(item) for item in listed(text)):
+                return True
+        return False
+
+    return matches
+
+
+def _parameter(operator: str, value: str, name: str) -> Matcher:
+    """A value may match as any framework reads it; a negation looks at the common reading alone."""
+    test = _test(operator, value)
+    if operator.startswith(NEGATION):
+        return _any_value(lambda view: view.parameter(name), test)
+    return _any_value(lambda view: view.parameter_readings(name), test)
+
+
+def _path(operator: str, value: str) -> Matcher:
+    """Any spelling may match; a negation holds where a spelling matches neither with nor without the mount point.
+
+    Only a value with a percent sign can be meant as the path was sent.
+    """
+    holds = _path_test(operator.removeprefix(NEGATION), value)
+    sent = _path_test(operator.removeprefix(NEGATION), upper_hex(value)) if "%" in value else None
+    if operator.startswith(NEGATION):
+        return lambda view: any(not any(map(holds, paths)) for paths in view.paths()) and not _holds_sent(sent, view)
+
+    def matches(view: View) -> bool:
+        for paths in view.paths():
+            for path in paths:
+                if holds(path):
+                    return True
+        return _holds_sent(sent, view)
+
+    return matches
+
+
+def _holds_sent(holds: Test | None, view: View) -> bool:
+    return holds is not None and any(map(holds, view.exchange.request.sent_paths()))
+
+
+def _path_test(operator: str, value: str) -> Test:
+    """Compare paths as if neither had a trailing slash, but `/admin/` begins no `/administrator`."""
+    if operator in ("eq", "endswith"):
+        return _test(operator, value.rstrip("/"))
+    test = _test(operator, value)
+    return lambda path: test(path + "/")
 
 
 def _test(operator: str, value: str) -> Test:

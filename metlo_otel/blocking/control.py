@@ -112,6 +112,13 @@ class Control:
         rules = merge_rules(self._remote, self._local, self._warn)
         if self._store is None and any(rule.kind == RATE_LIMIT for rule in rules):
             self._open()
-        monitor = self._settings.mode == "monitor"
         users = self._users if self._store is not None else None  # opened before the first is blocked
-        return Policy(rules, self._store, monitor=monitor, allowed=self._settings.allowed_ips, users=users)
+        settings = self._settings
+        return Policy(
+            rules,
+            self._store,
+            monitor=settings.mode == "monitor",
+            allowed=settings.allowed_ips,
+            users=users,
+            ipv6_prefix=settings.client_ipv6_prefix,
+        )

@@ -6,13 +6,14 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from metlo_otel.blocking.conditions import Matcher, compile_rule, is_range
+from metlo_otel.blocking.conditions import Matcher, compile_rule, header_name, is_range
 from metlo_otel.blocking.rules import ALL, Condition, Group, Rule
 from metlo_otel.blocking.tables import CONTAINS, EXACT, PREFIX, PRESENT, RANGE, SUFFIX, RangeTable, TextTable
-from metlo_otel.blocking.view import Client, View, query_pairs
+from metlo_otel.blocking.view import Client, View, unescaped
 from metlo_otel.core.addresses import normalise, pack
 from metlo_otel.core.exchange import Exchange
-from metlo_otel.core.request import Request
+from metlo_otel.core.paths import upper_hex
+from metlo_otel.core.request import HeaderNames, Request
 
 
 class Indexed(Protocol):
@@ -37,7 +38,8 @@ Handle = tuple[str, "str | None", str, str]  # field, key, how to look it up, va
 _LOOK_UPS = {"eq": EXACT, "startswith": PREFIX, "endswith": SUFFIX, "contains": CONTAINS}
 _COSTS = {EXACT: 0, RANGE: 1, PREFIX: 2, SUFFIX: 3, CONTAINS: 4, PRESENT: 5}
 _METHOD, _SCAN = 6, 7
-_MANY_NAMES = 16  # from so many on, reading all headers or parameters is faster than asking for each
+_SENT = "path as sent"
+_MANY_NAMES = 16  # from so many on, reading all parameters is faster than asking for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,8 @@ class Index(Generic[Entry]):
     """
 
     __slots__ = (
-        *("_always", "_by_client", "_filled", "_headers", "_ip", "_method"),
-        *("_parameters", "_path", "_ranges", "_session", "_user"),
+        *("_always", "_by_client", "_filled", "_headers", "_ip", "_method", "_more", "_names"),
+        *("_parameters", "_path", "_ranges", "_sent", "_session", "_user"),
     )
 
     def __init__(self, entries: Iterable[Entry], assumed: Collection[str] = ()) -> None:
@@ -79,11 +81,13 @@ class Index(Generic[Entry]):
                     ranges.append((value, item))
                 else:
                     keyed.get(field, texts).setdefault(key or field, TextTable()).add(how, value, item)
-        self._path, self._method = texts.get("path"), texts.get("method")
+        self._path, self._sent, self._method = texts.get("path"), texts.get(_SENT), texts.get("method")
+        self._names = HeaderNames(self._headers)
         self._ip, self._user = texts.get("ip_address"), texts.get("user")
         self._session = texts.get("unique_session_key")
         self._ranges = RangeTable(ranges) if ranges else None
         self._by_client = any((self._ip, self._ranges, self._user, self._session))
+        self._more = any((self._sent, self._method, self._headers, self._parameters, self._by_client))
         self._filled = any((self._always, texts, ranges, *keyed.values()))
 
     def __bool__(self) -> bool:
@@ -93,51 +97,62 @@ class Index(Generic[Entry]):
         """The entries that match and have not ended, in the order of the list; `now` in seconds since the
         epoch.
         """
-        candidates = self._candidates(exchange.request, client)
-        if not candidates:
-            return []
+        candidates = self._always.copy()  # filled here, not in a function of its own: every request passes
+        request = exchange.request
+        if self._path is not None:
+            plain = request.plain_path()
+            if plain is not None:
+                self._path.find(plain, candidates)
+            else:
+                self._find_paths(self._path, request, candidates)
+        if self._more:
+            self._find_more(request, client, candidates)
+        return self._tested(candidates, exchange, client, now) if candidates else []
+
+    def _find_more(self, request: Request, client: Client, found: list[Placed[Entry]]) -> None:
+        if self._sent is not None:
+            for path in request.sent_paths():
+                self._sent.find(path, found)
+        if self._method is not None:
+            self._method.find(request.method.upper(), found)
+        if self._headers:
+            self._find_headers(request, found)
+        if self._parameters:
+            self._find_parameters(request, found)
+        if self._by_client:
+            self._find_client(client, found)
+
+    def _tested(self, candidates: list[Placed[Entry]], exchange: Exchange, client: Client, now: float) -> list[Entry]:
         view = View(exchange, client)
         found = [item.entry for item in candidates if now < item.entry.ends and item.matches(view)]
         if len(found) > 1:
             return sorted(dict.fromkeys(found), key=lambda entry: entry.order)
         return found
 
-    def _candidates(self, request: Request, client: Client) -> list[Placed[Entry]]:
-        found = self._always.copy()
-        if self._path is not None:
-            self._path.find(request.path.rstrip("/"), found)
-        if self._method is not None:
-            self._method.find(request.method, found)
-        if self._headers:
-            self._find_headers(request, found)
-        if self._parameters:
-            self._find_parameters(request.query, found)
-        if self._by_client:
-            self._find_client(client, found)
-        return found
+    def _find_paths(self, table: TextTable[Placed[Entry]], request: Request, found: list[Placed[Entry]]) -> None:
+        for paths in request.paths():
+            for path in paths:
+                table.find(path, found)
 
     def _find_headers(self, request: Request, found: list[Placed[Entry]]) -> None:
         headers = self._headers
-        if len(headers) < _MANY_NAMES:
-            for name, table in headers.items():
-                for value in request.header(name):
-                    table.find(value, found)
-            return
-        for name, value in request.headers():
-            if (lower := name.lower()) in headers:
-                headers[lower].find(value, found)
+        for name, value in request.chosen(self._names):
+            table = headers[name]
+            table.find(value, found)
+            if "," in value:
+                table.find_items(value, found)
+            if name == "cookie":
+                for text in unescaped([value]):
+                    table.find(text, found)
 
-    def _find_parameters(self, query: str, found: list[Placed[Entry]]) -> None:
+    def _find_parameters(self, request: Request, found: list[Placed[Entry]]) -> None:
         parameters = self._parameters
-        if "%" not in query and "+" not in query and len(parameters) < _MANY_NAMES:
-            for name in parameters:  # cheaper than reading the query, and most queries hold none
-                if name in query:
-                    break
-            else:
-                return
-        for name, value in query_pairs(query):
-            if name in parameters:
-                parameters[name].find(value, found)
+        if len(parameters) < _MANY_NAMES and not _may_hold(request.query, parameters):
+            return
+        for pairs in request.queries():
+            for name, value in pairs:
+                if name in parameters:
+                    parameters[name].find(value, found)
 
     def _find_client(self, client: Client, found: list[Placed[Entry]]) -> None:
         if self._ip is not None or self._ranges is not None:
@@ -150,6 +165,16 @@ class Index(Generic[Entry]):
             self._user.find(text, found)
         if self._session is not None and (text := client.session):
             self._session.find(text, found)
+
+
+def _may_hold(query: str, names: Collection[str]) -> bool:
+    """Whether any of the names may be in a query: cheaper than reading it, and most queries hold none."""
+    if "%" in query or "+" in query or not query.isascii():
+        return True
+    for name in names:  # noqa: SIM110  # a generator costs more than the test itself
+        if name in query:
+            return True
+    return False
 
 
 def _handles(rule: Rule, assumed: Collection[str]) -> list[Handle] | None:
@@ -194,11 +219,18 @@ def _look_ups(condition: Condition) -> list[Handle]:
     elif field == "ip_address" and how == EXACT:
         ways = [(EXACT, normalise(value))]
     elif field == "path":
-        ways = _path_look_ups(how, value)
+        return [
+            *_path_handles(field, how, value),
+            *(_path_handles(_SENT, how, upper_hex(value)) if "%" in value else ()),
+        ]
     else:
-        ways = [(how, value)]
-    key = condition.key.lower() if condition.key and field == "request_header" else condition.key
+        ways = [(how, value.upper() if field == "method" else value)]
+    key = header_name(condition) if field == "request_header" else condition.key
     return [(field, key, *_reduced(how, value)) for how, value in ways]
+
+
+def _path_handles(field: str, how: str, value: str) -> list[Handle]:
+    return [(field, None, *_reduced(how, value)) for how, value in _path_look_ups(how, value)]
 
 
 def _path_look_ups(how: str, value: str) -> list[tuple[str, str]]:

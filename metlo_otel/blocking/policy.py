@@ -10,12 +10,12 @@ from metlo_otel.blocking.index import Index
 from metlo_otel.blocking.rate_limits import Limit, Store
 from metlo_otel.blocking.rules import BLOCK, RATE_LIMIT, TAG, Rule
 from metlo_otel.blocking.users import UserBlocks
-from metlo_otel.blocking.view import Client
-from metlo_otel.core.addresses import Range, in_ranges
+from metlo_otel.blocking.view import SPARED, Client
+from metlo_otel.core.addresses import Range, in_ranges, network_of
 from metlo_otel.core.exchange import PASS, Exchange, Verdict
 
 BLOCKED_USER = "block_user"
-_BODY, _STATUS = "request_body", "status_code"
+_BODY, _STATUS, _USER = "request_body", "status_code", "user"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,8 @@ class Entry:
 class Policy:
     """Rules, allow list and blocked users, indexed once; built anew for each configuration.
 
-    `monitor` makes every rule decide without rejecting; clients in `allowed` are never rejected, nor counted.
+    `monitor` makes every rule decide without rejecting; clients in `allowed` are never rejected, nor counted. Clients
+    of IPv6 are counted by the network of the first `ipv6_prefix` bits of their address.
     """
 
     __slots__ = (
@@ -43,7 +44,9 @@ class Policy:
         "_entries",
         "_fields",
         "_index",
+        "_late",
         "_monitor",
+        "_prefix",
         "_responses",
         "_store",
         "has_rules",
@@ -60,14 +63,16 @@ class Policy:
         monitor: bool = False,
         allowed: Sequence[Range] = (),
         users: UserBlocks | None = None,
+        ipv6_prefix: int = 64,
     ) -> None:
         self.rules = tuple(rules)
         limited = any(rule.kind == RATE_LIMIT for rule in self.rules)
         if limited and store is None:
             raise ValueError("rate limit rules need a store to count in")
-        entries = [_entry(rule, order, monitor) for order, rule in enumerate(self.rules)]
+        entries = self._entries = [_entry(rule, order, monitor) for order, rule in enumerate(self.rules)]
         self._store = store
         self._monitor = monitor
+        self._prefix = ipv6_prefix
         self._allowed = tuple(allowed)
         self.users = users
         self._fields = frozenset().union(*(entry.fields for entry in entries))
@@ -75,6 +80,8 @@ class Policy:
         self.has_rules = bool(self._index)  # whether any rule may decide before a request
         self._bodies = Index([entry for entry in entries if _BODY in entry.fields], (_STATUS, _BODY))
         self._responses = Index([entry for entry in entries if _STATUS in entry.fields])
+        by_user = [entry for entry in entries if entry.limit and _USER in entry.fields]
+        self._late = Index([entry for entry in by_user if _STATUS not in entry.fields])
         self.looks_at_answers = bool(self._responses)  # whether any limit counts answers by their status
 
     def __bool__(self) -> bool:
@@ -104,7 +111,7 @@ class Policy:
         """Let pass or reject; `now` in seconds since the epoch. Counts the request where a rate limit matches
         it.
         """
-        found = self._index.matching(exchange, client, now) if self._index else []
+        found = self._index.matching(exchange, client, now) if self.has_rules else []
         if exchange.counted:
             found = _uncounted(found, exchange)
         if self.users:
@@ -119,15 +126,26 @@ class Policy:
         """Count an answered request for the limits that ask for its status; call once, when the status is
         known.
         """
-        if not self._responses or exchange.verdict.blocked:
+        self._count(self._responses, exchange, client, now)
+
+    def observe_late(self, exchange: Exchange, client: Client, now: float) -> None:
+        """Count a request whose user was not known when it was decided on, for the limits that ask for the user."""
+        self._count(self._late, exchange, client, now)
+
+    def asking(self, field: str) -> list[Rule]:
+        """The rules that ask for a field, in a condition or as what they count by."""
+        return [entry.rule for entry in self._entries if field in entry.fields]
+
+    def _count(self, index: Index[Entry], exchange: Exchange, client: Client, now: float) -> None:
+        if not index or exchange.verdict.blocked or self._store is None:
             return
-        found = self._responses.matching(exchange, client, now)
+        found = index.matching(exchange, client, now)
         if exchange.counted:
             found = _uncounted(found, exchange)
-        if self._store is None or not found or self._is_allowed(client):
+        if not found or self._is_allowed(client):
             return
         for entry in found:
-            key = _identity(entry.rule, client)
+            key = self._identity(entry.rule, client)
             if key is not None and entry.limit is not None:
                 self._store.hit(entry.limit, key, now)
 
@@ -153,12 +171,21 @@ class Policy:
         return verdict
 
     def _wait(self, entry: Entry, client: Client, now: float) -> float:
-        key = _identity(entry.rule, client)
+        key = self._identity(entry.rule, client)
         if key is None or entry.limit is None or self._store is None:
             return 0.0
         if _STATUS in entry.fields:
             return self._store.check(entry.limit, key, now)
         return self._store.hit(entry.limit, key, now)
+
+    def _identity(self, rule: Rule, client: Client) -> str | None:
+        """Whose counter a request belongs to, None where the client is not known by what the rule counts by."""
+        if rule.identifiers == ("ip",):
+            return network_of(client.ip or "", self._prefix) or None
+        parts = [getattr(client, identifier) for identifier in rule.identifiers]
+        if "ip" in rule.identifiers:
+            parts[rule.identifiers.index("ip")] = network_of(client.ip or "", self._prefix)
+        return "\x1f".join(parts) if all(parts) else None
 
     def _blocked_user(self, client: Client, now: float) -> Verdict | None:
         user = client.user if self.users else None
@@ -169,7 +196,10 @@ class Policy:
         return Verdict(blocked=not self._monitor, rule=BLOCKED_USER, would_block=self._monitor, rule_name=name)
 
     def _is_allowed(self, client: Client) -> bool:
-        return bool(self._allowed) and in_ranges(client.ip or "", self._allowed)
+        allowed = bool(self._allowed) and in_ranges(client.ip or "", self._allowed)
+        if allowed:
+            client.notes += (SPARED,)
+        return allowed
 
 
 def _entry(rule: Rule, order: int, monitor: bool) -> Entry:
@@ -197,11 +227,3 @@ def _uncounted(found: list[Entry], exchange: Exchange) -> list[Entry]:
 def _tagged(verdict: Verdict, found: list[Entry]) -> Verdict:
     tags = tuple(dict.fromkeys([entry.rule.tag for entry in found if entry.rule.tag]))
     return replace(verdict, tags=tags) if tags else verdict
-
-
-def _identity(rule: Rule, client: Client) -> str | None:
-    """Whose counter a request belongs to, None where the client is not known by what the rule counts by."""
-    if rule.identifiers == ("ip",):
-        return client.ip or None
-    parts = [getattr(client, identifier) for identifier in rule.identifiers]
-    return "\x1f".join(parts) if all(parts) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from metlo_otel.blocking.view import listed
 from metlo_otel.core.addresses import parse_network
 
 T = TypeVar("T")
@@ -60,6 +61,12 @@ class TextTable(Generic[T]):
             self._find_contained(text, found)
         if self._present:
             found += self._present
+
+    def find_items(self, text: str, found: list[T]) -> None:
+        """As find(), for the items of a list with commas; what they contain is found in the whole."""
+        if "," in text and (self._exact or self._prefixes or self._suffixes):
+            for item in listed(text):
+                self.find(item, found)
 
     def _find_contained(self, text: str, found: list[T]) -> None:
         """Clients send the same texts again and again (their User-Agent): what many needles find is kept a while."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from urllib.parse import unquote_plus
 
 from metlo_otel.core.addresses import pack
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.paths import Paths
+from metlo_otel.core.query import Pairs
 
 Ask = Callable[[], str | None]
 
+ADDRESS, USER, SPARED = "address", "user", "spared"
+_ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 _NOT_READ = "\0not read"
 
 
@@ -27,6 +31,8 @@ class Client:
     _ip: str | None = _NOT_READ  # on the class: what nobody asks for is not even written
     _user: str | None = _NOT_READ
     _session: str | None = _NOT_READ
+    notes: tuple[str, ...] = ()
+    """What was asked for and is not known (ADDRESS, USER), and that the client is allowed everything (SPARED)."""
 
     def __init__(self, ip: Ask, user: Ask = _nobody, session: Ask = _nobody) -> None:
         self._ask_ip = ip
@@ -38,6 +44,8 @@ class Client:
         """The normalised address of the client."""
         if self._ip is _NOT_READ:
             self._ip = self._ask_ip()
+            if not self._ip:
+                self.notes += (ADDRESS,)
         return self._ip
 
     @property
@@ -45,6 +53,8 @@ class Client:
         """The id of the user."""
         if self._user is _NOT_READ:
             self._user = self._ask_user()
+            if not self._user:
+                self.notes += (USER,)
         return self._user
 
     @property
@@ -58,37 +68,49 @@ class Client:
 class View:
     """The parts of one exchange that conditions look at. A part that is missing has no values."""
 
-    __slots__ = ("_body", "_headers", "_packed", "_parameters", "_path", "client", "exchange")
+    __slots__ = ("_body", "_headers", "_packed", "_paths", "_queries", "client", "exchange")
 
     def __init__(self, exchange: Exchange, client: Client) -> None:
         self.exchange = exchange
         self.client = client
-        self._path: str | None = None
+        self._paths: Paths | None = None
+        self._queries: tuple[Pairs, ...] | None = None
         self._headers: dict[str, list[str]] = {}
-        self._parameters: dict[str, list[str]] | None = None
         self._body: list[str] | None = None
         self._packed: tuple[bytes | None] | None = None
 
-    def path(self) -> str:
-        """The decoded path without its trailing slash; empty for the root."""
-        if self._path is None:
-            self._path = self.exchange.request.path.rstrip("/")
-        return self._path
+    def paths(self) -> Paths:
+        """The spellings of the decoded path, each without its trailing slash; empty for the root."""
+        if self._paths is None:
+            plain = self.exchange.request.plain_path()
+            self._paths = self.exchange.request.paths() if plain is None else ((plain,),)
+        return self._paths
+
+    def method(self) -> str:
+        """The method in upper case, as frameworks read it."""
+        return self.exchange.request.method.upper()
 
     def header(self, name: str) -> list[str]:
         """All values of a header, its name in lower case."""
         found = self._headers.get(name)
         if found is None:
             found = self._headers[name] = self.exchange.request.header(name)
+            if name == "cookie":
+                found += unescaped(found)
         return found
 
     def parameter(self, name: str) -> list[str]:
-        """All decoded values of a query parameter; one without `=` has the empty text."""
-        if self._parameters is None:
-            self._parameters = {}
-            for key, value in query_pairs(self.exchange.request.query):
-                self._parameters.setdefault(key, []).append(value)
-        return self._parameters.get(name, [])
+        """All decoded values of a query parameter as it is commonly read; one without `=` has the empty text."""
+        return [value for key, value in self._read()[0] if key == name]
+
+    def parameter_readings(self, name: str) -> list[str]:
+        """The same values and whatever else frameworks read there."""
+        return [value for pairs in self._read() for key, value in pairs if key == name]
+
+    def _read(self) -> tuple[Pairs, ...]:
+        if self._queries is None:
+            self._queries = self.exchange.request.queries()
+        return self._queries
 
     def body(self) -> list[str]:
         """What is held of the request body as UTF-8, what is invalid replaced; nothing without a body."""
@@ -104,9 +126,15 @@ class View:
         return self._packed[0]
 
 
-def query_pairs(query: str) -> list[tuple[str, str]]:
-    """The decoded names and values of a query string; a name without `=` has the empty value."""
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    if "%" in query or "+" in query:
-        return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
-    return [(name, value) for name, _, value in pairs]
+def unescaped(cookies: list[str]) -> list[str]:
+    """Cookie headers as frameworks read quoted values: `\\145` is an `e`, and so is `\\e`."""
+    return [_ESCAPE.sub(_undone, text) for text in cookies if "\\" in text]
+
+
+def _undone(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 8)) if escape[1] else escape[2]
+
+
+def listed(text: str) -> list[str]:
+    """The items of a header's value that is a list; the value itself where it is none."""
+    return [item.strip() for item in text.split(",")] if "," in text else [text]

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.paths import Paths, as_sent, readings
+from metlo_otel.core.query import Pairs as QueryPairs
 from metlo_otel.core.record import Message, Pairs, Record
-from metlo_otel.core.request import Address
+from metlo_otel.core.request import Address, HeaderNames
 
 _MAX_BODY = 4 * 1024 * 1024
 
@@ -45,6 +47,23 @@ class StoredRequest:
         self.server: Address = record.destination
         self.protocol = record.protocol
         self._headers = list(record.request.headers)
+        self._pairs = list(record.query)
+
+    def plain_path(self) -> str | None:
+        """None: its spellings are always looked at."""
+        return None
+
+    def paths(self) -> Paths:
+        """The spellings of the path; where the app is mounted is not stored."""
+        return readings(self.path)
+
+    def sent_paths(self) -> tuple[str, ...]:
+        """The path, percent-encoded anew."""
+        return as_sent("", self.path)
+
+    def queries(self) -> tuple[QueryPairs, ...]:
+        """The names and values as the agent read them."""
+        return (self._pairs,)
 
     def headers(self) -> list[tuple[str, str]]:
         """All headers."""
@@ -52,7 +71,11 @@ class StoredRequest:
 
     def header(self, name: str) -> list[str]:
         """All values of one header, its name given in lower case."""
-        return [value for key, value in self._headers if key.lower() == name]
+        return [value for key, value in self._headers if key.lower().replace("_", "-") == name]
+
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        """The values of several headers."""
+        return [(name, value) for _, name in names.environ for value in self.header(name)]
 
     @property
     def held(self) -> int:

@@ -13,6 +13,7 @@ from metlo_otel.core.request import Address, Request
 IpNetwork = IPv4Network | IPv6Network
 
 UNIX = "unix"
+X_FORWARDED_FOR, FORWARDED = "x-forwarded-for", "forwarded"
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;,"]*)', re.IGNORECASE)
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|\\?\Z))+')  # a quote without an end goes to the end
 _MOST_HOPS = 64
@@ -86,10 +87,14 @@ def bare(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """The proxies whose word on the client's address is believed; `unix` stands for peers without an address."""
+    """The proxies whose word on the client's address is believed; `unix` stands for peers without an address.
+
+    They tell it in one `header`, its name in lower case: what a client sends in another one means nothing.
+    """
 
     ranges: tuple[Range, ...] = ()
     unix: bool = False
+    header: str = X_FORWARDED_FOR
 
     @classmethod
     def parse(cls, texts: Iterable[object]) -> Proxies:
@@ -100,21 +105,21 @@ class Proxies:
     def client(self, request: Request) -> str:
         """Who sent the request: the peer, or where that is a trusted proxy the right-most untrusted forwarded address.
 
-        X-Forwarded-For is read first, else Forwarded (RFC 7239). Where all are trusted, the left-most counts;
-        an entry that is no address (`unknown`, an obfuscated name) ends the walk at the proxy that wrote it.
+        Where all are trusted, the left-most counts; an entry that is no address (`unknown`, an obfuscated name) ends
+        the walk at the proxy that wrote it.
         """
         peer = request.peer[0]
         if ":" in peer:
             peer = normalise(peer)
-        if not (self.ranges or self.unix) or not self._trusts(peer):
+        if not (self.ranges or self.unix) or not self.trusts(peer):
             return peer
         found = peer
-        for text in reversed(_forwarded(request)[-_MOST_HOPS:]):
+        for text in reversed(self.forwarded(request)[-_MOST_HOPS:]):
             address = normalise(bare(text))
             if pack(address) is None:
                 break
             found = address
-            if not self._trusts(found):
+            if not self.trusts(found):
                 break
         return found
 
@@ -124,7 +129,16 @@ class Proxies:
         peer, client = normalise(name), self.client(request)
         return ((peer, port), None) if client == peer else ((client, None), peer)
 
-    def _trusts(self, address: str) -> bool:
+    def forwarded(self, request: Request) -> list[str]:
+        """All forwarded addresses in their order, the nearest last; repeated headers are one list."""
+        listed = ",".join(request.header(self.header))
+        if self.header != FORWARDED:
+            return [text for text in listed.split(",") if text.strip()]
+        elements = _ELEMENT.findall(listed[-_MOST_FORWARDED:])  # RFC 7239
+        return [match[1] for element in elements if (match := _FOR.search(element))]
+
+    def trusts(self, address: str) -> bool:
+        """Whether the word of a peer with this normalised address is believed."""
         return in_ranges(address, self.ranges) if pack(address) is not None else self.unix
 
 
@@ -134,10 +148,15 @@ def in_ranges(address: str, ranges: Iterable[Range]) -> bool:
     return packed is not None and any(entry.holds(packed) for entry in ranges)
 
 
-def _forwarded(request: Request) -> list[str]:
-    """All forwarded addresses in their order, the nearest last; repeated headers are one list."""
-    listed = request.header("x-forwarded-for")
-    if listed:
-        return [text for text in ",".join(listed).split(",") if text.strip()]
-    elements = _ELEMENT.findall(",".join(request.header("forwarded"))[-_MOST_FORWARDED:])
-    return [match[1] for element in elements if (match := _FOR.search(element))]
+def network_of(address: str, bits: int) -> str:
+    """What a client is counted by: an IPv4 address itself, of an IPv6 address the network of its first `bits`.
+
+    Who has one IPv6 address has 2**64 of them: providers hand out networks of 64 bits and shorter.
+    """
+    if ":" not in address or bits >= 128:
+        return address
+    packed = pack(address)
+    if packed is None:
+        return address
+    kept = int.from_bytes(packed, "big") >> (128 - bits) << (128 - bits)
+    return f"{IPv6Address(kept)}/{bits}"

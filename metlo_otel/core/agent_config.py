@@ -6,13 +6,18 @@ raises, and whoever holds a previous configuration keeps it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from metlo_otel.core.matching import Patterns
+from metlo_otel.core.patterns import parse_pattern
+
 T = TypeVar("T")
 Warn = Callable[[str], None]
+
+_LONGEST_PATH = 2000  # characters of an endpoint's path
+_LONGEST_HOST = 256  # characters in which a pattern is looked for: a name has 253
 
 
 class AgentConfigError(ValueError):
@@ -66,19 +71,19 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class HostPattern:
-    """Requests to a host that matches `pattern` count as `host` in look-ups."""
+class HostMap:
+    """Requests to a host in which the pattern with the same index occurs count as this one of `hosts` in look-ups."""
 
-    host: str
-    pattern: re.Pattern[str]
+    hosts: tuple[str, ...] = ()
+    patterns: Patterns = Patterns()
 
 
 @dataclass(frozen=True, slots=True)
 class BlockedPaths:
     """Paths of the hosts that match `host` which are never reported."""
 
-    host: re.Pattern[str]
-    paths: tuple[re.Pattern[str], ...]
+    host: Patterns
+    paths: Patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +96,15 @@ class AgentConfig:
     endpoints: tuple[Endpoint, ...] = ()
     authentication: tuple[Authentication, ...] = ()
     specs: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    host_map: tuple[HostPattern, ...] = ()
-    blocked_hosts: tuple[re.Pattern[str], ...] = ()
+    host_map: HostMap = HostMap()
+    blocked_hosts: Patterns = Patterns()
     blocked_paths: tuple[BlockedPaths, ...] = ()
     waf: tuple[Any, ...] = ()
 
     def map_host(self, host: str) -> str:
         """The name under which a host is looked up: the first pattern of the host map that matches, else itself."""
-        for entry in self.host_map:
-            if entry.pattern.search(host):
-                return entry.host
-        return host
+        found = self.host_map.patterns.found(host[:_LONGEST_HOST])
+        return self.host_map.hosts[found[0]] if found else host
 
 
 def parse_agent_config(document: Any, warn: Warn) -> AgentConfig:
@@ -119,11 +122,9 @@ def parse_agent_config(document: Any, warn: Warn) -> AgentConfig:
         endpoints=_each(document, "endpoints", _endpoint, warn),
         authentication=_each(document, "authenticationConfig", _authentication, warn),
         specs=_each(document, "specs", lambda item: (str(item["name"]), str(item["spec"])), warn),
-        host_map=_each(
-            document, "hostMap", lambda item: HostPattern(_name(item, "host"), _regex(item["pattern"])), warn
-        ),
-        blocked_hosts=_each(document, "hostBlockList", _regex, warn),
-        blocked_paths=_each(document, "pathBlockList", _blocked_paths, warn),
+        host_map=_host_map(document, warn),
+        blocked_hosts=Patterns(_each(document, "hostBlockList", _regex, warn)),
+        blocked_paths=_each(document, "pathBlockList", lambda item: _blocked_paths(item, warn), warn),
         waf=_each(document, "wafConfig", lambda item: item, warn),
     )
 
@@ -145,7 +146,7 @@ def _each(document: Mapping[str, Any], name: str, read: Callable[[Any], T], warn
     for index, item in enumerate(items):
         try:
             found.append(read(item))
-        except (KeyError, TypeError, ValueError, AttributeError, re.error) as problem:
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
             warn(f"agent-config: {name}[{index}] is left out: {type(problem).__name__}: {problem}")
     return tuple(found)
 
@@ -160,10 +161,13 @@ def _data_class(item: Mapping[str, Any]) -> DataClass:
 
 
 def _endpoint(item: Mapping[str, Any]) -> Endpoint:
+    path = _name(item, "path")
+    if len(path) > _LONGEST_PATH:
+        raise ValueError(f"path has more than {_LONGEST_PATH} characters")
     return Endpoint(
         _name(item, "host"),
         _name(item, "method").upper(),
-        _name(item, "path"),
+        path,
         item.get("fullTraceCaptureEnabled") is True,
         item.get("isGraphQl") is True,
         _text(item, "openapiSpecName"),
@@ -178,14 +182,21 @@ def _authentication(item: Mapping[str, Any]) -> Authentication:
     return Authentication(_name(item, "host"), kind, *(_text(item, key) for key in keys))
 
 
-def _blocked_paths(item: Mapping[str, Any]) -> BlockedPaths:
-    return BlockedPaths(_regex(item["host"]), tuple([_regex(path) for path in item.get("paths") or ()]))
+def _host_map(document: Mapping[str, Any], warn: Warn) -> HostMap:
+    pairs = _each(document, "hostMap", lambda item: (_name(item, "host"), _regex(item["pattern"])), warn)
+    return HostMap(tuple([host for host, _ in pairs]), Patterns(pattern for _, pattern in pairs))
 
 
-def _regex(pattern: Any) -> re.Pattern[str]:
+def _blocked_paths(item: Mapping[str, Any], warn: Warn) -> BlockedPaths:
+    return BlockedPaths(Patterns([_regex(item["host"])]), Patterns(_each(item, "paths", _regex, warn)))
+
+
+def _regex(pattern: Any) -> str:
+    """A pattern that can be searched for in linear time: a backend's must not hold up an app's requests."""
     if not isinstance(pattern, str):
         raise TypeError(f"a regex is text, not {type(pattern).__name__}")
-    return re.compile(pattern)
+    parse_pattern(pattern)
+    return pattern
 
 
 def _name(item: Mapping[str, Any], key: str) -> str:

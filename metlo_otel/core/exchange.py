@@ -136,14 +136,16 @@ class Exchange:
     `response_headers` are kept as the framework gives them (text or bytes), `route` may be a function that the
     worker calls, `span` is the app's server span where there is one and `parent` the caller's. `live` is that span
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
-    found before the app ran, `deciding` the nanoseconds that the verdict took, 0 where nothing was decided, `size` the
-    bytes that the queue reckons it at. `incomplete` has the reasons why not all of the request was looked at.
+    found before the app ran, `anonymous` that the rules asked for the user in vain, `deciding` the nanoseconds that the
+    verdict took, 0 where nothing was decided, `size` the bytes that the queue reckons it at. `incomplete` has the
+    reasons why not all of the request was looked at.
     `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside
     has open for the same request, and `counted` are the ids of the rules that were asked about it already.
     """
 
     __slots__ = (
         "__weakref__",
+        "anonymous",
         "attacks",
         "captured",
         "counted",
@@ -197,6 +199,7 @@ class Exchange:
         self.marks = True
         self.verdict = PASS
         self.attacks: tuple[str, ...] = ()
+        self.anonymous = False
         self.deciding = 0
         self.size = 0
         self.incomplete: tuple[str, ...] = ()

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
+from metlo_otel.core.paths import Paths, as_sent, from_bytes, readings, spelled
+from metlo_otel.core.query import Pairs, query_pairs, query_readings
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';,]{1,40})""", re.IGNORECASE)
+_MOST_MARKS = 4  # of a header's name that are looked up in either spelling
 _MOST_NAMES = 24  # of objects, that are remembered
 
 Address = tuple[str, int | None]
+
+
+class HeaderNames:
+    """Headers that are looked for together: their names, in lower case, by how servers spell them."""
+
+    __slots__ = ("environ", "scope")
+
+    def __init__(self, names: Iterable[str]) -> None:
+        listed = tuple(names)
+        self.scope = {key: name for name in listed for key in _scope_keys(name)}
+        self.environ = tuple([(_environ_key(name), name) for name in listed])
 
 
 class Request(Protocol):
@@ -26,9 +43,21 @@ class Request(Protocol):
     def path(self) -> str:
         """The percent-decoded path with its mount point, invalid UTF-8 replaced."""
 
+    def plain_path(self) -> str | None:
+        """The path without a slash at its end where it has one spelling, as nearly all have; else None."""
+
+    def paths(self) -> Paths:
+        """All spellings of the path, without a slash at the end: what the app may take it for."""
+
+    def sent_paths(self) -> tuple[str, ...]:
+        """The path as it was sent, still percent-encoded, hexadecimal digits in upper case."""
+
     @property
     def query(self) -> str:
         """The raw query string, without `?`, still percent-encoded."""
+
+    def queries(self) -> tuple[Pairs, ...]:
+        """The query's names and values, decoded as frameworks do; the common reading first."""
 
     @property
     def host(self) -> str:
@@ -51,6 +80,9 @@ class Request(Protocol):
 
     def header(self, name: str) -> list[str]:
         """All values of one header, its name given in lower case."""
+
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        """The values of several headers, each with its name in lower case."""
 
     @property
     def held(self) -> int:
@@ -95,11 +127,50 @@ class EnvironRequest:
 
     @property
     def path(self) -> str:
-        return _text(self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")) or "/"
+        raw = self.environ.get("SCRIPT_NAME", "") + self.environ.get("PATH_INFO", "")
+        return (raw if raw.isascii() else self._path_bytes(raw).decode("utf-8", "replace")) or "/"
+
+    def plain_path(self) -> str | None:
+        path = self.environ.get("PATH_INFO", "")
+        odd = (
+            "//" in path
+            or "/." in path
+            or "%" in path
+            or "?" in path
+            or "#" in path
+            or not path.isascii()
+            or not path.isprintable()
+            or self.environ.get("SCRIPT_NAME")
+        )  # here and not in a function: every request passes
+        return None if odd else path.rstrip("/")
+
+    def paths(self) -> Paths:
+        mount = self.environ.get("SCRIPT_NAME", "")
+        raw = self.environ.get("PATH_INFO", "")
+        if raw.isascii() and mount.isascii():
+            return readings(mount + raw, mount)
+        inner = from_bytes(self._path_bytes(raw))
+        if not mount:
+            return spelled(*[(path,) for path in inner])
+        return spelled(*zip(from_bytes(self._path_bytes(mount + raw)), inner, strict=True))
+
+    def _path_bytes(self, raw: str) -> bytes:
+        return _bytes(raw)
+
+    def sent_paths(self) -> tuple[str, ...]:
+        environ = self.environ
+        return as_sent(environ.get("REQUEST_URI") or environ.get("RAW_URI") or "", self.path)
 
     @property
     def query(self) -> str:
         return _text(self.environ.get("QUERY_STRING", ""))
+
+    def queries(self) -> tuple[Pairs, ...]:
+        raw, kind = self.environ.get("QUERY_STRING", ""), self.environ.get("CONTENT_TYPE")
+        if not kind and "%" not in raw and raw.isascii():
+            return (query_pairs(raw),)
+        charset = _CHARSET.search(kind or "")
+        return query_readings(_bytes(raw), charset[1] if charset else "")
 
     @property
     def host(self) -> str:
@@ -128,7 +199,20 @@ class EnvironRequest:
 
     def header(self, name: str) -> list[str]:
         value = self.environ.get(_environ_key(name))
-        return [_text(value)] if value is not None else []
+        return [_text(value.strip())] if value is not None else []
+
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        environ = self.environ
+        return [(name, _text(environ[key].strip())) for key, name in names.environ if key in environ]
+
+
+class DecodedRequest(EnvironRequest):
+    """A WSGI request whose path a framework has decoded in the environ, as Django does: it is text, not bytes."""
+
+    __slots__ = ()
+
+    def _path_bytes(self, raw: str) -> bytes:
+        return raw.encode("utf-8", "replace")
 
 
 class ScopeRequest:
@@ -137,22 +221,50 @@ class ScopeRequest:
     The scope itself is let go, with the sessions and connections that apps keep in it.
     """
 
-    __slots__ = ("_client", "_headers", "_query", "_server", "method", "path", "protocol", "scheme")
+    __slots__ = ("_client", "_headers", "_mount", "_query", "_sent", "_server", "method", "path", "protocol", "scheme")
 
     def __init__(self, scope: Mapping[str, Any]) -> None:
         self.method: str = scope.get("method") or "GET"
         self.scheme: str = scope.get("scheme") or "http"
         self.path: str = scope.get("path") or "/"
         self.protocol: str = scope.get("http_version") or "1.1"
+        self._mount: str = scope.get("root_path") or ""
+        self._sent: bytes = scope.get("raw_path") or b""
         query: bytes | str = scope.get("query_string") or b""  # text from Django's AsyncClient
         self._query = query.encode("utf-8", "replace") if isinstance(query, str) else query
         self._headers: list[tuple[bytes, bytes]] = scope.get("headers") or []
         self._client = scope.get("client")
         self._server = scope.get("server")
 
+    def plain_path(self) -> str | None:
+        path = self.path
+        odd = (
+            "//" in path
+            or "/." in path
+            or "%" in path
+            or "?" in path
+            or "#" in path
+            or not path.isascii()
+            or not path.isprintable()
+            or self._mount
+        )  # as above
+        return None if odd else path.rstrip("/")
+
+    def paths(self) -> Paths:
+        return readings(self.path, self._mount)
+
+    def sent_paths(self) -> tuple[str, ...]:
+        return as_sent(self._sent.decode("latin-1"), self.path)
+
     @property
     def query(self) -> str:
         return _decode(self._query)
+
+    def queries(self) -> tuple[Pairs, ...]:
+        raw = self._query
+        if b"%" not in raw and raw.isascii():
+            return (query_pairs(raw.decode()),)
+        return query_readings(raw)
 
     @property
     def host(self) -> str:
@@ -173,8 +285,12 @@ class ScopeRequest:
         return [(_decode(name), _decode(value)) for name, value in self._headers]
 
     def header(self, name: str) -> list[str]:
-        wanted = _scope_key(name)  # servers give names in lower case, as ASGI has it
-        return [_decode(value) for key, value in self._headers if key == wanted]
+        wanted = _scope_keys(name)  # servers give names in lower case, as ASGI has it
+        return [_decode(value.strip()) for key, value in self._headers if key in wanted]  # some leave blanks around it
+
+    def chosen(self, names: HeaderNames) -> list[tuple[str, str]]:
+        known = names.scope
+        return [(known[key], _decode(value.strip())) for key, value in self._headers if key in known]
 
     @property
     def held(self) -> int:
@@ -191,8 +307,14 @@ def _environ_key(name: str) -> str:
 
 
 @lru_cache(1024)
-def _scope_key(name: str) -> bytes:
-    return name.encode("latin-1", "replace")
+def _scope_keys(name: str) -> tuple[bytes, ...]:
+    """The spellings of a header's name: some apps, as WSGI servers do, read `_` as `-`."""
+    first, *words = name.replace("_", "-").encode("latin-1", "replace").split(b"-")
+    keys = [first]
+    for number, word in enumerate(words):
+        marks = (b"-", b"_") if number < _MOST_MARKS else (b"-",)
+        keys = [key + mark + word for mark in marks for key in keys]
+    return tuple(keys)
 
 
 def _text(raw: str) -> str:
@@ -203,6 +325,14 @@ def _text(raw: str) -> str:
         return raw.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return raw
+
+
+def _bytes(raw: str) -> bytes:
+    """The bytes that a server handed over as Latin-1 text; some hand over text, which is UTF-8 then."""
+    try:
+        return raw.encode("latin-1")
+    except UnicodeEncodeError:
+        return raw.encode("utf-8", "replace")
 
 
 def _decode(raw: bytes) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from metlo_otel.core import values
-from metlo_otel.core.addresses import Proxies, Range
+from metlo_otel.core.addresses import X_FORWARDED_FOR, Proxies, Range
+from metlo_otel.core.matching import Patterns
 
 Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
 
@@ -74,8 +74,10 @@ class Settings:
     read_ahead_wait: float = option(values.seconds, 1.0)
     disabled: bool = option(values.boolean, False, "disable")
     environment: str = option(values.text, "production")
-    excluded_urls: tuple[re.Pattern[str], ...] = option(values.regexes, ())
+    excluded_urls: Patterns = option(values.regexes, Patterns())
     trusted_proxies: Proxies = option(values.proxies, Proxies())
+    trusted_proxy_header: str = option(values.header_name, X_FORWARDED_FOR)
+    client_ipv6_prefix: int = option(values.prefix, 64)
     masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
     span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
     tracing: str = option(values.one_of("join", "instrument"), "join")
@@ -150,6 +152,8 @@ def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None 
         _require(given, problems)
     if problems:
         raise SettingsError(problems)
+    if "trusted_proxy_header" in read:
+        read["trusted_proxies"] = replace(read.get("trusted_proxies", Proxies()), header=read["trusted_proxy_header"])
     return Settings(**read)
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from metlo_otel.core.addresses import Proxies, Range, parse_networks
+from metlo_otel.core.matching import Patterns
+from metlo_otel.core.patterns import PatternError, parse_pattern
 from metlo_otel.core.processed import ATTACKS
 
 _TRUE = {"true", "1", "yes", "on"}
@@ -137,15 +139,14 @@ def names(value: Any) -> frozenset[str]:
     return frozenset(item.lower() for item in _many(value))
 
 
-def regexes(value: Any) -> tuple[re.Pattern[str], ...]:
-    """Regular expressions, searched for anywhere in a URL."""
-    found = []
+def regexes(value: Any) -> Patterns:
+    """Regular expressions, searched for anywhere in a URL in linear time."""
     for item in _many(value):
         try:
-            found.append(re.compile(item))
-        except re.error as problem:
-            raise ValueError(f"{item!r} is not a regular expression: {problem}") from None
-    return tuple(found)
+            parse_pattern(item)
+        except PatternError as problem:
+            raise ValueError(f"{item!r} cannot be searched for: {problem}") from None
+    return Patterns(_many(value))
 
 
 def networks(value: Any) -> tuple[Range, ...]:
@@ -162,6 +163,25 @@ def proxies(value: Any) -> Proxies:
         return Proxies.parse(_many(value))
     except ValueError as problem:
         raise ValueError(f"networks such as 10.0.0.0/8, or unix, are expected: {problem}") from None
+
+
+def header_name(value: Any) -> str:
+    """The name of a header, in lower case."""
+    found = text(value).lower()
+    if re.fullmatch(r"[a-z0-9!#$%&'*+.^_`|~-]+", found):
+        return found.replace("_", "-")
+    raise ValueError("one header's name such as X-Forwarded-For, Forwarded or X-Real-IP is expected")
+
+
+def prefix(value: Any) -> int:
+    """The length of an IPv6 prefix in bits; a slash may stand before it."""
+    try:
+        number = _number(value.strip().removeprefix("/") if isinstance(value, str) else value)
+    except ValueError:
+        number = 0
+    if 32 <= number <= 128:
+        return number
+    raise ValueError("a prefix length from 32 to 128 bits is expected")
 
 
 def rules(value: Any) -> Path | str:

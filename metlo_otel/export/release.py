@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 
 from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.matching import Patterns
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 
@@ -25,10 +26,10 @@ class Release:
     def withheld(self, record: Record, path: str) -> str | None:
         """Why nothing at all may be told of this exchange; None where something may. `path` is its path as sent."""
         hosts = {record.host, self._config.map_host(record.host)}
-        if any(pattern.search(host) for pattern in self._config.blocked_hosts for host in hosts):
+        if any(map(self._config.blocked_hosts.found, hosts)):
             return "host_blocked"
         for entry in self._config.blocked_paths:
-            if any(entry.host.search(host) for host in hosts) and _any_match(entry.paths, path, record.path):
+            if any(map(entry.host.found, hosts)) and any(map(entry.paths.found, (path, record.path))):
                 return "path_blocked"
         return None
 
@@ -36,8 +37,8 @@ class Release:
         """How names, values and bodies leave: `plain`, `encrypted`, or not (`redacted`)."""
         if self._everywhere:
             return self._form
-        patterns = self._endpoints.get((self._config.map_host(record.host), record.method.upper()), ())
-        return self._form if any(pattern.fullmatch(path) for pattern in patterns) else "redacted"
+        patterns = self._endpoints.get((self._config.map_host(record.host), record.method.upper()))
+        return self._form if patterns is not None and patterns.found(path) else "redacted"
 
 
 def _form(config: AgentConfig, settings: Settings) -> str:
@@ -49,14 +50,11 @@ def _form(config: AgentConfig, settings: Settings) -> str:
     return "plain" if settings.loopback else "redacted"
 
 
-def _captured(config: AgentConfig) -> dict[tuple[str, str], list[re.Pattern[str]]]:
+def _captured(config: AgentConfig) -> dict[tuple[str, str], Patterns]:
     """The paths of the endpoints whose content is wanted, by host and method."""
     found = defaultdict(list)
     for endpoint in config.endpoints:
         if endpoint.full_capture:
-            found[endpoint.host, endpoint.method].append(re.compile(_NAME.sub("[^/]+", re.escape(endpoint.path))))
-    return dict(found)
-
-
-def _any_match(patterns: tuple[re.Pattern[str], ...], *paths: str) -> bool:
-    return any(pattern.search(path) for pattern in patterns for path in paths)
+            path = _NAME.sub("[^/]+", re.escape(endpoint.path))
+            found[endpoint.host, endpoint.method].append(rf"\A{path}\Z")
+    return {where: Patterns(paths) for where, paths in found.items()}

@@ -27,7 +27,17 @@ def _group(group: Group, made: Exchange, who: Client) -> bool:
 
 
 def _condition(condition: Condition, made: Exchange, who: Client) -> bool:
+    if condition.field == "path":
+        return any(_spelling(condition, paths) for paths in made.request.paths())
     return any(_holds(condition, value) for value in _values(condition, made, who))
+
+
+def _spelling(condition: Condition, paths: Sequence[str]) -> bool:
+    """One spelling of the path, with and without the mount point: a negation holds where neither matches."""
+    operator, value = condition.operator, str(condition.value)
+    if operator.startswith("nt_"):
+        return not any(_plain("path", operator[3:], value, path) for path in paths)
+    return any(_plain("path", operator, value, path) for path in paths)
 
 
 def _values(condition: Condition, made: Exchange, who: Client) -> list[str]:
@@ -38,7 +48,6 @@ def _values(condition: Condition, made: Exchange, who: Client) -> list[str]:
         pairs = [pair.partition("=") for pair in request.query.split("&") if pair]
         return [unquote_plus(value) for name, _, value in pairs if unquote_plus(name) == condition.key]
     single = {
-        "path": request.path,
         "method": request.method,
         "request_body": made.request_body.content().decode("utf-8", "replace"),
         "ip_address": who.ip,

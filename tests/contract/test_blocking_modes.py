@@ -95,7 +95,8 @@ def test_client_address(
     make_ruled: MakeRuled, proxies: list[str], peer: str, headers: list[tuple[str, str]], status: int
 ) -> None:
     """Rules see the address that trusted proxies tell, and nobody else's word for it."""
-    shop = make_ruled(wire(IN_NET), TRUSTED_PROXIES=proxies)
+    named = headers[0][0] if headers else None
+    shop = make_ruled(wire(IN_NET), TRUSTED_PROXIES=proxies, TRUSTED_PROXY_HEADER=named)
     assert statuses(shop, get("/ignore", *headers, client=(peer, 4711))) == [status]
 
 

@@ -182,7 +182,7 @@ def test_equal_agents_report_once(collector: MemoryCollector, name: str) -> None
         flush(agents)
         assert paths(collector) == sorted(told)
         told_of = max(agent.stats().captured for agent in agents)  # agents with equal settings share their counts
-            assert told_of in (len(CALLS), len(CALLS) + 1)  # one to attach it
+        assert told_of in (len(CALLS), len(CALLS) + 1)  # one to attach it
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -14,12 +15,14 @@ from metlo_otel.core.addresses import (
     Proxies,
     bare,
     in_ranges,
+    network_of,
     normalise,
     pack,
     parse_network,
     parse_networks,
 )
 from metlo_otel.core.request import EnvironRequest
+from metlo_otel.core.settings import read_settings
 from tests.blocking.exchanges import KINDS, exchange
 
 
@@ -72,12 +75,47 @@ def test_x_forwarded_for(kind: str, peer: str, forwarded: str, expected: str) ->
     ],
 )
 def test_forwarded(forwarded: str, expected: str) -> None:
-    """RFC 7239's header is read where there is no X-Forwarded-For."""
-    assert found(TRUSTED, "10.0.0.1", ("Forwarded", forwarded)) == expected
+    """RFC 7239's header is read where it is the one that the proxy tells addresses in."""
+    assert found(replace(TRUSTED, header="forwarded"), "10.0.0.1", ("Forwarded", forwarded)) == expected
+
+
+HEADERS = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("named", HEADERS)
+def test_one_header_is_believed(named: str, kind: str) -> None:
+    """Only the header that the user names tells the client; what a client sends in any other is nobody's word."""
+    settings = read_settings(
+        {"api_key": "k", "host": "http://127.0.0.1", "trusted_proxies": ["10.0.0.0/8"], "trusted_proxy_header": named},
+        {},
+    )
+    told = [(name, ("for=" if name == "Forwarded" else "") + f"203.0.113.{n}") for n, name in enumerate(HEADERS, 1)]
+    others = [pair for pair in told if pair[0] != named]
+    expected = f"203.0.113.{HEADERS.index(named) + 1}"
+    assert found(settings.trusted_proxies, "10.0.0.1", *told, kind=kind) == expected
+    assert found(settings.trusted_proxies, "10.0.0.1", *others, kind=kind) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "bits", "network"),
+    [
+        ("192.0.2.1", 64, "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", 64, "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::9", 64, "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:3:4:5:6", 48, "2001:db8:1::/48"),
+        ("2001:db8::1", 128, "2001:db8::1"),
+        ("", 64, ""),
+        ("not:an:address", 64, "not:an:address"),
+    ],
+)
+def test_network_of(address: str, bits: int, network: str) -> None:
+    """A client of IPv6 is counted by its network, one of IPv4 by its address."""
+    assert network_of(address, bits) == network
 
 
 def test_repeated_headers_are_one_list() -> None:
-    """A proxy that adds a header instead of appending to it is understood; X-Forwarded-For goes first."""
+    """A proxy that adds a header instead of appending to it is understood; another header adds nothing."""
     headers = [("X-Forwarded-For", "198.51.100.9"), ("X-Forwarded-For", "203.0.113.1")]
     assert found(TRUSTED, "10.0.0.1", *headers, ("Forwarded", "for=192.0.2.9")) == "203.0.113.1"
 
@@ -103,7 +141,8 @@ def test_a_very_long_list_is_bounded() -> None:
 @given(st.text(), st.sampled_from(["X-Forwarded-For", "Forwarded"]))
 def test_any_header_gives_an_address(text: str, name: str) -> None:
     """Whatever a client sends, the answer is an address."""
-    assert pack(found(TRUSTED, "10.0.0.1", (name, "for=" * (name == "Forwarded") + text))) is not None
+    proxies = replace(TRUSTED, header=name.lower())
+    assert pack(found(proxies, "10.0.0.1", (name, "for=" * (name == "Forwarded") + text))) is not None
 
 
 @pytest.mark.parametrize(

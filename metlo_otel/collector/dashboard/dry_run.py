@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from sqlalchemy import Connection, Row, select
 
@@ -14,16 +13,14 @@ from metlo_otel.blocking.rate_limits import LocalStore
 from metlo_otel.blocking.rules import RATE_LIMIT, TAG, Rule, parse_rule
 from metlo_otel.blocking.view import Client
 from metlo_otel.collector import queries
+from metlo_otel.collector.raw import exchange_of, record_of
 from metlo_otel.collector.rules import wire_form
 from metlo_otel.collector.schema import TRACES
-from metlo_otel.core.exchange import Exchange
-from metlo_otel.core.request import Address
 
 MOST = 10_000  # traces that a rule is tried on, the latest ones: about a second's work
 _STEP = 500  # traces that are in memory at once
 _SHOWN = 15  # traces that are shown of those that it would have hit
 _CONTENT = frozenset(("request_header", "request_parameter", "request_body"))
-_BODY = 65_536  # bytes of a body that are looked at, more than agents send
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +56,6 @@ class DryRun:
         return " ".join(told)
 
 
-class StoredRequest:
-    """The request of a stored trace, as rules ask it."""
-
-    __slots__ = ("_headers", "host", "method", "path", "peer", "protocol", "query", "scheme", "server")
-
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        request, meta = document["request"], document.get("meta") or {}
-        url = request["url"]
-        self.method: str = request["method"].upper()
-        self.path: str = url["path"]
-        self.host: str = url["host"]
-        self.query = urlencode([(pair["name"], pair["value"]) for pair in url.get("parameters") or []])
-        self.scheme, self.protocol = "http", "1.1"
-        self.peer: Address = (str(meta.get("source") or ""), None)
-        self.server: Address = (self.host, None)
-        self._headers = [(pair["name"], pair["value"]) for pair in request.get("headers") or []]
-
-    def headers(self) -> list[tuple[str, str]]:
-        """All headers."""
-        return self._headers
-
-    def header(self, name: str) -> list[str]:
-        """All values of one header, its name given in lower case."""
-        return [value for key, value in self._headers if key.lower() == name]
-
-    @property
-    def held(self) -> int:
-        """Nothing waits here."""
-        return 0
-
-
 def try_rule(connection: Connection, item: Any) -> DryRun:
     """Try a rule, which need not be stored, on the latest traces in the order in which they came. Whether it is
     switched on, only watches or has ended does not matter. Raises ValueError for a wrong rule.
@@ -118,8 +84,7 @@ def _latest(connection: Connection) -> Iterator[tuple[Row[Any], Any]]:
 
 
 def _hits(policy: Policy, rule: Rule, row: Row[Any], document: Mapping[str, Any]) -> bool:
-    exchange = Exchange(StoredRequest(document), _BODY, captured=False)
-    exchange.request_body.add((document["request"].get("body") or "").encode("utf-8", "replace"))
+    exchange = exchange_of(record_of(document))
     exchange.status = row.status
     client = Client(lambda: row.source, lambda: row.user, lambda: row.session)
     moment = row.received / 1000

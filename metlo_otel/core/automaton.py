@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from metlo_otel.analysis.patterns import Chain, Chars, Edge, Either, Node, Range, Repeat
+from metlo_otel.core.patterns import Chain, Chars, Edge, Either, Node, Range, Repeat
 
 _MAX_STATES = 2000
 _START, _LINE, _WORD, _OTHER, _END = range(5)  # what stands on a side of a place between characters
@@ -127,7 +127,7 @@ class Automaton:
 
     def _remember(self, key: tuple[frozenset[int], int, frozenset[int]]) -> _State:
         if len(self._states) >= _MAX_STATES:
-            for state in self._states.values():
+            for state in list(self._states.values()):  # other threads add to them meanwhile
                 state.clear()
             self._first.clear()
             self._states.clear()

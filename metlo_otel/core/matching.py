@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from math import isqrt
 from typing import Any, Protocol
 
-from metlo_otel.analysis.automaton import Automaton
-from metlo_otel.analysis.patterns import LAST, Chain, Chars, Edge, Either, Node, Range
+from metlo_otel.core.automaton import Automaton
+from metlo_otel.core.patterns import LAST, Chain, Chars, Edge, Either, Node, Range, parse_pattern
 
 _MEMORY = 64 << 20  # bytes that RE2 may use for one set's states
 
@@ -24,6 +24,41 @@ class Matcher(Protocol):
 
     def match_all(self, values: Sequence[str]) -> Hits:
         """The same for many values; those without a hit are left out."""
+
+
+class Patterns:
+    """Regular expressions from outside, searched for in linear time, whatever they and the text are.
+
+    Equal where their texts are. Raises PatternError for one that cannot be read, or not be run in linear time.
+    """
+
+    __slots__ = ("_match", "_nodes", "texts")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.texts = tuple(texts)
+        self._nodes = [parse_pattern(text) for text in self.texts]
+        self._match: Callable[[str], Sequence[int]] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.texts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Patterns) and self.texts == other.texts
+
+    def __hash__(self) -> int:
+        return hash(self.texts)
+
+    def __repr__(self) -> str:
+        return f"Patterns({self.texts!r})"
+
+    def found(self, text: str) -> Sequence[int]:
+        """The sorted indexes of those that occur in a text."""
+        if not self.texts:
+            return ()
+        match = self._match
+        if match is None:  # made at the first use: most are never asked, and RE2 is a large module
+            match = self._match = build_matcher(self._nodes).match
+        return match(text)
 
 
 def build_matcher(patterns: Sequence[Node], speed: bool | None = None) -> Matcher:

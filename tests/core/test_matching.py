@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metlo_otel.analysis import patterns
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
-from metlo_otel.analysis.matching import Matcher, build_matcher
-from metlo_otel.analysis.patterns import PatternError, parse_pattern
+from metlo_otel.core import patterns
+from metlo_otel.core.matching import Matcher, build_matcher
+from metlo_otel.core.patterns import PatternError, parse_pattern
 from tests.profiles import examples
 from tests.shared import SHARED, needs_shared
 

@@ -1,0 +1,73 @@
+"""The readings of a query: its names and values as each framework decodes them."""
+
+from __future__ import annotations
+
+import codecs
+from urllib.parse import unquote_plus, unquote_to_bytes
+
+from metlo_otel.core.paths import requoted
+
+Pairs = list[tuple[str, str]]
+
+_REPLACED = "\ufffd"
+_UTF8 = ("utf-8", "ascii")
+_SLOW = ("idna", "punycode")  # codecs whose time is quadratic in what they read
+
+
+def query_pairs(query: str, encoding: str = "utf-8") -> Pairs:
+    """The decoded names and values of a query string; a name without `=` has the empty value, invalid bytes are
+    replaced.
+    """
+    pairs = [pair.partition("=") for pair in query.split("&") if pair]
+    if "%" in query or "+" in query:
+        return [(unquote_plus(name, encoding), unquote_plus(value, encoding)) for name, _, value in pairs]
+    return [(name, value) for name, _, value in pairs]
+
+
+def query_readings(raw: bytes, charset: str = "") -> tuple[Pairs, ...]:
+    """What frameworks make of a query, the common reading first.
+
+    Starlette reads bytes that are not ASCII as Latin-1; Werkzeug keeps a byte that is no UTF-8 percent-encoded; Django
+    under WSGI reads all in the `charset` of the request's Content-Type.
+    """
+    found = [query_pairs(_text(raw))]
+    if not raw.isascii():
+        found.append(query_pairs(raw.decode("latin-1")))
+    if b"%" in raw and any(_REPLACED in text for pair in found[0] for text in pair):
+        found.append([(requoted(name), requoted(value)) for name, value in _pieces(raw)])
+    encoding = codec(charset)
+    if encoding not in ("", *_UTF8):
+        found.append(_in_charset(raw, encoding))
+    return tuple(found)
+
+
+def codec(charset: str) -> str:
+    """The name of the codec of a charset; empty where there is none that reads text quickly."""
+    try:
+        found = codecs.lookup(charset).name if charset else ""
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
+        return ""
+    return "" if found in _SLOW else found
+
+
+def _in_charset(raw: bytes, encoding: str) -> Pairs:
+    try:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            text = raw.decode("latin-1")
+        return query_pairs(text, encoding)
+    except (LookupError, ValueError, Warning):  # a codec of bytes, or one that fails: so does the app
+        return []
+
+
+def _pieces(raw: bytes) -> list[tuple[bytes, bytes]]:
+    pairs = [pair.partition(b"=") for pair in raw.replace(b"+", b" ").split(b"&") if pair]
+    return [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs]
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

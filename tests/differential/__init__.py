@@ -1,0 +1,1 @@
+"""What the app understood, the rules and the detector must have seen."""

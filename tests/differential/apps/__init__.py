@@ -1,0 +1,1 @@
+"""Apps that answer with what they understood of a request."""
