@@ -14,9 +14,9 @@ from collections.abc import Callable
 from benchmarks import detection, steps
 from metlo_otel.analysis.analyse import Analyser
 from metlo_otel.analysis.attacks import detect
-from metlo_otel.analysis.fields import Fields, data_types, read_fields
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.record import Message, Record
+from metlo_otel.reading.fields import Fields, data_types, read_fields
 
 ROUNDS = 300
 PROMISED = {True: 400.0, False: 1500.0}  # microseconds

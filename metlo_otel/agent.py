@@ -60,6 +60,8 @@ class Agent:
         self.guard = Guard(log)
         self._mark = settings.span_attributes != "none"
         self._excluded = settings.excluded_urls
+        detects = any(mode != "off" for _, mode in settings.detection)
+        self._held = settings.max_inspect if detects and settings.max_inspect > settings.max_body else 0
         self.callbacks = Callbacks(settings, self.guard, log)
         self.ask_user = self.callbacks.ask_user
         self.ask_user_sync = self.callbacks.ask_user_sync
@@ -124,6 +126,8 @@ class Agent:
 
     def _open(self, request: Request, captured: bool) -> Exchange:
         exchange = Exchange(request, self.settings.max_body, self._closed, captured)
+        if self._held:
+            exchange.request_body.most = self._held
         exchange.marks = self._mark
         exchange.opener = self
         return exchange

@@ -17,7 +17,7 @@ from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.exchange import Exchange, Verdict
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.settings import Settings
-from metlo_otel.export.reading import read_exchange
+from metlo_otel.reading.record import is_all_held, read_exchange
 
 Warn = Callable[[str], None]
 
@@ -67,7 +67,8 @@ class Judge:
         client = self._client(exchange, lambda: self._user(exchange, request))
         now = time.time()
         if self._needs_body(exchange, client, now):
-            self._guard.run(ahead, self._settings.max_body)  # a body that cannot be read opens no door
+            self._guard.run(ahead, self._inspects(exchange))  # a body that cannot be read opens no door
+            self._guard.run(_note_rest, exchange)
         return self._decided(exchange, client, now)
 
     async def decide_async(self, exchange: Exchange, request: Any, ahead: Callable[[int], Awaitable[None]]) -> Verdict:
@@ -79,7 +80,8 @@ class Judge:
         client = self._client(exchange, lambda: exchange.user)
         now = time.time()
         if self._needs_body(exchange, client, now):
-            await self._guard.wait(ahead(self._settings.max_body))
+            await self._guard.wait(ahead(self._inspects(exchange)))
+            self._guard.run(_note_rest, exchange)
         return self._decided(exchange, client, now)
 
     def observe(self, exchange: Exchange) -> None:
@@ -110,6 +112,12 @@ class Judge:
         policy = self._control.policy
         return self._detects or (policy.looks_at_bodies and policy.needs_body(exchange, client, now))
 
+    def _inspects(self, exchange: Exchange) -> int:
+        """How many bytes of the body are read ahead, and held until they are looked at."""
+        most = self._settings.max_inspect
+        exchange.request_body.most = max(exchange.request_body.limit, most)
+        return most
+
     def _decided(self, exchange: Exchange, client: Client, now: float) -> Verdict:
         began = time.perf_counter_ns()
         policy = self._control.policy
@@ -119,6 +127,8 @@ class Judge:
         if client.notes:
             exchange.anonymous = USER in client.notes
             self._guard.run(self._undecided.note, policy, exchange.request, client)
+        if exchange.incomplete and self._settings.oversize == "block" and not verdict.blocked:
+            verdict = self._oversized(exchange, client, verdict)
         exchange.verdict = verdict
         exchange.deciding = time.perf_counter_ns() - began
         return verdict
@@ -128,14 +138,22 @@ class Judge:
         blocks = self._settings.mode == "block"
         if (verdict.would_block and not blocks) or self._control.allows(client.ip or ""):
             return verdict
-        found = next(self._inspection.threats(read_exchange(exchange, self._settings, self._guard)), None)
-        if found is None:
+        threat = self._inspection.threat(read_exchange(exchange, self._settings, self._guard))
+        exchange.note(*threat.incomplete)
+        if threat.finding is None:
             return verdict
-        key, finding = found
-        exchange.attacks = (finding.category,)
-        name = f"{finding.category} in {key}"
-        rule = f"detection:{finding.category}"
-        return Verdict(blocks, rule, verdict.tags, would_block=not blocks, rule_name=name)
+        category = threat.finding.category
+        exchange.attacks = (category,)
+        name = f"{category} in {threat.key}"
+        return Verdict(blocks, f"detection:{category}", verdict.tags, would_block=not blocks, rule_name=name)
+
+    def _oversized(self, exchange: Exchange, client: Client, verdict: Verdict) -> Verdict:
+        """The verdict on a request that could not be inspected in full, where OVERSIZE says to block it."""
+        blocks = self._settings.mode == "block"
+        if (verdict.would_block and not blocks) or self._control.allows(client.ip or ""):
+            return verdict
+        name = "not inspected in full: " + ", ".join(exchange.incomplete)
+        return Verdict(blocks, "oversize", verdict.tags, would_block=not blocks, rule_name=name)
 
     def _client(self, exchange: Exchange, user: Callable[[], str | None]) -> Client:
         request = exchange.request
@@ -149,3 +167,8 @@ class Judge:
     def _user(self, exchange: Exchange, request: Any) -> str | None:
         self._callbacks.ask_user_sync(exchange, request)
         return exchange.user
+
+
+def _note_rest(exchange: Exchange) -> None:
+    if not exchange.incomplete and not is_all_held(exchange):
+        exchange.note("body_size")

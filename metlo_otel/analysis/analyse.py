@@ -8,15 +8,16 @@ from typing import Any
 
 from metlo_otel.analysis.data_classes import Classifier
 from metlo_otel.analysis.endpoints import Endpoints
-from metlo_otel.analysis.fields import Fields, data_types, read_fields, read_request
 from metlo_otel.analysis.graphql import GraphQL
-from metlo_otel.analysis.nodes import clean
 from metlo_otel.analysis.openapi import ResponseValidator
 from metlo_otel.analysis.sessions import Sessions, session_meta
-from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.agent_config import AgentConfig, Authentication, Endpoint, Warn
 from metlo_otel.core.record import Record
+from metlo_otel.core.turns import Turn, no_turn
+from metlo_otel.reading.fields import Fields, data_types, read_fields, read_request
+from metlo_otel.reading.nodes import clean
 
+_MORE = 500  # fields that are declared nowhere, in which classes are looked for
 Detections = Mapping[str, list[str]]
 Detect = Callable[[Record, Fields, tuple[str, ...]], Detections]
 """Finds attacks: given a record, its fields and its GraphQL paths, `{key: attack types}`."""
@@ -100,7 +101,7 @@ class Analyser:
             clean(record.request.content_type),
             clean(record.response.content_type),
             data_types(fields, record.status),
-            self._classifier.detect(fields.sent + fields.answered, self._turn),
+            self._classifier.detect(fields.sent + fields.more[:_MORE] + fields.answered, self._turn),
             self._detect(record, fields, paths),
             paths,
             self._validated(record, plain, endpoint),

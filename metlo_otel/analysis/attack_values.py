@@ -24,9 +24,14 @@ from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
 from metlo_otel.analysis.detectors.finding import Finding
 from metlo_otel.analysis.detectors.telling import pattern, words
 
-HEAD, TAIL = 4096, 1024  # characters read of a value's beginning and end
+HEAD, TAIL = 4096, 1024  # characters: a value up to their sum is read at once
+LONGEST = 131_072  # characters that are read of a value
+_OVERLAP = 768  # characters that two windows have in common: an attack is shorter, once padding is closed up
+_PADDING = re.compile(r"\s{64,}|/\*[^*]{64,}\*/")
 
 Tells = Callable[[str, list[str]], bool]
+IsOver = Callable[[], bool]
+"""Whether the time is over that reading may take."""
 Find = Callable[[str, str, list[str]], Iterator[Finding]]
 _BY_MARKS: tuple[tuple[frozenset[str], Tells, Find], ...] = (
     (sql.MARKS, sql_signs.tells, sql.find),
@@ -43,6 +48,13 @@ _ENCODING = frozenset("%&\\+")
 _WIDE = re.compile("[\u2000-\U0010ffff]")  # where the look-alikes of ASCII's signs are
 _ADDED = frozenset("'\"[")  # in texts with these a plus may tell something by itself
 _TELLING_BARE = frozenset("'\"`{|&=<>")  # one of these stands in what tells something without any word
+
+
+def never() -> bool:
+    """There is time for everything."""
+    return False
+
+
 SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _, _ in _BY_MARKS))
 _ODD_PATH = (
     "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
@@ -52,20 +64,38 @@ _ODD_PATH = (
 _FILES = (".xml", ".ini", ".asa")
 
 
-def inspect(value: str, head: int = HEAD, tail: int = TAIL) -> tuple[Finding, ...]:
+def inspect(value: str, is_over: IsOver = never) -> tuple[Finding, ...]:
     """What the detectors find in one value: each category once, high confidence first.
 
-    Of a value longer than `head` + `tail` characters only its beginning and its end are read, so that time
-    and memory are bounded by these numbers whatever the value holds.
+    A value longer than `HEAD` + `TAIL` characters is read window by window, up to `LONGEST`, until `is_over`; an
+    ordinary window ends with one look for signs.
     """
     if len(value) < 12 and value.isalnum():
         return ()
-    if len(value) > head + tail:
-        return strongest([*_inspected(value[:head]), *_inspected(value[-tail:])])
+    if len(value) > HEAD + TAIL:
+        return strongest(_in_windows(value if len(value) <= LONGEST else _ends(value), is_over))
     if SPECIAL.isdisjoint(value) and value.isascii() and not _speaks(value.lower()) and not base64_text(value):
         return ()
     found = _inspected(value)
     return strongest(found) if found else ()
+
+
+def _ends(value: str) -> str:
+    """What is read of a value that is too long: most of it from its beginning, the rest from its end."""
+    return f"{value[: LONGEST - TAIL]} {value[-TAIL:]}"
+
+
+def _in_windows(value: str, is_over: IsOver) -> Iterator[Finding]:
+    """Long padding closed up, then windows that overlap. Each begins and ends as the middle of a text does, so that
+    where it was cut tells nothing.
+    """
+    value = _PADDING.sub(" ", value)
+    for start in range(0, max(len(value) - _OVERLAP, 1), HEAD):
+        if is_over():
+            return
+        window = value[start : start + HEAD + _OVERLAP]
+        before, behind = "x " if start else "", " x" if start + HEAD + _OVERLAP < len(value) else ""
+        yield from _inspected(before + window + behind)
 
 
 def _inspected(value: str) -> list[Finding]:

@@ -8,31 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, inspect, strongest
+from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, IsOver, inspect, never, strongest
 from metlo_otel.analysis.detectors import nosql, paths
 from metlo_otel.analysis.detectors.decoding import decode
-from metlo_otel.analysis.detectors.finding import Category, Confidence, Finding
+from metlo_otel.analysis.detectors.finding import Confidence, Finding
+from metlo_otel.reading.cookies import pieces, unescaped
 
-__all__ = ["CATEGORIES", "HEAD", "TAIL", "Category", "Confidence", "Finding", "detect", "inspect"]
+__all__ = ["HEAD", "TAIL", "Confidence", "Finding", "detect", "find", "inspect"]
 
-TOTAL = 65_536  # characters read of a request
+TOTAL = 262_144  # characters read of a request: MAX_INSPECT in several readings, and all before the body
 LEAST = 128  # read of each value even so
-CATEGORIES: tuple[Category, ...] = (
-    "SQLI",
-    "XSS",
-    "COMMAND_EXECUTION",
-    "SSRF",
-    "NULL_BYTES",
-    "DIRECTORY_TRAVERSAL",
-    "GRAPHQL_INTROSPECTION",
-    "NOSQLI",
-    "SSTI",
-    "XXE",
-    "LDAP_INJECTION",
-    "LOG4SHELL",
-    "CRLF",
-)
-
 _REMEMBERED = 300  # characters
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
@@ -44,14 +29,23 @@ _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "locati
 
 
 def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
-    """The findings of a request's fields, by the contract's keys.
+    """The findings of a request's fields, by the contract's keys; as find()."""
+    found: dict[str, list[Finding]] = {}
+    for key, finding in find(fields):
+        place = found.setdefault(key, [])
+        if finding not in place:
+            place.append(finding)
+    return found
+
+
+def find(fields: Iterable[tuple[str, str]], is_over: IsOver = never) -> Iterator[tuple[str, Finding]]:
+    """Each finding under its key, as it is found, until `is_over`.
 
     `fields` holds keys (`reqPath`, `reqQuery.q`, `reqBody.user.name`, `reqHeaders.X-Id`; a key may come
     repeatedly) and percent-decoded values. Names are read as well and reported under the same key; an
     introspection found in a value goes to its key with `.__schema` behind it, as Metlo has it. Once `TOTAL`
     characters were read, only the beginning of each further value is.
     """
-    found: dict[str, list[Finding]] = {}
     seen: set[tuple[str, str]] = set()  # the items of an array are often alike
     left = TOTAL
     for field in fields:
@@ -61,22 +55,21 @@ def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
         key, value = field
         if len(value) > left:
             value = value[: max(left, LEAST)]
-        left -= len(key) + min(len(value), HEAD + TAIL)
-        for finding in _field(key, value):
+        left -= len(key) + len(value)
+        for finding in _field(key, value, is_over):
             introspects = finding.category == "GRAPHQL_INTROSPECTION" and "__" not in key
-            place = found.setdefault(key + ".__schema" if introspects else key, [])
-            if finding not in place:
-                place.append(finding)
-    return found
+            yield (key + ".__schema" if introspects else key), finding
+        if is_over():
+            return
 
 
-def _field(key: str, value: str) -> Iterable[Finding]:
+def _field(key: str, value: str, is_over: IsOver) -> Iterable[Finding]:
     section, _, name = key.partition(".")
     if section == "reqHeaders":
         return _header(name.lower(), value)
     if section == "reqPath":
         return _path(value)
-    findings = inspect(value) if value else ()
+    findings = inspect(value, is_over) if value else ()
     if SPECIAL.isdisjoint(name) and "__" not in name:
         return findings
     return strongest([*findings, *_name(name)])
@@ -93,7 +86,7 @@ def _path(value: str) -> tuple[Finding, ...]:
 def _header(name: str, value: str) -> Iterable[Finding]:
     """Headers are written by programs, in grammars full of signs: only what is certain counts."""
     if name == "cookie":
-        found: Iterable[Finding] = [each for part in value.split(";", 64) for each in _cookie(part.strip())]
+        found: Iterable[Finding] = [each for name, said, _ in pieces(value) for each in _cookie(name, said)]
     elif len(value) <= _REMEMBERED and _public(name, value):
         found = _usual(value)
     else:
@@ -110,9 +103,10 @@ def _public(name: str, value: str) -> bool:
     return name in _USUAL or name.startswith(_USUAL_FAMILIES) or (name == "referer" and "?" not in value)
 
 
-def _cookie(pair: str) -> Iterator[Finding]:
-    name, _, value = pair.partition("=")
+def _cookie(name: str, value: str) -> Iterator[Finding]:
     yield from _certain(value)
+    if "\\" in value:
+        yield from _certain(unescaped(value.strip('"')))
     if not SPECIAL.isdisjoint(name):
         yield from _certain(name)
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from metlo_otel.analysis import checksums
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
-from metlo_otel.analysis.nodes import Field
-from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.agent_config import DataClass, Warn
 from metlo_otel.core.matching import Matcher, build_matcher
 from metlo_otel.core.patterns import Node, PatternError, parse_pattern
+from metlo_otel.core.turns import Turn, no_turn
+from metlo_otel.reading.nodes import Field
 
 MAX_VALUE = 32_768
 """Characters of a value that are looked at."""

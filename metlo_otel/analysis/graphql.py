@@ -11,11 +11,11 @@ from typing import Any
 
 import orjson
 
-from metlo_otel.analysis.fields import Fields
-from metlo_otel.analysis.graphql_query import Answer, Operation, Variable, parse_query
-from metlo_otel.analysis.nodes import MAX_DEPTH, MAX_ITEMS, MAX_NODES, Field, untyped, walk
-from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.record import Record
+from metlo_otel.core.turns import Turn, no_turn
+from metlo_otel.reading.fields import Fields
+from metlo_otel.reading.graphql_query import Answer, Operation, Variable, parse_query
+from metlo_otel.reading.nodes import MAX_DEPTH, MAX_ITEMS, MAX_NODES, Field, untyped, walk
 
 _CACHED = 256
 _MAX_CACHED_TEXT = 16_384

@@ -5,21 +5,45 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from metlo_otel.analysis.analyse import Analyser
 from metlo_otel.analysis.analyse import Processed as Analysed
-from metlo_otel.analysis.attacks import detect
+from metlo_otel.analysis.attacks import detect, find
 from metlo_otel.analysis.budget import Budget
 from metlo_otel.analysis.detectors.finding import Finding
-from metlo_otel.analysis.fields import Fields, read_fields
-from metlo_otel.analysis.turns import Turn, Turns
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
+from metlo_otel.core.turns import Turn, Turns
+from metlo_otel.reading.fields import Fields, read_request
 
+_SECONDS, _STEP = 0.004, 65_536  # of CPU time, for each started so many bytes
 Findings = Mapping[str, list[Finding]]
 Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Threat:
+    """An attack and the key of the field that it stands in, or None; `incomplete` says what could not be looked at."""
+
+    key: str
+    finding: Finding | None
+    incomplete: tuple[str, ...] = ()
+
+
+class Patience:
+    """Says when the CPU time is over that looking at so many bytes may take; asked again and again, it stays over."""
+
+    def __init__(self, size: int, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self._end = clock() + _SECONDS * (size // _STEP + 1)
+        self.is_over = False
+
+    def __call__(self) -> bool:
+        self.is_over = self.is_over or self._clock() > self._end
+        return self.is_over
 
 
 class Inspection:
@@ -59,12 +83,17 @@ class Inspection:
             meta["user"],
         )
 
-    def threats(self, record: Record) -> Iterator[tuple[str, Finding]]:
-        """What of a request is certainly an attack of a category that DETECTION says to block."""
-        for key, findings in detect(_texts(record, read_fields(record))).items():
-            for finding in findings:
-                if finding.confidence == "high" and self._modes[finding.category] == "block":
-                    yield key, finding
+    def threat(self, record: Record) -> Threat:
+        """The first thing in a request that is certainly an attack of a category that DETECTION says to block.
+
+        What takes longer than 4 ms of CPU time for each started 64 KiB is left unread, and that is a reason.
+        """
+        patience = Patience(len(record.request.inspected))
+        read = read_request(record, limit=self._settings.max_inspect)
+        for key, finding in find(_texts(record, read), patience):
+            if finding.confidence == "high" and self._modes[finding.category] == "block":
+                return Threat(key, finding, read.incomplete)
+        return Threat("", None, (*read.incomplete, "time") if patience.is_over else read.incomplete)
 
     def _for(self, config: AgentConfig) -> Analyser:
         if self._analyser is None or self._analyser[0] is not config:
@@ -93,6 +122,7 @@ class Inspection:
             partial=not full,
             operations=found.graphql_operations,
             fragments=tuple(self._fragments()),
+            incomplete=found.fields.incomplete,
             hidden=tuple(_severe(found, analyser)) if self._settings.mask_sensitive else (),
         )
 
@@ -114,7 +144,7 @@ def session_secret(settings: Settings) -> bytes:
 def _texts(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
     """Every text of a request, by the key that a finding in it is reported under."""
     yield "reqPath", record.path
-    for key, value, _ in fields.sent:
+    for key, value, _ in fields.inspected:
         yield key, value if isinstance(value, str) else ""
 
 

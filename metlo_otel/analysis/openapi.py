@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metlo_otel.analysis.endpoints import is_parameter, path_segments
-from metlo_otel.analysis.fields import Fields
 from metlo_otel.analysis.openapi_spec import Description, SpecError, read_spec
 from metlo_otel.core.agent_config import Warn
 from metlo_otel.core.record import Record
+from metlo_otel.reading.fields import Fields
 
 MAX_ERRORS = 20
 MAX_LISTED = 4096

@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
-from metlo_otel.analysis.nodes import clean
 from metlo_otel.core.agent_config import AgentConfig, Authentication
 from metlo_otel.core.record import Record
 from metlo_otel.core.request import Request
+from metlo_otel.reading.cookies import cookies
+from metlo_otel.reading.nodes import clean
 
 Header = Callable[[str], list[str]]
 """All values of a header by its name in lower case: of a raw request as of one that was read."""
@@ -91,17 +92,6 @@ def _secret(header: Header, address: str, authentication: Authentication | None)
         given = next(iter(header("authorization")), "")
         return given[5:] if given[:5].lower() == "basic" and given[5:].strip() else None
     return next(iter(header((authentication.header_key or "").lower())), None)
-
-
-def cookies(header: Header) -> dict[str, str]:
-    """The request's cookies as sent; of repeated ones the first, which is the more specific (RFC 6265, section 5.4)."""
-    found: dict[str, str] = {}
-    for line in header("cookie"):
-        for piece in line.split(";"):
-            name, equals, value = piece.strip().partition("=")
-            if equals:
-                found.setdefault(name, value.strip('"'))
-    return found
 
 
 def jwt_user(value: str, path: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from metlo_otel.blocking.rules import ALL, NEGATION, Condition, Group, Rule
 from metlo_otel.blocking.view import View, listed
@@ -11,7 +11,7 @@ from metlo_otel.core.paths import upper_hex
 
 Matcher = Callable[[View], bool]
 Test = Callable[[str], bool]
-Read = Callable[[View], "list[str]"]
+Read = Callable[[View], Iterable[str]]
 
 
 def compile_rule(rule: Rule, assumed: Collection[str] = ()) -> Matcher:
@@ -65,6 +65,8 @@ def _compile(condition: Condition) -> Matcher:
         return _parameter(condition.operator, value, condition.key or "")
     if condition.field == "ip_address" and condition.operator in ("eq", "nt_eq"):
         value = normalise(value)
+    if condition.field == "request_body" and condition.operator.startswith(NEGATION):
+        return _no_value(View.body, _test(condition.operator.removeprefix(NEGATION), value))
     if condition.field == "method":
         value = value.upper()
     return _any_value(read_values(condition.field), _test(condition.operator, value))
@@ -73,6 +75,16 @@ def _compile(condition: Condition) -> Matcher:
 def header_name(condition: Condition) -> str:
     """The header that a condition asks for, as all its spellings are looked up: servers and apps take `_` for `-`."""
     return (condition.key or "").lower().replace("_", "-")
+
+
+def _no_value(read: Read, test: Test) -> Matcher:
+    """Whether there is something, and in none of its readings what the test looks for."""
+
+    def matches(view: View) -> bool:
+        texts = list(read(view))
+        return bool(texts) and not any(map(test, texts))
+
+    return matches
 
 
 def _any_value(read: Read, test: Test) -> Matcher:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from metlo_otel.core.addresses import pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import Paths
 from metlo_otel.core.query import Pairs
+from metlo_otel.reading.plausible import Plausible
+from metlo_otel.reading.record import request_message
 
 Ask = Callable[[], str | None]
 
@@ -112,12 +114,20 @@ class View:
             self._queries = self.exchange.request.queries()
         return self._queries
 
-    def body(self) -> list[str]:
-        """What is held of the request body as UTF-8, what is invalid replaced; nothing without a body."""
+    def body(self) -> Iterable[str]:
+        """Every text that an app may read in the request body, all of it first, then each field."""
         if self._body is None:
-            content = self.exchange.request_body.content()
-            self._body = [content.decode("utf-8", "replace")] if content else []
+            self._body = list(self._texts())
         return self._body
+
+    def _texts(self) -> Iterator[str]:
+        """The body in every plausible reading; what could not be read is noted on the exchange."""
+        message = request_message(self.exchange)
+        if not message.inspected:
+            return
+        read = Plausible("reqBody", message, self.exchange.request_body.most)
+        yield from dict.fromkeys(read.values())
+        self.exchange.note(*read.incomplete)
 
     def address(self) -> bytes | None:
         """The client's address as 4 or 16 bytes."""

@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 from metlo_otel.analysis.analyse import Analyser
 from metlo_otel.analysis.attacks import detect
 from metlo_otel.analysis.detectors.finding import Finding
-from metlo_otel.analysis.fields import Fields
 from metlo_otel.collector.configuration import get_setting, read_document, read_version
 from metlo_otel.collector.database import insert_new
 from metlo_otel.collector.raw import record_of
@@ -25,6 +24,7 @@ from metlo_otel.collector.schema import SETTINGS
 from metlo_otel.collector.trace import Trace, read_trace
 from metlo_otel.core.agent_config import parse_agent_config
 from metlo_otel.core.record import Record
+from metlo_otel.reading.fields import Fields
 
 if TYPE_CHECKING:
     from metlo_otel.collector.store import Store
@@ -76,7 +76,7 @@ class Arrival:
         return self._analyser, self._key
 
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
-        texts = [(key, value if isinstance(value, str) else "") for key, value, _ in fields.sent]
+        texts = [(key, value if isinstance(value, str) else "") for key, value, _ in fields.inspected]
         self._findings = detect([("reqPath", record.path), *texts])
         return {key: [each.category for each in findings] for key, findings in self._findings.items()}
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The numbers at one moment. `dropped` is keyed by reason; `queue_bytes` is what the waiting exchanges hold.
+    """The numbers at one moment. `dropped` is keyed by reason, `incomplete` by why a request
+    was not inspected in full; `queue_bytes` is what the waiting exchanges hold.
 
     `captured` is `sent`, all that was dropped and `queue_items` together: what waits, or is on its way.
     """
@@ -24,6 +25,7 @@ class Stats:
     queue_items: int
     queue_bytes: int
     worker_cpu_seconds: float
+    incomplete: Mapping[str, int] = field(default_factory=dict)
 
 
 class Counters:
@@ -40,6 +42,7 @@ class Counters:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._incomplete: Counter[str] = Counter()
         self._cpu = 0.0
         self._held = 0
         self._ended = False
@@ -84,6 +87,11 @@ class Counters:
                 self._dropped[reason] += lost
         return lost
 
+    def leave(self, reasons: Iterable[str]) -> None:
+        """Count why a request was not inspected in full."""
+        with self._lock:
+            self._incomplete.update(reasons)
+
     def spend(self, seconds: float) -> None:
         """Add to the worker's CPU time."""
         with self._lock:
@@ -94,11 +102,13 @@ class Counters:
         with self._lock:
             counts, dropped = self._counts.copy(), MappingProxyType(dict(self._dropped))
             cpu, captured = self._cpu, self.captured
+            incomplete = MappingProxyType(dict(self._incomplete))
         settled = counts["sent"] + sum(dropped.values())
         return Stats(
             captured=captured,
             sent=counts["sent"],
             dropped=dropped,
+            incomplete=incomplete,
             retried=counts["retried"],
             blocked=counts["blocked"],
             queue_items=max(captured - settled, 0),  # an exporter in somebody else's processor captures nothing

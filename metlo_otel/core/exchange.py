@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from time import time_ns
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from opentelemetry.trace import Span, SpanContext
 
@@ -32,13 +32,14 @@ _OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any co
 class Body:
     """The first `limit` bytes of a body that passed, and the count of all of them.
 
+    Up to `most` bytes are held, where rules or detection look at more than what is captured to be sent.
     `again` are the bytes that will pass a second time, because they were read ahead of the app.
     """
 
-    __slots__ = ("_first", "_more", "again", "limit", "size")
+    __slots__ = ("_first", "_more", "again", "limit", "most", "size")
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self.limit = self.most = limit
         self.size = 0
         self.again = 0
         self._first = b""  # most bodies are one chunk: a list for it would be kept with every exchange
@@ -49,7 +50,7 @@ class Body:
         if type(data) is not bytes and not isinstance(data, _BYTES):
             return
         length = len(data)
-        room = self.limit - self.size
+        room = self.most - self.size
         self.size += length
         if length > room:
             data = data[: max(room, 0)]
@@ -80,11 +81,12 @@ class Body:
     def stop(self) -> None:
         """Keep no more; go on counting. For a reader in another thread."""
         self.limit = min(self.limit, self.size)
+        self.most = min(self.most, self.size)
 
     @property
     def kept(self) -> int:
         """How many bytes are held."""
-        return min(self.size, self.limit)
+        return min(self.size, self.most)
 
     @property
     def truncated(self) -> bool:
@@ -138,7 +140,7 @@ class Exchange:
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `anonymous` that the rules asked for the user in vain, `deciding` the nanoseconds that the
     verdict took, 0 where nothing was decided, `size` the bytes that the queue reckons it at. `incomplete` has the
-    reasons why not all of the request was looked at.
+    reasons why not all of the request was looked at, `reading` is what the reading room has read so far.
     `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside
     has open for the same request, and `counted` are the ids of the rules that were asked about it already.
     """
@@ -159,6 +161,7 @@ class Exchange:
         "opener",
         "outer",
         "parent",
+        "reading",
         "request",
         "request_body",
         "response_body",
@@ -206,6 +209,11 @@ class Exchange:
         self.opener: Opener | None = None
         self.outer: Exchange | None = None
         self.counted: frozenset[str] = frozenset()
+        self.reading: Any = None
+
+    def note(self, *reasons: str) -> None:
+        """Remember why not all of the request was inspected; each reason once."""
+        self.incomplete = tuple(dict.fromkeys((*self.incomplete, *reasons)))
 
     def close(self) -> None:
         """The response has ended, or what can be known of it is known. Further calls do nothing."""
@@ -231,7 +239,7 @@ class Exchange:
         """About how many bytes this exchange holds while it waits."""
         asked, answered = self.request_body, self.response_body
         kept = asked.size + answered.size
-        if kept > asked.limit:  # one of them may be over it
+        if kept > answered.most:  # one of them may be over its own
             kept = asked.kept + answered.kept
         return _OVERHEAD + self.request.held + kept
 

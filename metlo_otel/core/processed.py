@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.record import Record
@@ -12,7 +12,7 @@ from metlo_otel.core.record import Record
 Places = Mapping[str, Sequence[str]]
 
 
-ATTACKS = (
+Category = Literal[
     "SQLI",
     "XSS",
     "COMMAND_EXECUTION",
@@ -26,7 +26,9 @@ ATTACKS = (
     "LDAP_INJECTION",
     "LOG4SHELL",
     "CRLF",
-)
+]
+ATTACKS: tuple[Category, ...] = get_args(Category)
+"""The categories of attacks that are told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Processed:
     """Findings of the analysis, keyed `<section>.<path>` as in the wire's processedTraceData.
 
     `partial` says that there was time for the attacks only; `operations` are the GraphQL paths without their section;
-    `hidden` are values that must not leave, whatever they stand under.
+    `incomplete` says why not all of the request was inspected, `hidden` are values that must not leave,
+    whatever they stand under.
     """
 
     data_types: Places = field(default_factory=dict)
@@ -55,6 +58,7 @@ class Processed:
     partial: bool = False
     operations: Sequence[str] = ()
     fragments: Sequence[Fragment] = ()
+    incomplete: tuple[str, ...] = ()
     hidden: Sequence[str] = field(default=(), repr=False)
 
 

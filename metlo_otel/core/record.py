@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from metlo_otel.core.exchange import PASS, Verdict
 from metlo_otel.core.request import Address
@@ -22,12 +22,21 @@ class Message:
 
     `body` holds the first bytes, its content encoding undone; `size` says how many the whole body has, as it came over
     the wire. `cut` says whether there is more than is held where lengths do not tell: after decoding and masking.
+    `sent` are the bytes as they came, to be inspected, where there are more than `body` has, or others; None: no.
+    `partial` says that more of it passed than is held for that.
     """
 
     headers: Pairs = ()
     body: bytes = b""
     size: int = 0
     cut: bool | None = None
+    sent: bytes | None = field(default=None, repr=False)
+    partial: bool = False
+
+    @property
+    def inspected(self) -> bytes:
+        """The bytes that rules and detection look at, as they came."""
+        return self.body if self.sent is None else self.sent
 
     @property
     def truncated(self) -> bool:
@@ -57,10 +66,10 @@ class Message:
 class Record:
     """One request and its response, decoded.
 
-    `path` is percent-decoded, `query` the decoded name/value pairs in their order, `route` the framework's template in
-    `{name}` form, `source` who sent it (a trusted proxy's client), `forwarded` the peer where that differs,
-    `trace_id` and `span_id` as in OpenTelemetry (0: none), times in nanoseconds since the epoch,
-    `incomplete` why not all of the request was looked at.
+    `path` is percent-decoded, `query` the decoded name/value pairs in their order, `raw_query` the query as sent,
+    `route` the framework's template in `{name}` form, `source` who sent it (a trusted proxy's client), `forwarded` the
+    peer where that differs, `incomplete` why not all of the request was inspected, `trace_id` and `span_id` as in
+    OpenTelemetry (0: none), times in nanoseconds since the epoch.
     """
 
     method: str
@@ -85,3 +94,4 @@ class Record:
     ended: int = 0
     verdict: Verdict = PASS
     incomplete: tuple[str, ...] = ()
+    raw_query: str = field(default="", repr=False)

@@ -33,11 +33,16 @@ DEFAULT_MASKED_FIELDS = (
     "x-amz-security-token",
     "password",
     "passwd",
+    "pwd",
+    "passphrase",
     "new_password",
     "old_password",
     "password_confirmation",
     "secret",
     "client_secret",
+    "secret_key",
+    "session_id",
+    "jwt",
     "token",
     "access_token",
     "refresh_token",
@@ -72,13 +77,15 @@ class Settings:
     reject_response: Callable[[Any], Any] | None = option(values.function, None)
     max_body: int = option(values.size, 5120)
     read_ahead_wait: float = option(values.seconds, 1.0)
+    max_inspect: int = option(values.size, 65_536)
+    oversize: str = option(values.one_of("pass", "block"), "pass")
     disabled: bool = option(values.boolean, False, "disable")
     environment: str = option(values.text, "production")
     excluded_urls: Patterns = option(values.regexes, Patterns())
     trusted_proxies: Proxies = option(values.proxies, Proxies())
     trusted_proxy_header: str = option(values.header_name, X_FORWARDED_FOR)
     client_ipv6_prefix: int = option(values.prefix, 64)
-    masked_fields: frozenset[str] = option(values.names, frozenset(DEFAULT_MASKED_FIELDS))
+    masked_fields: frozenset[str] = option(values.changed(DEFAULT_MASKED_FIELDS), frozenset(DEFAULT_MASKED_FIELDS))
     span_attributes: str = option(values.one_of("markers", "headers", "bodies", "none"), "markers")
     tracing: str = option(values.one_of("join", "instrument"), "join")
     disable_e2ee: bool = option(values.boolean, False)

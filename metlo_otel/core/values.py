@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -137,6 +137,23 @@ def _many(value: Any) -> list[str]:
 def names(value: Any) -> frozenset[str]:
     """Names of headers or fields, in lower case; the empty list is a value too."""
     return frozenset(item.lower() for item in _many(value))
+
+
+def changed(defaults: Iterable[str]) -> Callable[[Any], frozenset[str]]:
+    """A reader of names of which `+name` adds to the defaults and `-name` takes away; a list without signs replaces."""
+
+    def read(value: Any) -> frozenset[str]:
+        items = names(value)
+        signed = [item for item in items if item[0] in "+-"]
+        if not signed:
+            return items
+        if len(signed) < len(items):
+            raise ValueError("either a list of names, or changes such as +pin and -cookie, are expected, not both")
+        found = {item.lower() for item in defaults}
+        added = {item[1:].strip() for item in items if item[0] == "+"}
+        return frozenset((found - {item[1:].strip() for item in items if item[0] == "-"}) | added)
+
+    return read
 
 
 def regexes(value: Any) -> Patterns:

@@ -12,8 +12,8 @@ from metlo_otel.core.exchange import Body, Exchange, RawHeaders
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.masking import mask
-from metlo_otel.export.reading import read_exchange
 from metlo_otel.export.spans import attributes_of
+from metlo_otel.reading.record import read_exchange
 
 Answer = tuple[int, RawHeaders, Iterable[Any]]
 """The status, headers and chunks of a response that is about to be sent."""

@@ -10,14 +10,17 @@ from functools import lru_cache
 from urllib.parse import quote, quote_plus, unquote_plus
 
 from metlo_otel.core.record import Message, Pairs, Record
-from metlo_otel.export.json_fields import FieldMask
-from metlo_otel.export.multipart import Part, boundary_of, read_parts, replaced
+from metlo_otel.reading.graphql_values import located_values
+from metlo_otel.reading.json_fields import FieldMask
+from metlo_otel.reading.multipart import Part, all_parts, replaced
 
 MASKED = "[masked]"
 _BYTES = MASKED.encode()
 _URL_PAIR = re.compile(r"([?&#;])([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
 _COOKIE_PAIR = re.compile(r"(\A|;)(\s*)([^=;\s][^=;]*)=((?:\s*\"[^\"]*\")?[^;]*)")
 _NAME_PARTS = re.compile(r"[\[\].]+")
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_LONGEST_NAME, _MOST_KNOWN = 256, 4096
 _FORM = "application/x-www-form-urlencoded"
 _QUERY = re.compile(rb'("query"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # GraphQL within JSON
 _NESTED = re.compile(rb'()("\s*[{\[](?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # JSON in a string of JSON
@@ -80,8 +83,9 @@ class Masker:
     def __init__(self, names: frozenset[str]) -> None:
         self._names = frozenset(plain(name) for name in names)
         self._bytes = tuple([name.encode("utf-8", "replace") for name in self._names])
-        self._json = FieldMask(self._names, plain, b'"' + _BYTES + b'"')
-        self._xml, self._graphql = _in_markup(self._names), _in_arguments(self._names)
+        self._json = FieldMask(self._names, self._hides, b'"' + _BYTES + b'"')
+        self._xml = _in_markup(self._names)
+        self._known: dict[str, bool] = {}
 
     def __call__(self, record: Record) -> Record:
         return replace(
@@ -92,9 +96,29 @@ class Masker:
         )
 
     def _hides(self, name: str) -> bool:
-        """Whether a field's values are masked: its name, or a part of it."""
+        """Whether a field's values are masked: its name, a part of it (`user[password]`), or its last words."""
+        if len(name) > _LONGEST_NAME:
+            return any(self._is_hidden(part) for part in _NAME_PARTS.split(name[-_LONGEST_NAME:]))
+        known = self._known.get(name)
+        if known is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            known = self._known[name] = self._is_hidden(name) or any(
+                self._is_hidden(part) for part in _NAME_PARTS.split(name)
+            )
+        return known
+
+    def _is_hidden(self, name: str) -> bool:
+        """`userPassword`, `password1` and `X-Vault-Token` end in words that name a secret, `tokenCount` does not."""
         compared = plain(name).strip()
-        return compared in self._names or not self._names.isdisjoint(_NAME_PARTS.split(compared))
+        if compared in self._names or compared.rstrip("0123456789") in self._names:
+            return True
+        if " " in name.strip():  # a sentence is no name
+            return False
+        words = [word.lower() for word in _WORDS.findall(name)]
+        while words and words[-1].isdigit():
+            words.pop()
+        return any("".join(words[at:]) in self._names for at in range(1, len(words)))
 
     def _message(self, message: Message) -> Message:
         headers = self._headers(message.headers)
@@ -103,14 +127,14 @@ class Masker:
         return Message(headers, self._body(message), message.size, message.truncated)
 
     def _headers(self, headers: Pairs) -> Pairs:
-        return tuple([(name, self._header(plain(name), value)) for name, value in headers])
+        return tuple([(name, self._header(name, value)) for name, value in headers])
 
     def _header(self, name: str, value: str) -> str:
-        if name in self._names:
+        if self._hides(name):
             return MASKED
-        if "=" not in value:
+        if "=" not in value and value.lstrip()[:1] not in ("{", "["):
             return value
-        if name in ("cookie", "setcookie"):
+        if plain(name) in ("cookie", "setcookie"):
             return _COOKIE_PAIR.sub(self._cookie, value)
         return self._within(value)
 
@@ -120,7 +144,7 @@ class Masker:
         if value.lstrip()[:1] in ("{", "["):
             value = self._structured(raw).decode("utf-8", "surrogatepass")
         if "(" in value and ":" in value and self._names_within(raw):
-            value = self._graphql.sub(_argument, value)
+            value = self._graphql(value)
         return _URL_PAIR.sub(self._url_pair, value) if "=" in value else value
 
     def _cookie(self, match: re.Match[str]) -> str:
@@ -133,7 +157,7 @@ class Masker:
     def _body(self, message: Message) -> bytes:
         body, media = message.body, message.media_type
         if media == "multipart/form-data":
-            return self._multipart(body, boundary_of(message.content_type))
+            return self._multipart(body, message.content_type)
         start = body.lstrip(_BLANKS)[:1]
         if start == b"<" and "xml" in media and self._names_within(body):
             body = self._xml.sub(_element, body)
@@ -150,7 +174,7 @@ class Masker:
         if b"\\" in body and self._names_within(body):
             body = _NESTED.sub(lambda match: _requoted(match, self._nested), body)
         if b'"query"' in body and self._names_within(body):
-            body = _QUERY.sub(lambda match: _requoted(match, lambda text: self._graphql.sub(_argument, text)), body)
+            body = _QUERY.sub(lambda match: _requoted(match, self._graphql), body)
         return body
 
     def _nested(self, text: str) -> str:
@@ -158,7 +182,16 @@ class Masker:
 
     def _arguments(self, body: bytes) -> bytes:
         text = body.decode("utf-8", "surrogateescape")
-        return self._graphql.sub(_argument, text).encode("utf-8", "surrogateescape")
+        return self._graphql(text).encode("utf-8", "surrogateescape")
+
+    def _graphql(self, text: str) -> str:
+        """GraphQL with the values behind masked names replaced, of whatever kind they are."""
+        kept, position = [], 0
+        for name, start, end in located_values(text):
+            if start >= position and self._hides(name):
+                kept += [text[position:start], f'"{MASKED}"']
+                position = end
+        return "".join([*kept, text[position:]])
 
     def _names_within(self, body: bytes) -> bool:
         """Cheap: whether one of the names stands anywhere."""
@@ -181,14 +214,14 @@ class Masker:
         within = self._within(text)
         return piece if within == text else name + equals + quote_plus(within, errors="replace").encode()
 
-    def _multipart(self, body: bytes, boundary: bytes | None) -> bytes:
+    def _multipart(self, body: bytes, content_type: str) -> bytes:
         """A form's fields; one without a readable name is masked too, a form without a boundary is emptied."""
-        parts = read_parts(body, boundary) if boundary else []
-        texts = [part for part in parts if not part.is_file]
+        parts = all_parts(body, content_type)
+        texts = [part for part in parts if part.filename is None]
         return replaced(body, [(part.start, part.end, self._part(body, part)) for part in texts]) if parts else b""
 
     def _part(self, body: bytes, part: Part) -> bytes:
-        if part.name is None or self._hides(part.name):
+        if not part.names or any(self._hides(name) for name in part.names):
             return _BYTES
         content = body[part.start : part.end]
         return self._structured(content) if content.lstrip(_BLANKS)[:1] in (b"{", b"[") else content
@@ -217,7 +250,7 @@ def _spelled(names: frozenset[str]) -> bytes:
 
 def _in_markup(names: frozenset[str]) -> re.Pattern[bytes]:
     """What an XML element or attribute of these names holds, to the end where it was cut."""
-    name = rb"(?:[\w.-]{1,64}:)?" + _spelled(names)
+    name = rb"(?:[\w.:-]{1,64}(?:[-_.:]|(?-i:(?<=[a-z0-9])(?=[A-Z]))))?" + _spelled(names) + rb"[0-9]{0,4}"
     element = rb"(<(" + name + rb")(?:\s[^<>]*)?(?<!/)>)(?:.*?(?=</\2\s*>)|.*\Z)"
     attribute = rb"(\s" + name + rb"\s*=\s*)(?:\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))"
     return re.compile(element + b"|" + attribute, re.IGNORECASE | re.DOTALL)
@@ -225,14 +258,3 @@ def _in_markup(names: frozenset[str]) -> re.Pattern[bytes]:
 
 def _element(match: re.Match[bytes]) -> bytes:
     return match[1] + _BYTES if match[1] is not None else match[3] + b'"' + _BYTES + b'"'
-
-
-def _in_arguments(names: frozenset[str]) -> re.Pattern[str]:
-    """A string given to a GraphQL argument of these names: quoted, or a block; to the end where it was cut."""
-    string = r'(?:"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\])*(?:"|\\?\Z))'
-    name = r'(?<![\w"-])' + _spelled(names).decode("utf-8", "replace")
-    return re.compile(rf"({name}\s*:\s*){string}", re.IGNORECASE | re.DOTALL)
-
-
-def _argument(match: re.Match[str]) -> str:
-    return f'{match[1]}"{MASKED}"'

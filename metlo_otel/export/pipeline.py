@@ -25,8 +25,8 @@ from metlo_otel.export.forking import renew_after_fork
 from metlo_otel.export.losses import Losses
 from metlo_otel.export.metrics import Meters
 from metlo_otel.export.queue import ExchangeQueue
-from metlo_otel.export.reading import read_exchange
 from metlo_otel.export.spans import ExchangeSpan
+from metlo_otel.reading.record import read_exchange
 
 EVERY = 1.0  # seconds between two batches that are not full
 _TURN = 0.0005  # seconds that the worker computes without letting others go first
@@ -389,7 +389,10 @@ class Pipeline:
         if exchange.deciding:
             _meters.decided(exchange.deciding / 1e9)
         try:
-            return self._exporter.span(read_exchange(exchange, self._settings, self._exporter.guard))
+            span = self._exporter.span(read_exchange(exchange, self._settings, self._exporter.guard))
+            if span.record.incomplete:
+                self.counters.leave(span.record.incomplete)
+            return span
         except Exception as problem:  # noqa: BLE001 - one exchange that cannot be read must not cost the others
             self._exporter.guard.failed(read_exchange, problem)
             self.counters.drop("failed")

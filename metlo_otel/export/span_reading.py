@@ -13,9 +13,9 @@ from opentelemetry.trace import SpanKind
 from metlo_otel.core.exchange import PASS, Verdict
 from metlo_otel.core.record import Message, Pairs, Record
 from metlo_otel.core.request import Address
-from metlo_otel.export.content import charset_of
-from metlo_otel.export.reading import query_pairs
-from metlo_otel.export.routes import template
+from metlo_otel.core.routes import template
+from metlo_otel.reading.record import query_pairs
+from metlo_otel.reading.wire_text import charset_of
 
 Attributes = Mapping[str, Any]
 
@@ -51,6 +51,7 @@ def record_of(span: ReadableSpan) -> Record | None:
         started=span.start_time or 0,
         ended=span.end_time or 0,
         verdict=_verdict(found),
+        incomplete=tuple(_values(found, "metlo.incomplete")),
     )
 
 

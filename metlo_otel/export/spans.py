@@ -16,7 +16,7 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from metlo_otel.core.processed import Processed, Session
 from metlo_otel.core.record import Message, Record, fresh_id
-from metlo_otel.export.content import text_of
+from metlo_otel.reading.wire_text import text_of
 
 _NO_RESOURCE = Resource({})
 _SCOPE = InstrumentationScope("metlo_otel")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -48,6 +48,8 @@ class Tracing:
         """The span of a record: examined, then masked."""
         config = self._config()
         processed = self._seams.analyse(record, config)
+        if processed.incomplete:
+            record = replace(record, incomplete=tuple(dict.fromkeys((*record.incomplete, *processed.incomplete))))
         session = self._seams.session(record, config)
         masked = hide(mask(record, self._settings.masked_fields), processed.hidden)
         return ExchangeSpan(masked, processed, session)

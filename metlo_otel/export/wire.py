@@ -12,10 +12,10 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Places, Processed, Session
 from metlo_otel.core.record import Pairs, Record
+from metlo_otel.core.routes import fits
 from metlo_otel.core.settings import Settings
-from metlo_otel.export.content import text_of
 from metlo_otel.export.release import Release
-from metlo_otel.export.routes import fits
+from metlo_otel.reading.wire_text import text_of
 
 Trace = dict[str, Any]
 Encrypt = Callable[[Trace, str], Trace | None]

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from metlo_otel.analysis.analyse import Analyser
 from metlo_otel.analysis.endpoints import Endpoints
-from metlo_otel.analysis.fields import Fields
 from metlo_otel.core.agent_config import AgentConfig, Authentication, Endpoint
 from metlo_otel.core.record import Message, Record
+from metlo_otel.reading.fields import Fields
 from tests.analysis.records import config, json_record, message, record, refuse
 
 SPEC = json.dumps(

@@ -16,7 +16,8 @@ from urllib.parse import quote
 import pytest
 
 from metlo_otel.analysis import attacks
-from metlo_otel.analysis.attacks import CATEGORIES, Finding, detect, inspect
+from metlo_otel.analysis.attacks import Finding, detect, inspect
+from metlo_otel.core.processed import ATTACKS as CATEGORIES
 from tests.analysis.attack_samples import ATTACKS, ORDINARY
 from tests.shared import SHARED, needs_shared
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from metlo_otel.analysis import checksums
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
 from metlo_otel.analysis.data_classes import Classifier
-from metlo_otel.analysis.nodes import Scalar
 from metlo_otel.core.agent_config import DataClass
+from metlo_otel.reading.nodes import Scalar
 from tests.analysis.records import refuse
 from tests.profiles import examples
 from tests.shared import SHARED, needs_shared

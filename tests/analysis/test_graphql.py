@@ -15,9 +15,9 @@ pytest.importorskip("graphql", reason="the graphql extra is not installed")
 
 from graphql.language.parser import Parser
 
-from metlo_otel.analysis.fields import data_types, read_fields
 from metlo_otel.analysis.graphql import GraphQL, GraphQLFields
 from metlo_otel.core.record import Record
+from metlo_otel.reading.fields import data_types, read_fields
 from tests.analysis.records import json_record, message, record
 
 

@@ -8,10 +8,10 @@ from typing import Any
 from benchmarks import steps
 from metlo_otel.analysis.budget import Budget
 from metlo_otel.analysis.inspection import Inspection
-from metlo_otel.analysis.turns import Turns
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings, read_settings
+from metlo_otel.core.turns import Turns
 from tests.analysis.attack_samples import ATTACKS
 from tests.analysis.records import json_record, refuse
 
@@ -97,8 +97,9 @@ def test_categories_that_are_off_are_silent() -> None:
     given = json_record({"a": ATTACK["id"], "b": "<script>alert(1)</script>"})
     inspection = Inspection(settings(detection="SQLI=off,XSS=block"), refuse)
     assert inspection.analyse(given, CONFIG).attacks == {"reqBody.b": ["XSS"]}
-    assert [(key, finding.category) for key, finding in inspection.threats(given)] == [("reqBody.b", "XSS")]
-    assert list(Inspection(settings(), refuse).threats(given)) == []
+    threat = inspection.threat(given)
+    assert (threat.key, threat.finding and threat.finding.category) == ("reqBody.b", "XSS")
+    assert Inspection(settings(), refuse).threat(given).finding is None
 
 
 def test_only_what_is_certain_blocks() -> None:
@@ -106,7 +107,7 @@ def test_only_what_is_certain_blocks() -> None:
     given = json_record({"url": "http://127.0.0.1/"})
     inspection = Inspection(settings(detection="block"), refuse)
     assert inspection.analyse(given, CONFIG).attacks == {"reqBody.url": ["SSRF"]}
-    assert list(inspection.threats(given)) == []
+    assert inspection.threat(given).finding is None
 
 
 def test_severe_values_are_hidden_where_that_is_asked_for() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("jsonschema_rs", reason="the openapi extra is not installed")
 
-from metlo_otel.analysis.fields import read_fields
 from metlo_otel.analysis.openapi import MAX_ERRORS, ResponseValidator
 from metlo_otel.analysis.openapi_spec import SpecError, read_spec
+from metlo_otel.reading.fields import read_fields
 from tests.analysis.records import message, record, refuse
 
 USER = {

@@ -15,7 +15,7 @@ from tests.contract.http import Call, get, post
 from tests.contract.shop import Shop, skip_unless
 from tests.contract.test_bodies import FORM, MULTIPART, UPLOAD
 
-MAX_BODY = 300
+MAX_BODY, MAX_INSPECT = 300, 3000
 ATTACK = b"the attack"
 TEXT = "text/plain"
 ON_BODY = condition("request_body", "contains", ATTACK.decode())
@@ -29,7 +29,7 @@ def put(config: dict[str, Any], *rules: dict[str, Any]) -> dict[str, Any]:
 def guarded(make_shop: MakeShop, collector: MemoryCollector) -> Shop:
     """A shop that refuses bodies with the attack in them."""
     collector.config = put(FULL, wire(every(ON_BODY), uuid="on-body"))
-    return in_force(make_shop(MAX_BODY=MAX_BODY))
+    return in_force(make_shop(MAX_BODY=MAX_BODY, MAX_INSPECT=MAX_INSPECT))
 
 
 def pieces(*parts: bytes, path: str = "/echo", chunked: bool = True) -> Call:
@@ -108,13 +108,13 @@ def test_a_body_over_http2_that_matches(guarded: Shop) -> None:
 
 
 def test_only_the_beginning_is_looked_at(guarded: Shop) -> None:
-    """A rule sees MAX_BODY bytes, to the byte, and no more is read before the app does."""
-    fitting = b"x" * (MAX_BODY - len(ATTACK)) + ATTACK
+    """A rule sees MAX_INSPECT bytes, to the byte, and no more is read before the app does."""
+    fitting = b"x" * (MAX_INSPECT - len(ATTACK)) + ATTACK
     assert guarded.serve(post("/ignore", fitting)).status == 403
     answer = guarded.serve(post("/ignore", b"x" + fitting + LARGE))
     assert answer.status == 200
     if not guarded.way.is_async:  # there bodies come in the server's own pieces
-        assert answer.consumed == MAX_BODY
+        assert answer.consumed == MAX_INSPECT
     assert SCRIPT.events == ["ignored"]
 
 

@@ -15,9 +15,9 @@ from metlo_otel.core.addresses import Proxies
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.record import Record
 from metlo_otel.core.request import EnvironRequest
+from metlo_otel.core.routes import fits, template
 from metlo_otel.core.settings import read_settings
-from metlo_otel.export.reading import query_pairs, read_exchange
-from metlo_otel.export.routes import fits, template
+from metlo_otel.reading.record import query_pairs, read_exchange
 from tests.export.exchanges import ENVIRON, asgi_exchange, wsgi_exchange
 
 SETTINGS = read_settings({"api_key": "k", "host": "http://127.0.0.1", "trusted_proxies": ["10.0.0.0/8", "::1"]}, {})

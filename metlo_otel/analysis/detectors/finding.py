@@ -5,21 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Category = Literal[
-    "SQLI",
-    "XSS",
-    "COMMAND_EXECUTION",
-    "SSRF",
-    "NULL_BYTES",
-    "DIRECTORY_TRAVERSAL",
-    "GRAPHQL_INTROSPECTION",
-    "NOSQLI",
-    "SSTI",
-    "XXE",
-    "LDAP_INJECTION",
-    "LOG4SHELL",
-    "CRLF",
-]
+from metlo_otel.core.processed import Category
+
 Confidence = Literal["high", "low"]
 
 _FRAGMENT = 80

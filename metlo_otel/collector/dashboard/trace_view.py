@@ -184,6 +184,7 @@ def _facts(document: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         ("Authentication", _authentication(session)),
         ("User agent", session.get("userAgent")),
         ("Environment", meta.get("environment")),
+        ("Not inspected in full", ", ".join(map(str, meta.get("incomplete") or ())) or None),
         ("Trace id", meta.get("traceId")),
         ("Span id", meta.get("spanId")),
         ("Tags", ", ".join(_texts(_processed(document).get("requestTags")))),

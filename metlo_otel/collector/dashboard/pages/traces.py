@@ -12,7 +12,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from metlo_otel.analysis.attacks import CATEGORIES
 from metlo_otel.collector import queries
 from metlo_otel.collector.dashboard.desk import Desk
 from metlo_otel.collector.dashboard.pages.actors import COLUMNS, rule_id, rules_in_force
@@ -20,6 +19,7 @@ from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_
 from metlo_otel.collector.dashboard.pages.rules import DONE
 from metlo_otel.collector.dashboard.trace_view import view_trace
 from metlo_otel.collector.dashboard.tracing import read_template, tracing_link
+from metlo_otel.core.processed import ATTACKS
 
 _FILTERS = (
     *("path", "status", "method", "user", "source", "attack", "blocked", "trace", "rule"),
@@ -41,7 +41,7 @@ def routes(desk: Desk) -> list[Route]:
             filters=filters,
             filtered=bool(wanted),
             problem=problem,
-            categories=sorted(CATEGORIES),
+            categories=sorted(ATTACKS),
             status=400 if problem else 200,
         )
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
-from urllib.parse import unquote_plus
 
 import orjson
 
-from metlo_otel.analysis.bodies import charset, decode, unpack
-from metlo_otel.analysis.json_cut import Missing, close_cut
-from metlo_otel.analysis.json_prefix import parse_prefix
-from metlo_otel.analysis.multipart import read_parts
-from metlo_otel.analysis.nodes import MAX_ITEMS, MAX_NODES, Field, beyond, has_long_array, pair_fields, untyped, walk
-from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.record import Message
+from metlo_otel.core.turns import Turn, no_turn
+from metlo_otel.reading.charsets import charset, decode, query_encoding
+from metlo_otel.reading.forms import looks_like_a_form, pairs
+from metlo_otel.reading.json_cut import Missing, close_cut
+from metlo_otel.reading.json_prefix import parse_prefix
+from metlo_otel.reading.multipart import Part, read_parts
+from metlo_otel.reading.nodes import MAX_ITEMS, MAX_NODES, Field, is_beyond, pair_fields, untyped, walk
+from metlo_otel.reading.plausible import Plausible
 
 MAX_WHOLE_JSON = 65_536
 """Bytes up to which JSON is parsed in one step; what is longer is read piece by piece up to the limits of fields."""
@@ -23,6 +25,7 @@ MAX_WHOLE_JSON = 65_536
 MAX_CLOSED = 8192
 """Characters up to which cut JSON is closed and parsed in one step; what is longer is read token by token."""
 
+_MAX_PARTS = 200  # told of
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
 
 
@@ -30,7 +33,8 @@ _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/j
 class Body:
     """A body's fields; `document` is its JSON: whole where `parsed`, else what stood before a fault or cut.
 
-    `text` is what was decoded (None: binary, or never needed), `size` the whole body's in bytes, as it was sent.
+    `text` is what was decoded (None: binary, or never needed), `size` the whole body's in bytes, as it was sent,
+    `whole` says that the fields are all that anybody can read in it.
     """
 
     fields: tuple[Field, ...] = ()
@@ -39,6 +43,7 @@ class Body:
     cut: bool = False
     text: str | None = ""
     size: int = 0
+    whole: bool = False
 
 
 def read_body(section: str, message: Message, turn: Turn = no_turn) -> Body:
@@ -46,17 +51,32 @@ def read_body(section: str, message: Message, turn: Turn = no_turn) -> Body:
     media_type = message.media_type
     if not message.body and not media_type:
         return Body(size=message.size)
-    data, cut = unpack(message)
+    data, cut = message.body, message.truncated
     turn()
     read = _READERS.get(media_type) or (_json_text if media_type.endswith("+json") else _plain)
     body = read(section, data, message, cut, turn)
     turn()
-    fields = body.fields
-    if section == "reqBody" and has_long_array(body.document):
-        more: list[Field] = []
-        beyond(section, body.document, more, turn)
-        fields += untyped(more)
-    return Body(fields, body.document, body.parsed, cut, body.text, message.size)
+    return replace(body, cut=cut, size=message.size)
+
+
+def read_more(section: str, message: Message, body: Body, limit: int) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+    """What else an app may find in a request's body than what is declared, and why not all of it could be read."""
+    if body.whole and message.sent is None and not message.partial and _is_simple(message):
+        return (), ()
+    if not message.inspected:
+        return (), ("body_size",) if message.partial else ()
+    plausible = Plausible(section, message, limit)
+    known = set(untyped(body.fields))
+    return tuple([each for each in plausible.fields if each not in known]), tuple(plausible.incomplete)
+
+
+def _is_simple(message: Message) -> bool:
+    """Whether bytes and text are the same to every reader: UTF-8, as it came."""
+    return (
+        b"\0" not in message.body
+        and query_encoding(message.content_type) is None
+        and not message.header("content-encoding")
+    )
 
 
 def _json(section: str, data: bytes, message: Message, cut: bool, turn: Turn) -> Body:
@@ -69,7 +89,9 @@ def _json(section: str, data: bytes, message: Message, cut: bool, turn: Turn) ->
         except orjson.JSONDecodeError:
             pass
         else:
-            return Body(tuple(walk(section, document)), document, True, text=None)
+            fields = walk(section, document)
+            whole = len(fields) < MAX_NODES // 2 and not is_beyond(document)
+            return Body(tuple(fields), document, True, text=None, whole=whole)
     text = decode(data, message.content_type, message.media_type, cut)
     return Body(text=None) if text is None else _loose_json(section, text, turn)
 
@@ -116,28 +138,21 @@ def _form(section: str, data: bytes, message: Message, cut: bool, turn: Turn) ->
     if text is None:
         return Body(text=None)
     encoding = charset(message.content_type) or "utf-8"
-    return Body(pair_fields(section + ".", formpair_fields(text, encoding, turn)), text=text)
-
-
-def formpair_fields(text: str, encoding: str = "utf-8", turn: Turn = no_turn) -> list[tuple[str, str]]:
-    """The decoded pairs of an urlencoded form, at most 500; a name without `=` has an empty value."""
-    pairs = []
-    for piece in text.split("&", MAX_NODES)[:MAX_NODES]:
-        turn()
-        if piece:
-            name, _, value = piece.partition("=")
-            pairs.append((_unquote(name, encoding), _unquote(value, encoding)))
-    return pairs
-
-
-def _unquote(text: str, encoding: str) -> str:
-    return unquote_plus(text, encoding, "replace") if "%" in text or "+" in text else text
+    named = list(islice(pairs(text, encoding), MAX_NODES + 1))
+    turn()
+    whole = len(named) <= MAX_NODES and text[:1] not in ("{", "[", '"', "-", " ", "\n")
+    return Body(pair_fields(section + ".", named), text=text, whole=whole)
 
 
 def _multipart(section: str, data: bytes, message: Message, _cut: bool, _turn: Turn) -> Body:
-    parts = read_parts(data, message.content_type)
-    named = [(part.name, part.value if part.filename is None else part.filename) for part in parts]
+    parts = read_parts(data, message.content_type)[:_MAX_PARTS]
+    named = [(part.name, _said(part, data)) for part in parts if part.name is not None]
     return Body(pair_fields(section + ".", named), text=None)
+
+
+def _said(part: Part, data: bytes) -> str:
+    """A part's text, or the name of its file."""
+    return data[part.start : part.end].decode("utf-8", "replace") if part.filename is None else part.filename
 
 
 def _plain(section: str, data: bytes, message: Message, cut: bool, _turn: Turn) -> Body:
@@ -153,7 +168,8 @@ def _plain(section: str, data: bytes, message: Message, cut: bool, _turn: Turn) 
             inside = untyped(walk(section, document))
         except orjson.JSONDecodeError:
             document = None
-    return Body(((section, text, "string"), *inside), document, document is not None, text=text)
+    whole = document is None and text[:1].isalpha() and not looks_like_a_form(text)
+    return Body(((section, text, "string"), *inside), document, document is not None, text=text, whole=whole)
 
 
 _READERS: dict[str, Callable[[str, bytes, Message, bool, Turn], Body]] = {

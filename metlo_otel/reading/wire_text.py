@@ -1,13 +1,12 @@
-"""What a body says as text: content encodings undone within bounds, binary told from text."""
+"""What a body says as text on the wire: binary told from text, files of a form by their size."""
 
 from __future__ import annotations
 
 import codecs
 import re
-import zlib
 
 from metlo_otel.core.record import Message
-from metlo_otel.export.multipart import boundary_of, without_files
+from metlo_otel.reading.multipart import without_files
 
 _CHARSET = re.compile(r'charset\s*=\s*"?([\w.:+-]+)', re.IGNORECASE)
 # Charsets in which the bytes of ASCII mean nothing but ASCII, so that masking bytes is masking text.
@@ -19,31 +18,13 @@ _TEXTUAL = re.compile(
 _MEDIA = re.compile(r"(image|audio|video|font)/.+")
 
 
-def decoded(body: bytes, encoding: str, limit: int) -> tuple[bytes, bool] | None:
-    """At most `limit` bytes of a body with its Content-Encoding undone, and whether there are more.
-
-    None where the encoding is one that cannot be undone here, or is broken.
-    """
-    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
-        return None
-    for window in (47, -15):  # gzip or zlib by their header, else raw deflate
-        stream = zlib.decompressobj(window)
-        try:
-            kept = stream.decompress(body, limit + 1)[:limit]
-        except zlib.error:
-            continue
-        return kept, not stream.eof
-    return None
-
-
 def text_of(message: Message) -> str | None:
     """The body as text, files of a form by name and size only; None where it is binary."""
     body, media = message.body, message.media_type
     if not body:
         return ""
     if media == "multipart/form-data":
-        boundary = boundary_of(message.content_type)
-        body = (without_files(body, boundary) if boundary else None) or b"\0"
+        body = without_files(body, message.content_type) or b"\0"
     if b"\0" in body or (_MEDIA.fullmatch(media) and media != "image/svg+xml"):
         return None
     return _text(body, charset_of(message.content_type), media, message.truncated)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from metlo_otel.analysis.turns import Turn, no_turn
+from metlo_otel.core.turns import Turn, no_turn
 
 MAX_TOKENS = 2000
 """Tokens up to which a query is read whole; of a longer one only the operations' top fields are."""

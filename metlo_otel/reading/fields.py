@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
-from metlo_otel.analysis.body_fields import Body, read_body
-from metlo_otel.analysis.nodes import Field, Scalar, pair_fields
-from metlo_otel.analysis.turns import Turn, no_turn
 from metlo_otel.core.record import Record
+from metlo_otel.core.turns import Turn, no_turn
+from metlo_otel.reading.body import Body, read_body, read_more
+from metlo_otel.reading.charsets import query_encoding
+from metlo_otel.reading.forms import pairs
+from metlo_otel.reading.nodes import MAX_NODES, Field, Scalar, loose_pair, pair_fields
+
+MAX_INSPECT = 65_536
+"""Bytes that an encoded body may unfold to, to be inspected."""
+
+
+_MOST_PAIRS = 10_000  # of a query
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """All fields of a record by where they stood."""
+    """All fields of a record by where they stood.
+
+    `more` is what else an app may find in the request, `incomplete` why not all of it could be read.
+    """
 
     query: tuple[Field, ...] = ()
     request_headers: tuple[Field, ...] = ()
     request: Body = field(default_factory=Body)
     response_headers: tuple[Field, ...] = ()
     response: Body = field(default_factory=Body)
+    more: tuple[Field, ...] = ()
+    incomplete: tuple[str, ...] = ()
+
+    @property
+    def inspected(self) -> tuple[Field, ...]:
+        """What the client sent, and whatever else an app may read it as."""
+        return self.sent + self.more
 
     @property
     def sent(self) -> tuple[Field, ...]:
@@ -49,10 +68,28 @@ def read_fields(record: Record, turn: Turn = no_turn) -> Fields:
     return replace(request, response_headers=headers, response=read_body("resBody", record.response, turn))
 
 
-def read_request(record: Record, turn: Turn = no_turn) -> Fields:
+def read_request(record: Record, turn: Turn = no_turn, limit: int = MAX_INSPECT) -> Fields:
     """Read what the client sent, within the same bounds."""
     query, headers = pair_fields("reqQuery.", record.query), pair_fields("reqHeaders.", record.request.headers)
-    return Fields(query, headers, read_body("reqBody", record.request, turn))
+    body = read_body("reqBody", record.request, turn)
+    more, incomplete = read_more("reqBody", record.request, body, limit)
+    return Fields(query, headers, body, more=(*_other_query(record), *more), incomplete=incomplete)
+
+
+def _other_query(record: Record) -> tuple[Field, ...]:
+    """Of the query what is not told: all behind the first 500, and all in the charset that the request names, in which
+    Django reads it too.
+    """
+    found: list[Field] = []
+    if len(record.query) > MAX_NODES or record.raw_query.count("&") >= MAX_NODES:
+        for name, value in islice(pairs(record.raw_query), MAX_NODES, _MOST_PAIRS):
+            found += loose_pair("reqQuery.", name, value)
+    encoding = query_encoding(record.request.content_type)
+    if encoding is not None and record.raw_query:
+        text = record.raw_query.encode("utf-8", "replace").decode(encoding, "replace")
+        for name, value in islice(pairs(text, encoding), _MOST_PAIRS):
+            found += loose_pair("reqQuery.", name, value)
+    return tuple(found)
 
 
 def data_types(fields: Fields, status: int) -> dict[str, list[str]]:

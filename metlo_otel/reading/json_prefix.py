@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from metlo_otel.analysis.json_cut import without_half_escape
-from metlo_otel.analysis.turns import Turn, no_turn
+from metlo_otel.core.turns import Turn, no_turn
+from metlo_otel.reading.json_cut import without_half_escape
 
 _MAX_TEXT = 262_144
 _MAX_TOKENS = 20_000

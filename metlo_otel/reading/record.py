@@ -1,19 +1,20 @@
-"""A raw exchange, read: everything is decoded here, once, in the worker."""
+"""A raw exchange, read: its request once for whoever asks first, everything else in the worker."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
-from urllib.parse import unquote
 
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Message, Pairs, Record, fresh_id
+from metlo_otel.core.routes import template
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.tracing import traceparent
-from metlo_otel.export.content import decoded
-from metlo_otel.export.routes import template
+from metlo_otel.reading.codings import codings, undo
+from metlo_otel.reading.forms import pairs
 
 _MANY_PAIRS = 1000
 _BODILESS = (204, 304)
@@ -35,7 +36,7 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         host=request.host,
         path=request.path,
         query=query_pairs(request.query),
-        request=_request(exchange),
+        request=request_message(exchange),
         response=_response(exchange),
         status=exchange.status,
         source=source,
@@ -52,24 +53,26 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         ended=exchange.ended,
         verdict=exchange.verdict,
         incomplete=exchange.incomplete,
+        raw_query=request.query,
     )
 
 
 def query_pairs(query: str) -> Pairs:
     """Names and values of a query string or form in their order, percent-decoded; the first thousand."""
-    pieces = query.split("&", _MANY_PAIRS)[:_MANY_PAIRS]
-    return tuple([_pair(piece) for piece in pieces if piece])
+    return tuple(islice(pairs(query), _MANY_PAIRS))
 
 
-def _pair(piece: str) -> tuple[str, str]:
-    name, _, value = piece.replace("+", " ").partition("=")
-    return unquote(name), unquote(value)
-
-
-def _request(exchange: Exchange) -> Message:
-    headers = tuple(exchange.request.headers())
+def request_message(exchange: Exchange) -> Message:
+    """The request's headers and body; what was read before is not read again."""
     body = exchange.request_body
-    return _message(headers, body, max(body.size, _declared(headers)))
+    known = exchange.reading
+    if known is not None and known[0] == (body.size, body.kept):
+        message: Message = known[1]
+        return message
+    headers = tuple(exchange.request.headers())
+    message = _message(headers, body, max(body.size, _declared(headers)))
+    exchange.reading = (body.size, body.kept), message
+    return message
 
 
 def _response(exchange: Exchange) -> Message:
@@ -80,13 +83,22 @@ def _response(exchange: Exchange) -> Message:
 
 
 def _message(headers: Pairs, body: Body, size: int) -> Message:
-    """What is left of a body whose encoding cannot be undone is its size: its bytes say nothing to anybody here."""
-    encoding = ", ".join([value for name, value in headers if name.lower() == "content-encoding"])
-    content = body.content()
-    if not content or encoding.strip().lower() in ("", "identity"):
-        return Message(headers, content, size)
-    content, cut = decoded(content, encoding, body.limit) or (b"", True)
-    return Message(headers, content, size, cut or size > body.kept)
+    """A body whose encoding cannot be undone is told by its size alone; its bytes are inspected all the same."""
+    content, partial = body.content(), body.size > body.kept
+    applied = codings(value for name, value in headers if len(name) == 16 and name.lower() == "content-encoding")
+    if not content or not applied:
+        if len(content) <= body.limit:
+            return Message(headers, content, size, partial=partial)
+        return Message(headers, content[: body.limit], size, None, content, partial)
+    undone, cut = undo(content, applied, body.limit) or (b"", True)
+    return Message(headers, undone, size, cut or size > body.kept, content, partial)
+
+
+def is_all_held(exchange: Exchange) -> bool:
+    """Whether what was read ahead of the app is all of the request's body, as far as its length is known."""
+    body = exchange.request_body
+    declared = _declared(tuple([("Content-Length", value) for value in exchange.request.header("content-length")]))
+    return body.kept >= declared if declared else body.kept < body.most or not body.most
 
 
 def _declared(headers: Pairs) -> int:

@@ -1,0 +1,106 @@
+"""Bytes as text: by the charset that is named, and by those that apps may read them in whatever is named."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from functools import lru_cache
+
+_CHARSET = re.compile(r'charset\s*=\s*["\']?([\w.:+-]{1,40})', re.IGNORECASE)
+# Codecs that are no charset of the web, some of them slow on hostile input.
+_REFUSED = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7", "mbcs", "oem"})
+_SLOW = frozenset({"idna", "punycode", "undefined", "mbcs", "oem"})
+_TEXTUAL = re.compile(
+    r"text/|application/(?:json|xml|x-www-form-urlencoded|yaml|x-yaml|graphql|javascript)|.*\+(?:json|xml|yaml)$"
+)
+_CONTROL = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b")
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Where the bytes that are not NUL stand within four, for text of ASCII.
+_WIDE = {"utf-16-le": (0, 2), "utf-16-be": (1, 2), "utf-32-le": (0, 4), "utf-32-be": (3, 4)}
+_SAMPLE = 4096
+
+
+def decode(data: bytes, content_type: str, media_type: str, cut: bool) -> str | None:
+    """The text as it is declared: by its charset, else UTF-8, else Latin-1 for textual types; None: it is binary."""
+    textual = not media_type or _TEXTUAL.match(media_type) is not None
+    encoding = charset(content_type) or _unicode_encoding(data)
+    if encoding == "utf-8" and not textual and b"\0" in data:
+        return None
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data, not cut)
+    except UnicodeError:
+        return data.decode("latin-1") if textual and not looks_binary(data) else None
+
+
+def charset(content_type: str) -> str | None:
+    """The codec that a content type's charset parameter names, where it is one that we read."""
+    named = _named(content_type) if "harset" in content_type.lower() else None
+    return None if named is None or named.replace("_", "-") in _REFUSED else named
+
+
+@lru_cache(maxsize=64)
+def _named(content_type: str) -> str | None:
+    named = _CHARSET.search(content_type)
+    if named is None:
+        return None
+    try:
+        codec = codecs.lookup(named[1])
+    except (LookupError, ValueError):
+        return None
+    return codec.name if getattr(codec, "_is_text_encoding", True) else None
+
+
+def texts(data: bytes, content_type: str = "") -> list[str]:
+    """What apps may read the bytes as, each once: UTF-8, the charset that is named, wide ones where NULs speak for it.
+
+    What is invalid is replaced; byte order marks are left out.
+    """
+    found = [data.decode("utf-8", "replace").removeprefix("\ufeff")]
+    named = _named(content_type) if "harset" in content_type.lower() else None
+    if named is not None and named != "utf-8" and named.replace("_", "-") not in _SLOW:
+        found.append(_replaced(data, named))
+    if b"\0" in data or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        found += [_replaced(data, wide_) for wide_ in wide(data)]
+    return list(dict.fromkeys(found))
+
+
+def query_encoding(content_type: str) -> str | None:
+    """Another encoding than UTF-8 that a framework may read the query in, because the request's type names it."""
+    named = _named(content_type) if "harset" in content_type.lower() else None
+    return None if named in (None, "utf-8", "ascii") or str(named).replace("_", "-") in _SLOW else named
+
+
+def _replaced(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding, "replace").removeprefix("\ufeff")
+    except (UnicodeError, ValueError):
+        return ""
+
+
+def wide(data: bytes) -> list[str]:
+    """UTF-16 and UTF-32 as byte order marks, or NULs at most of the other places, tell of them."""
+    found = [encoding for mark, encoding in _MARKS if data.startswith(mark)]
+    sample = data[:_SAMPLE]
+    for encoding, (place, width) in _WIDE.items():
+        own = sample[place::width]
+        nuls, others = sample.count(0) - own.count(0), len(sample) - len(own)
+        if others and nuls * 2 >= others and own.count(0) * 2 <= len(own):
+            found.append(encoding)
+    return list(dict.fromkeys(found))
+
+
+def _unicode_encoding(data: bytes) -> str:
+    """UTF-8 unless zero bytes among the first four tell of UTF-16 or UTF-32 (RFC 4627, section 3)."""
+    return json.detect_encoding(data) if b"\0" in data[:4] and len(data) >= 4 and data[:4].count(0) != 4 else "utf-8"
+
+
+def looks_binary(data: bytes) -> bool:
+    """Whether more than one in twenty of the first bytes is a control character that no text has."""
+    head = data[:4096]
+    return len(head) - len(head.translate(None, _CONTROL)) > len(head) // 20

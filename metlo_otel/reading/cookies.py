@@ -1,0 +1,31 @@
+"""Cookie headers (RFC 6265) as frameworks read them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+_ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
+
+
+def pieces(line: str) -> Iterator[tuple[str, str, bool]]:
+    """The name and value of each piece of a header, as sent, and whether there is an `=` between them."""
+    for piece in line.split(";"):
+        name, equals, value = piece.strip().partition("=")
+        if name or equals:
+            yield name, value, bool(equals)
+
+
+def cookies(header: Callable[[str], list[str]]) -> dict[str, str]:
+    """The request's cookies as sent; of repeated ones the first, which is the more specific (RFC 6265, section 5.4)."""
+    found: dict[str, str] = {}
+    for line in header("cookie"):
+        for name, value, equals in pieces(line):
+            if equals:
+                found.setdefault(name, value.strip('"'))
+    return found
+
+
+def unescaped(text: str) -> str:
+    """A quoted value as frameworks read it: `\\145` is an `e`, and so is `\\e`."""
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)) if match[1] else match[2], text) if "\\" in text else text

@@ -1,0 +1,41 @@
+"""Values in GraphQL text by the name before them: arguments, fields of objects and defaults, whole, cut or broken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_BLANK = r"(?:[\s,]|#[^\n]*(?:\n|\Z))*"
+_STRING = r'''"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n])*(?:"|\\?(?=\n|\Z))'''
+_NAMED = re.compile(
+    rf"(?P<name>[A-Za-z_]\w*){_BLANK}:{_BLANK}(?:[\[\w\]!\s]{{1,120}}?={_BLANK})?"
+    rf"(?P<value>{_STRING}|[\[{{]|[^\s,(){{}}\[\]\"#:$!@]+(?!{_BLANK}[:!=]))",
+    re.DOTALL,
+)
+_NESTING = re.compile(rf"(?:{_STRING})|#[^\n]*|[\[\]{{}}]", re.DOTALL)
+
+
+def located_values(text: str) -> Iterator[tuple[str, int, int]]:
+    """Each name with the place of the value behind its colon: scalars, lists, objects, no variables.
+
+    What stands within a list or object is found by itself too.
+    """
+    position = 0
+    while match := _NAMED.search(text, position):
+        start, end = match.span("value")
+        if match["value"] in ("[", "{"):
+            end = _nested_end(text, start)
+            position = start + 1
+        else:
+            position = end
+        yield match["name"], start, end
+
+
+def _nested_end(text: str, start: int) -> int:
+    depth = 0
+    for match in _NESTING.finditer(text, start):
+        token = match[0]
+        depth += (token in ("[", "{")) - (token in ("]", "}"))
+        if depth <= 0:
+            return match.end()
+    return len(text)

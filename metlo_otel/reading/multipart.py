@@ -1,0 +1,178 @@
+"""multipart/form-data (RFC 7578) as Werkzeug, Django and python-multipart read it, with the place of each content."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import quopri
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+MAX_PARTS = 1000
+_BOUNDARY = re.compile(r'(?:\A|[;,\s])boundary\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;,]*)([^;]*))', re.IGNORECASE)
+_FIRST_LINE = re.compile(rb"\A\s*--([^\r\n]{1,200}?)[ \t]*[\r\n]")
+_BLANK = re.compile(rb"\r\n\r\n|\n\r?\n|\r\r")
+_FOLD = re.compile(r"(?:\r\n|\n|\r)[ \t]+")
+_LINE = re.compile(r"\r\n|\n|\r")
+_PARAMETER = re.compile(r';\s*([^\s=;"]+?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*))', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PLACEHOLDER = re.compile(rb"\[file, (at least )?\d+ bytes\]")
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]{1,40})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part; its content is `body[start:end]`, `whole` unless the body's end cuts it.
+
+    `names` are what readers may call it, the likeliest first; `filename` is None for what is no file.
+    """
+
+    names: tuple[str, ...]
+    filename: str | None
+    start: int
+    end: int
+    whole: bool = True
+    charset: str | None = None
+    coding: str = ""
+
+    @property
+    def name(self) -> str | None:
+        """The likeliest name."""
+        return self.names[0] if self.names else None
+
+
+def boundaries(content_type: str, body: bytes = b"") -> list[bytes]:
+    """The boundaries that a content type may be read to name; where none occurs, the one that `body` begins with."""
+    found = []
+    for match in _BOUNDARY.finditer(content_type):
+        quoted, bare, rest = match.groups()
+        spelled = [_ESCAPED.sub(r"\1", quoted)] if quoted is not None else [bare, (bare + rest).strip()]
+        found += [text.rpartition("'")[2].encode("latin-1", "replace") for text in spelled if text]
+    named = [boundary for boundary in dict.fromkeys(found) if boundary]
+    if not any(b"--" + boundary in body for boundary in named):
+        first = _FIRST_LINE.match(body)
+        named += [first[1]] if first else []
+    return named
+
+
+def read_parts(body: bytes, content_type: str) -> list[Part]:
+    """The parts by the first boundary named that occurs, at most 1,000; one that the body's end cuts is not whole."""
+    for boundary in boundaries(content_type):
+        parts = parts_between(body, boundary)
+        if parts:
+            return parts
+    return []
+
+
+def all_parts(body: bytes, content_type: str) -> list[Part]:
+    """The parts by every boundary that may be meant, and by lines and anywhere: what any reader takes for a part."""
+    found: dict[tuple[int, int], Part] = {}
+    for boundary in boundaries(content_type, body):
+        parts = parts_between(body, boundary)
+        if body.count(b"--" + boundary) != len(parts) + 1:
+            parts = [*parts, *parts_between(body, boundary, anywhere=True)]
+        for part in parts:
+            found.setdefault((part.start, part.end), part)
+    return list(found.values())
+
+
+def parts_between(body: bytes, boundary: bytes, anywhere: bool = False) -> list[Part]:
+    """The parts between lines that hold the boundary; `anywhere` as Django finds it, within lines too."""
+    line = rb"(?:\A|\r?\n|\r)--" + re.escape(boundary) + rb"(?:--|[^\S\r\n]*(?=[\r\n])|[^\S\r\n]*\Z)"
+    pattern = rb"\r?\n?--" + re.escape(boundary) + rb"(?:--)?" if anywhere else line
+    marks = []
+    for mark in re.finditer(pattern, body):
+        marks.append(mark)
+        if len(marks) > MAX_PARTS:
+            break
+    found = []
+    for index, mark in enumerate(marks):
+        whole = index + 1 < len(marks)
+        end = marks[index + 1].start() if whole else len(body)
+        if whole or not mark[0].endswith(b"--"):
+            part = _part(body, mark.end(), end, whole)
+            if part is not None:
+                found.append(part)
+    return found
+
+
+def without_files(body: bytes, content_type: str) -> bytes | None:
+    """The body with each file's content replaced by its size; None where no part is found at all."""
+    parts = all_parts(body, content_type)
+    files = [(part.start, part.end, _size(body, part)) for part in parts if part.filename is not None]
+    return replaced(body, files) if parts else None
+
+
+def replaced(body: bytes, pieces: list[tuple[int, int, bytes]]) -> bytes:
+    """The body with `body[start:end]` replaced by `new`, for each (start, end, new); what overlaps goes as one."""
+    kept, position = [], 0
+    for start, end, new in sorted(pieces):
+        if start >= position:
+            kept += [body[position:start], new]
+        position = max(position, end)
+    return b"".join([*kept, body[position:]])
+
+
+def values(part: Part, body: bytes) -> list[str]:
+    """What readers may take a part's content for: UTF-8, its own charset, the coding of its transfer undone."""
+    content = body[part.start : part.end]
+    found = [content.decode("utf-8", "replace")]
+    if part.charset is not None:
+        try:
+            found.append(content.decode(part.charset, "replace"))
+        except (LookupError, UnicodeError):
+            found.append("")
+    if part.coding == "base64":
+        try:
+            found.append(base64.b64decode(content).decode("utf-8", "replace"))
+        except (binascii.Error, ValueError):
+            found.append("")
+    elif part.coding == "quoted-printable":
+        found.append(quopri.decodestring(content).decode("utf-8", "replace"))
+    return [text for text in dict.fromkeys(found) if text] or [""]
+
+
+def _size(body: bytes, part: Part) -> bytes:
+    content = body[part.start : part.end]
+    if _PLACEHOLDER.fullmatch(content):
+        return content
+    return b"[file, %s%d bytes]" % (b"" if part.whole else b"at least ", len(content))
+
+
+def _part(body: bytes, start: int, end: int, whole: bool) -> Part | None:
+    blank = _BLANK.search(body, start, end)
+    if blank is None:
+        return Part((), None, start, end, whole) if whole and end > start else None
+    headers = _headers(body[start : blank.start()].decode("utf-8", "replace"))
+    given = _parameters(headers.get("content-disposition", ""))
+    charset = _CHARSET.search(headers.get("content-type", ""))
+    names = [given[name] for name in ("name*", "name") if name in given]
+    filename = given.get("filename*", given.get("filename"))
+    coded = headers.get("content-transfer-encoding", "").strip().lower()
+    return Part(tuple(dict.fromkeys(names)), filename, blank.end(), end, whole, charset[1] if charset else None, coded)
+
+
+def _headers(text: str) -> dict[str, str]:
+    found = {}
+    for line in _LINE.split(_FOLD.sub(" ", text.lstrip("\r\n"))):
+        name, colon, value = line.partition(":")
+        if colon:
+            found[name.strip().lower()] = value
+    return found
+
+
+def _parameters(disposition: str) -> dict[str, str]:
+    """The parameters, in the pieces and encodings of RFC 2231 under their name with an asterisk."""
+    found: dict[str, str] = {}
+    for match in _PARAMETER.finditer(disposition):
+        name = match[1].lower()
+        value = _ESCAPED.sub(r"\1", match[2]) if match[2] is not None else match[3]
+        base, asterisk, rest = name.partition("*")
+        if not asterisk:
+            found[name] = value
+            continue
+        if name.endswith("*"):
+            value = unquote_to_bytes(value.rpartition("'")[2]).decode("utf-8", "replace")
+        found[base + "*"] = found.get(base + "*", "") + value if rest.strip("*") else value
+    return found

@@ -1,0 +1,44 @@
+"""Whether a text in the place of a name is one: what is none may be content, and leaves as `{other}`."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from itertools import pairwise
+
+OTHER = "{other}"
+"""What stands for a name that does not look like one."""
+
+_LONGEST = 64
+_ODD = re.compile(r"[{}\"<>=;\s\x00-\x1f\x7f]")
+_POINTER = re.compile(r"(?:[\w.@$-]{1,32}:){1,3}[\w.@$#-]{0,40}|/[\w.~/:@-]{0,63}")  # a namespace, a JSON pointer
+_FLAG = re.compile(r"[a-z_]{0,20}[0-9]{0,2}|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){0,4}")
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{20,}")
+is_plain = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,15}|[A-Za-z_][A-Za-z_.-]{0,29}").fullmatch
+"""Matches most names: short, of letters and few digits, which need no second look."""
+
+
+def is_name(name: str, value: str = "") -> bool:
+    """Whether `name` looks like one; with an empty `value`, as where no `=` stands beside it, more is asked of it."""
+    if not value:
+        return _FLAG.fullmatch(name) is not None
+    if is_plain(name):
+        return True
+    return _is_name(name) if len(name) <= _LONGEST else False
+
+
+@lru_cache(maxsize=4096)
+def _is_name(name: str) -> bool:
+    if _ODD.search(name) or (":" in name and not _POINTER.fullmatch(name)):
+        return False
+    return not any(_is_random(run) for run in _RUN.findall(name))
+
+
+def _is_random(run: str) -> bool:
+    """Whether a run of letters and digits looks drawn by lot: digits and both cases mixed, or hexadecimal."""
+    digits = sum(char.isdigit() for char in run)
+    if re.fullmatch(r"[0-9a-fA-F-]{20,}", run):
+        return digits >= 4
+    kinds = [(char.isdigit(), char.isupper()) for char in run]
+    changes = sum(one != two for one, two in pairwise(kinds))
+    return digits >= 2 and changes * 3 >= len(run)
