@@ -9,6 +9,8 @@ from urllib.parse import unquote_plus
 from metlo_otel.blocking.rules import Condition, Group, Rule
 from metlo_otel.blocking.view import Client
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.reading.plausible import Plausible
+from metlo_otel.reading.record import request_message
 
 
 def matching(rules: Sequence[Rule], made: Exchange, who: Client, now: float) -> list[Rule]:
@@ -27,6 +29,8 @@ def _group(group: Group, made: Exchange, who: Client) -> bool:
 
 
 def _condition(condition: Condition, made: Exchange, who: Client) -> bool:
+    if condition.field == "request_body":
+        return _body(condition, made)
     if condition.field == "path":
         return any(_spelling(condition, paths) for paths in made.request.paths())
     return any(_holds(condition, value) for value in _values(condition, made, who))
@@ -40,6 +44,13 @@ def _spelling(condition: Condition, paths: Sequence[str]) -> bool:
     return any(_plain("path", operator, value, path) for path in paths)
 
 
+def _body(condition: Condition, made: Exchange) -> bool:
+    """A body has many readings: any may hold what is asked for, and none what must not be there."""
+    read = list(Plausible("reqBody", request_message(made), 65_536).values())
+    results = [_holds(condition, text) for text in read]
+    return bool(results) and all(results) if condition.operator.startswith("nt_") else any(results)
+
+
 def _values(condition: Condition, made: Exchange, who: Client) -> list[str]:
     request = made.request
     if condition.field == "request_header":
@@ -49,7 +60,6 @@ def _values(condition: Condition, made: Exchange, who: Client) -> list[str]:
         return [unquote_plus(value) for name, _, value in pairs if unquote_plus(name) == condition.key]
     single = {
         "method": request.method,
-        "request_body": made.request_body.content().decode("utf-8", "replace"),
         "ip_address": who.ip,
         "user": who.user,
         "unique_session_key": who.session,

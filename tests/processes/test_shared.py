@@ -13,7 +13,7 @@ import pytest
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.export import pipeline as pipelines
-from metlo_otel.export import reading
+from metlo_otel.reading import record as reading
 from metlo_otel.testing import MemoryCollector
 from tests.export.exchanges import wsgi_exchange
 
