@@ -16,8 +16,8 @@ from metlo_otel.reading.forms import looks_like_a_form, pairs
 from metlo_otel.reading.json_cut import Missing, close_cut
 from metlo_otel.reading.json_prefix import parse_prefix
 from metlo_otel.reading.multipart import Part, read_parts
-from metlo_otel.reading.nodes import MAX_ITEMS, MAX_NODES, Field, is_beyond, pair_fields, untyped, walk
-from metlo_otel.reading.plausible import Plausible
+from metlo_otel.reading.nodes import MAX_ITEMS, MAX_NODES, Field, everything, is_beyond, pair_fields, untyped, walk
+from metlo_otel.reading.plausible import MOST_PARTS, Plausible
 
 MAX_WHOLE_JSON = 65_536
 """Bytes up to which JSON is parsed in one step; what is longer is read piece by piece up to the limits of fields."""
@@ -65,9 +65,19 @@ def read_more(section: str, message: Message, body: Body, limit: int) -> tuple[t
         return (), ()
     if not message.inspected:
         return (), ("body_size",) if message.partial else ()
+    if body.parsed and message.sent is None and not message.partial and _is_simple(message):
+        return _behind(section, body)
     plausible = Plausible(section, message, limit)
     known = set(untyped(body.fields))
     return tuple([each for each in plausible.fields if each not in known]), tuple(plausible.incomplete)
+
+
+def _behind(section: str, body: Body) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+    """What of a document that is read already is not told: behind the first items, in the depth."""
+    found, whole = everything(section, body.document, MOST_PARTS)
+    known = {(key, value) for key, value, _ in body.fields}
+    more = [each for each in found if each[:2] not in known]
+    return tuple(more), () if whole else ("parts",)
 
 
 def _is_simple(message: Message) -> bool:

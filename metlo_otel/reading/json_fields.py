@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 # A string, with what is missing at a cut allowed to be missing, and the colon that makes it a key.
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)(\s*:\s*)?', re.DOTALL)
+_KEY = re.compile(rb'"([^"]*)"\s*:')
 _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _SCALAR = re.compile(rb"[^,}\]\r\n]*")
 
@@ -18,7 +19,6 @@ class FieldMask:
     def __init__(self, names: frozenset[str], hides: Callable[[str], bool], mask: bytes) -> None:
         self._is_hidden = hides
         self._mask = mask
-        self._bytes = tuple([name.encode("utf-8", "replace") for name in names])
         self._simple = all(re.fullmatch(r"[!#-9;-\[\]-~]+", name) for name in names)
 
     def __call__(self, body: bytes) -> bytes:
@@ -38,8 +38,7 @@ class FieldMask:
         """Cheap and sure: none of the names stands there as a key, and no escape could hide one."""
         if b"\\" in body or not self._simple:
             return False
-        squeezed = body.lower().translate(None, b"-_. ")
-        return not any(name in squeezed for name in self._bytes)
+        return not any(map(self._hides, set(_KEY.findall(body))))
 
     def _hides(self, raw: bytes) -> bool:
         text = raw.decode("utf-8", "replace")

@@ -93,7 +93,13 @@ def everything(key: str, value: Any, most: int) -> tuple[list[Field], bool]:
             most -= len(value)
             if most < 0:
                 return found, False
-            waiting += [_named(key, name, item, found) for name, item in reversed(value.items())]
+            prefix = key + "."
+            for name, item in reversed(value.items()):
+                if is_plain(name):
+                    if type(item) in _TELLING:
+                        waiting.append(((prefix + name)[:_MAX_KEY], item))
+                else:
+                    waiting.append(_named(key, name, item, found))
         elif kind is list:
             most -= len(value)
             if most < 0:

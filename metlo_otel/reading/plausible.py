@@ -20,7 +20,7 @@ from metlo_otel.reading.nodes import Field, clean, everything, field_key, loose_
 _SPACE = " \t\r\n\ufeff"
 _STRUCTURED = ("{", "[", '"')
 _FORM = "application/x-www-form-urlencoded"
-_MOST_PARTS = 4_000  # pairs, or nodes of a document
+MOST_PARTS = 4_000  # pairs, or nodes of a document
 _MAX_FILE = 16_384  # bytes up to which a file of text is looked into
 _MISSING = object()
 
@@ -108,7 +108,7 @@ class Plausible:
         document = load(text)
         if document is not _MISSING:
             return self._all_of(self.section, document)
-        lines = [line for line in text.splitlines() if line.strip()][:_MOST_PARTS]
+        lines = [line for line in text.splitlines() if line.strip()][:MOST_PARTS]
         if len(lines) > 1 and load(lines[0]) is not _MISSING:
             read = [(line, load(line)) for line in lines]
             below = self.section + ".[]"
@@ -120,7 +120,7 @@ class Plausible:
         return []
 
     def _all_of(self, key: str, document: Any) -> list[Field]:
-        found, whole = everything(key, document, _MOST_PARTS)
+        found, whole = everything(key, document, MOST_PARTS)
         if not whole:
             self._note("parts")
         return found
@@ -128,7 +128,7 @@ class Plausible:
     def _of_form(self, text: str) -> list[Field]:
         found: list[Field] = []
         for name, value in pairs(text):
-            if len(found) >= _MOST_PARTS:
+            if len(found) >= MOST_PARTS:
                 self._note("parts")
                 break
             found += loose_pair(self.section + ".", name, value)
