@@ -98,6 +98,8 @@ def everything(key: str, value: Any, most: int) -> tuple[list[Field], bool]:
                 if is_plain(name):
                     if type(item) in _TELLING:
                         waiting.append(((prefix + name)[:_MAX_KEY], item))
+                    else:  # its name may tell something all the same
+                        found.append(((prefix + name)[:_MAX_KEY], "", None))
                 else:
                     waiting.append(_named(key, name, item, found))
         elif kind is list:
