@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,3 +43,9 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def own_cache(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's collector may have the port of an earlier one, whose kept agent-config is none of its business."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(places / f"cache-{next(_TURN)}"))
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> None:
+    """LOG_LEVEL of an earlier test's agent is that test's own."""
+    logging.getLogger("metlo_otel").setLevel(logging.NOTSET)

@@ -103,7 +103,6 @@ def test_generated_heads(name: str, place: str) -> None:
     check()
 
 
-@pytest.mark.xfail(strict=True, reason="reading: body rules look at the raw text alone")
 @pytest.mark.parametrize("name", APPS)
 def test_generated_bodies(name: str) -> None:
     """Whatever an app understood of a form, the rules have seen."""
