@@ -4,14 +4,14 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit processes oldest newest versions differential bench peers servers faults mutants transparency soak clean
+.PHONY: demo test system check unit live processes oldest newest versions differential bench peers servers faults mutants transparency soak clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
 
-# Two parts at a time, each printed when it ends; all of them run, whichever fails.
+# Three parts at a time, each printed when it ends; all of them run, whichever fails. Those on real servers mostly wait.
 test: system
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(APART) check unit versions
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 $(APART) live check unit versions
 
 APART = $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -26,7 +26,11 @@ check: .venv/ready
 	.venv/bin/lint-imports
 
 unit: .venv/ready
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m "not live"
+
+# On real servers and sockets, each in a process of its own.
+live: .venv/ready
+	.venv/bin/python -m pytest -m live -o cache_dir=.venv/pytest-live
 
 # The servers alone: how they start, fork and end with a collector that is there, away or hangs.
 processes: .venv/ready
