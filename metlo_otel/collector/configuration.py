@@ -100,8 +100,8 @@ def set_full_capture(connection: Connection, endpoint: int, capture: bool, who: 
 def read_document(connection: Connection, own: bool = False) -> tuple[bytes, str]:
     """The agent-config as JSON, and its ETag.
 
-    `own` is for agents of this package: they know rules that only watch, which others would enforce, and have the
-    built-in data classes with their check digits.
+    `own` is for agents of this package: they know rules that only watch, which others would enforce, have the built-in
+    data classes with their check digits, and send the sums of all requests.
     """
     parts = read_parts(connection)
     if parts["sensitiveDataList"] is None and not own:
@@ -110,6 +110,7 @@ def read_document(connection: Connection, own: bool = False) -> tuple[bytes, str
     document = orjson.dumps(
         {
             **parts,
+            **({"aggregates": True} if own else {}),
             "endpoints": _endpoints(connection, specs),
             "specs": [{"name": name, "spec": text} for name, _, text in specs],
             "wafConfig": served_rules(connection, monitored=own),

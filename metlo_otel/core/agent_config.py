@@ -88,7 +88,9 @@ class BlockedPaths:
 
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
-    """Everything the backend configures. `waf` holds the raw rules; the blocking room parses them."""
+    """Everything the backend configures. `waf` holds the raw rules; the blocking room parses them. `aggregates` says
+    that it takes the sums of all requests beside traces, which original backends do not.
+    """
 
     full_capture: bool = False
     encryption_key: str | None = field(default=None, repr=False)
@@ -100,6 +102,7 @@ class AgentConfig:
     blocked_hosts: Patterns = Patterns()
     blocked_paths: tuple[BlockedPaths, ...] = ()
     waf: tuple[Any, ...] = ()
+    aggregates: bool = False
 
     def map_host(self, host: str) -> str:
         """The name under which a host is looked up: the first pattern of the host map that matches, else itself."""
@@ -126,6 +129,7 @@ def parse_agent_config(document: Any, warn: Warn) -> AgentConfig:
         blocked_hosts=Patterns(_each(document, "hostBlockList", _regex, warn)),
         blocked_paths=_each(document, "pathBlockList", lambda item: _blocked_paths(item, warn), warn),
         waf=_each(document, "wafConfig", lambda item: item, warn),
+        aggregates=document.get("aggregates") is True,
     )
 
 

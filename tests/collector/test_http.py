@@ -60,6 +60,23 @@ def test_agent_config(client: Client, collector: RunningCollector) -> None:
     assert changed.json()["globalFullTraceCapture"] is True
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "served"),
+    [("metlo-otel/0.3.0", True), ("python-requests/2.32.0", False), ("metlo/0.1.5", False), ("", False)],
+)
+def test_only_our_own_agents_are_told_of_aggregates(client: Client, user_agent: str, served: bool) -> None:
+    """The document of original agents has no field more than they know; ours are told that sums are taken."""
+    document = client.get("/api/v1/agent-config", headers={"User-Agent": user_agent}).json()
+    assert ("aggregates" in document) is served
+    assert parse_agent_config(document, lambda _problem: None).aggregates is served
+
+
+@pytest.mark.parametrize("value", [None, "true", 1, 0, [True], {}, False])
+def test_aggregates_are_sent_only_where_they_are_asked_for(value: object) -> None:
+    """Whatever else a backend may mean by the field, only `true` is taken for it."""
+    assert parse_agent_config({"aggregates": value}, lambda _problem: None).aggregates is False
+
+
 def test_configuring_what_does_not_exist(collector: RunningCollector) -> None:
     """A part that agent-config does not have is an error with the list of parts."""
     with pytest.raises(KeyError, match="globalFullTraceCapture"):
