@@ -7,9 +7,10 @@ As in OpenTelemetry's metrics data model (Exponential Histogram): bucket `i` hol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil, log2
+from operator import add
 
 SCALE = 3
 MAX_BUCKETS = 160
@@ -51,6 +52,22 @@ class Histogram:
         """Both together, at the coarser scale of the two."""
         if not self.counts or not other.counts:
             return self if self.counts else other
+        first, last = min(self.offset, other.offset), max(self._end, other._end)
+        if self.scale == other.scale and last - first <= MAX_BUCKETS:
+            counts = tuple(map(add, self._over(first, last), other._over(first, last)))
+            ends = min(self.min, other.min), max(self.max, other.max)
+            return Histogram(self.scale, first, counts, self.sum + other.sum, *ends)
+        return self._plus_coarser(other)
+
+    @property
+    def _end(self) -> int:
+        return self.offset + len(self.counts)
+
+    def _over(self, first: int, last: int) -> tuple[int, ...]:
+        """The counts of the buckets from `first` to before `last`, which are at least those that there are."""
+        return (0,) * (self.offset - first) + self.counts + (0,) * (last - self._end)
+
+    def _plus_coarser(self, other: Histogram) -> Histogram:
         scale = min(self.scale, other.scale)
         buckets: dict[int, int] = {}
         for each in (self, other):
@@ -77,27 +94,39 @@ def histogram(buckets: Mapping[int, int], total: float, least: float, most: floa
 
 def summed(histograms: Iterable[Histogram]) -> Histogram:
     """All of them together."""
-    total = Histogram()
-    for each in histograms:
-        total = total.plus(each)
-    return total
+    some = [each for each in histograms if each.counts]
+    if len(some) < 2:
+        return some[0] if some else Histogram()
+    scale = min([each.scale for each in some])
+    buckets: dict[int, int] = {}
+    for each in some:
+        shift = each.scale - scale
+        for index, count in enumerate(each.counts, each.offset):
+            if count:
+                at = index >> shift
+                buckets[at] = buckets.get(at, 0) + count
+    ends = min([each.min for each in some]), max([each.max for each in some])
+    return histogram(buckets, sum([each.sum for each in some]), *ends, scale)
 
 
 def read_histogram(given: Mapping[str, object]) -> Histogram:
     """A histogram from the wire. Raises ValueError for what is none."""
     scale, offset, counts = given.get("scale"), given.get("offset"), given.get("counts")
-    if not _is_count(scale, -10, 20) or not _is_count(offset, -(1 << 31), 1 << 31):
+    if (
+        type(scale) is not int
+        or type(offset) is not int
+        or not (-10 <= scale <= 20 and -(1 << 31) <= offset <= 1 << 31)
+    ):
         raise ValueError("a histogram's scale and offset are whole numbers, -10 to 20 and 32 bits")
-    if not isinstance(counts, Sequence) or isinstance(counts, str) or len(counts) > MAX_BUCKETS:
+    if not isinstance(counts, list | tuple) or len(counts) > MAX_BUCKETS:
         raise ValueError(f"a histogram's counts are a list of at most {MAX_BUCKETS}")
-    if not all(_is_count(count, 0, 1 << 53) for count in counts):
+    if counts and (set(map(type, counts)) != {int} or min(counts) < 0 or max(counts) > 1 << 53):
         raise ValueError("a histogram's counts are whole numbers")
-    ends = [given.get(name, 0) for name in ("sum", "min", "max")]
-    if not all(isinstance(end, int | float) and not isinstance(end, bool) and 0 <= end < 1e18 for end in ends):
-        raise ValueError("a histogram's sum, min and max are numbers")
-    total, least, most = (float(end) for end in ends)  # type: ignore[arg-type]  # all() has asked
-    return Histogram(int(str(scale)), int(str(offset)), tuple(counts), total, least, most)
+    total, least, most = given.get("sum", 0), given.get("min", 0), given.get("max", 0)
+    return Histogram(scale, offset, tuple(counts), _read_end(total), _read_end(least), _read_end(most))
 
 
-def _is_count(value: object, least: int, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+def _read_end(end: object) -> float:
+    if (type(end) is int or type(end) is float) and 0 <= end < 1e18:
+        return float(end)
+    raise ValueError("a histogram's sum, min and max are numbers")
