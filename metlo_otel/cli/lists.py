@@ -19,7 +19,7 @@ Row = Callable[[Item], Sequence[Any]]
 
 _EVERY = 0.5  # seconds between looks with --follow
 _MOST = 500  # of a page of the collector; named here, where nothing of the collector is imported for a help text
-_ENDPOINTS = ("Risk", "Method", "Host", "Path", "Calls", "Errors", "Attacks", "Data", "Last seen")
+_ENDPOINTS = ("Risk", "Method", "Host", "Path", "Calls", "Errors", "p95 ms", "Attacks", "Data", "Last seen")
 _TRACES = ("Id", "Time", "Method", "Host", "Path", "Status", "From", "User", "Attacks", "Blocked")
 _ATTACKS = ("Time", "Type", "Method", "Host", "Path", "Field", "From", "User", "Status", "Blocked")
 _FILTERS = {
@@ -105,7 +105,9 @@ def _endpoint(item: Item) -> Sequence[Any]:
     errors = item["clientErrors"] + item["serverErrors"]
     data = ", ".join(item["classes"])
     seen = moment(item["lastSeen"])
-    return item["risk"], item["method"], item["host"], name, item["calls"], errors, item["attacks"], data, seen
+    slow = f"{item['latency']['p95'] / 1000:,.1f}" if item["latency"] else ""
+    counts = (item["calls"], errors, slow, item["attacks"])
+    return item["risk"], item["method"], item["host"], name, *counts, data, seen
 
 
 def _trace(item: Item) -> Sequence[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-_NUMBERS = ("Calls", "Errors", "Attacks", "Blocked", "Risk", "Endpoints")
+_NUMBERS = ("Calls", "Errors", "p95 ms", "Attacks", "Blocked", "Risk", "Endpoints")
 _WIDE = 10_000
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -33,6 +35,7 @@ from metlo_otel.collector.intake import (
 )
 from metlo_otel.collector.jsontext import JsonError, read_json
 from metlo_otel.collector.store import Store
+from metlo_otel.collector.sums_wire import SumsReader
 from metlo_otel.collector.trace import Trace, TraceError, read_trace
 from metlo_otel.collector.writer import BusyError
 
@@ -60,6 +63,7 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/verify", api.verify, methods=["GET"]),
         Route("/api/v1/agent-config", api.agent_config, methods=["GET"]),
         Route("/api/v{version}/log-request/{form}", api.log_request, methods=["POST"]),
+        Route("/api/v1/aggregates", api.aggregates, methods=["POST"]),
         Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
         Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
         Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
@@ -80,6 +84,7 @@ class Api:
         self._readers = anyio.CapacityLimiter(_READERS)
         self._analysts = anyio.CapacityLimiter(1)
         self._arrival = Arrival(store)
+        self._sums = SumsReader()
         self._documents: dict[bool, tuple[str, float, bytes, str]] = {}
 
     async def greet(self, _request: Request) -> Response:
@@ -109,18 +114,22 @@ class Api:
         version, form = request.path_params["version"], request.path_params["form"]
         if version not in _VERSIONS or form not in ("single", "batch"):
             raise HTTPException(404)
-        share, body = self._budget.share(), Incoming(request.receive)
-        try:
-            await self._authenticate(request)
-            items = _items(await _receive(request, body, share), form)
-            traces, rejected = await self._check(items, _VERSIONS[version])
-            await self._keep(traces)
+        async with self._body(request) as body:
+            traces, rejected = await self._check(_items(body, form), _VERSIONS[version])
+            if traces:
+                await _stored(lambda: self._store.add(traces))
             return _outcome(len(traces), rejected)
-        except RefusedError:
-            await _drain(body)
-            raise
-        finally:
-            share.release()
+
+    async def aggregates(self, request: Request) -> Response:
+        """`POST /api/v1/aggregates`: 200 once the sums of an agent's requests are durable; of a wrong document none."""
+        async with self._body(request) as body:
+            try:
+                sums = self._sums.read(_json(body))
+            except TraceError as problem:
+                LOG.warning("sums rejected: %s", problem)
+                raise RefusedError(400, str(problem)) from None
+            await _stored(lambda: self._store.add_sums(sums))
+            return PlainTextResponse("OK")
 
     async def trace(self, request: Request) -> Response:
         """`GET /api/v1/traces/{id}`: one trace, whole."""
@@ -153,13 +162,18 @@ class Api:
             return check(items, lambda item: read_trace(item, 2))
         return await to_thread.run_sync(check, items, self._arrival.reader(), limiter=self._analysts)
 
-    async def _keep(self, traces: list[Trace]) -> None:
-        if not traces:
-            return
+    @asynccontextmanager
+    async def _body(self, request: Request) -> AsyncIterator[bytes]:
+        """The body of an agent's POST; where it is refused, the rest of it is read."""
+        share, body = self._budget.share(), Incoming(request.receive)
         try:
-            await asyncio.wrap_future(self._store.add(traces))
-        except BusyError:
-            raise RefusedError(503, "too much is waiting to be stored; try again") from None
+            await self._authenticate(request)
+            yield await _receive(request, body, share)
+        except RefusedError:
+            await _drain(body)
+            raise
+        finally:
+            share.release()
 
     async def _authenticate(self, request: Request) -> None:
         if not await self._is_known(request):
@@ -208,11 +222,23 @@ async def _receive(request: Request, body: Incoming, share: Share) -> bytes:
         raise RefusedError(408, f"the body was not here within {_BODY_TIME:.0f} seconds") from None
 
 
-def _items(body: bytes, form: str) -> list[Any]:
+async def _stored(add: Callable[[], Future[None]]) -> None:
+    """Wait until something is durable."""
     try:
-        value = read_json(body)
+        await asyncio.wrap_future(add())
+    except BusyError:
+        raise RefusedError(503, "too much is waiting to be stored; try again") from None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return read_json(body)
     except JsonError as problem:
         raise RefusedError(400, str(problem)) from None
+
+
+def _items(body: bytes, form: str) -> list[Any]:
+    value = _json(body)
     if form == "single":
         return [value]
     if isinstance(value, list):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import partial
 
 import orjson
 from sqlalchemy import Connection, select
@@ -14,6 +13,7 @@ from sqlalchemy import Connection, select
 from metlo_otel.collector.database import insert_new
 from metlo_otel.collector.endpoints import storable
 from metlo_otel.collector.schema import FACTS
+from metlo_otel.collector.sums import SeriesKey, Summed
 from metlo_otel.collector.trace import Trace
 
 MAX_FACTS = 2_000  # of one endpoint; what comes to more is not learnt
@@ -22,7 +22,8 @@ _SHAPES = 256  # of one endpoint that are remembered to hold nothing new
 _TYPES = frozenset(("string", "number", "integer", "boolean", "null", "object", "array", "unknown"))
 _SECTIONS = ("reqPath", "reqQuery", "reqHeaders", "reqBody", "resHeaders", "resBody")
 _LONGEST_KEY, _LONGEST_NAME = 512, 128
-_LONGEST_ADDRESS = 64  # characters; what is longer is none, and is not remembered
+
+_Lesson = tuple[int, int, int, Callable[[], Iterable["Fact"]]]  # endpoint, shape, status, and what is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +63,25 @@ class Facts:
 
     def learn(self, connection: Connection, found: Iterable[tuple[int, Trace]], now: int) -> dict[int, list[Fact]]:
         """Keep what the traces tell that is new; returns it by endpoint."""
+        told = ((endpoint, _shape(trace), trace.status, partial(_told, trace)) for endpoint, trace in found)
+        return self._learn(connection, told, now)
+
+    def learn_sums(
+        self, connection: Connection, found: Iterable[tuple[int, Summed]], now: int
+    ) -> dict[int, list[Fact]]:
+        """The same of calls that were summed up."""
+        told = ((endpoint, each.shape, each.key.status, partial(_told_by, each)) for endpoint, each in found)
+        return self._learn(connection, told, now)
+
+    def _learn(self, connection: Connection, found: Iterable[_Lesson], now: int) -> dict[int, list[Fact]]:
         new: dict[int, list[Fact]] = {}
-        for endpoint, trace in found:
+        for endpoint, shape, status, tell in found:
             known = self._known.get(endpoint) or self._recall(connection, endpoint)
-            if len(known.facts) >= MAX_FACTS:
-                continue
-            shape = _shape(trace)
-            if shape not in known.shapes:
+            if len(known.facts) < MAX_FACTS and shape not in known.shapes:
                 if len(known.shapes) >= _SHAPES:
                     known.shapes.clear()
                 known.shapes.add(shape)
-                if fresh := _fresh(known, trace):
+                if fresh := _fresh(known, tell(), status):
                     known.add(fresh)
                     new.setdefault(endpoint, []).extend(fresh)
         insert_new(connection, FACTS, [_row(endpoint, fact, now) for endpoint in sorted(new) for fact in new[endpoint]])
@@ -107,14 +116,14 @@ def _shape(trace: Trace) -> int:
         trace.authenticated,
         trace.auth_type,
         trace.scheme,
-        is_public(trace.source),
+        trace.public,
     )
     return hash((flags, trace.attacks, orjson.dumps(trace.data_types), orjson.dumps(trace.sensitive)))
 
 
-def _fresh(known: Learnt, trace: Trace) -> list[Fact]:
-    told = list(dict.fromkeys(_told(trace)))
-    told += _absent(known.nodes, told, trace.status)
+def _fresh(known: Learnt, facts: Iterable[Fact], status: int) -> list[Fact]:
+    told = list(dict.fromkeys(facts))
+    told += _absent(known.nodes, told, status)
     return [fact for fact in told if fact not in known.facts][: max(MAX_FACTS - len(known.facts), 0)]
 
 
@@ -135,23 +144,38 @@ def _contents(trace: Trace) -> Iterator[Fact]:
     for key, classes in trace.sensitive.items():
         for name in classes:
             yield Fact(_key(key), _status(key, trace), "class", storable(name, _LONGEST_NAME))
-    for section, media in zip(("reqBody", "resBody"), trace.media, strict=True):
-        if media and (trace.status < 400 or section == "resBody"):
-            name = storable(media.partition(";")[0].strip().lower(), _LONGEST_NAME)
-            yield Fact(section, _status(section, trace), "media", name)
+    yield from _media(trace.media, trace.status)
 
 
-def _flags(trace: Trace) -> Iterator[str]:
-    if is_public(trace.source):
+def _media(media: tuple[str, str], status: int) -> Iterator[Fact]:
+    for section, given in zip(("reqBody", "resBody"), media, strict=True):
+        if given and (status < 400 or section == "resBody"):
+            name = storable(given.partition(";")[0].strip().lower(), _LONGEST_NAME)
+            yield Fact(section, status if section == "resBody" else 0, "media", name)
+
+
+def _flags(call: Trace | SeriesKey) -> Iterator[str]:
+    if call.public:
         yield "public"
-    if trace.status < 400 and trace.authenticated is not None:
-        yield "authenticated" if trace.authenticated else "open"
-    if trace.auth_type == "basic":
+    if call.status < 400 and call.authenticated is not None:
+        yield "authenticated" if call.authenticated else "open"
+    if call.auth_type == "basic":
         yield "basic"
-    if trace.scheme in ("http", "https"):
-        yield trace.scheme
-    if trace.attacks:
-        yield "attacked"
+    if isinstance(call, Trace):
+        if call.scheme in ("http", "https"):
+            yield call.scheme
+        if call.attacks:
+            yield "attacked"
+
+
+def _told_by(summed: Summed) -> Iterator[Fact]:
+    """The same of calls of which at least one was not blocked, or all were."""
+    key = summed.key
+    if summed.calls > summed.blocked:
+        yield Fact("", key.status, "answered", "")
+        yield from _media(key.media, key.status)
+    for flag in _flags(key):
+        yield Fact("", 0, "flag", flag)
 
 
 def _absent(known: Mapping[int, set[str]], told: Sequence[Fact], status: int) -> list[Fact]:
@@ -199,16 +223,3 @@ def _key(key: str) -> str:
 def _row(endpoint: int, fact: Fact, now: int) -> dict[str, object]:
     named = {"key": fact.key, "status": fact.status, "kind": fact.kind, "name": fact.name}
     return {"endpoint_id": endpoint, **named, "first_seen": now}
-
-
-def is_public(address: str | None) -> bool:
-    """Whether an address is one of the Internet's."""
-    return address is not None and len(address) <= _LONGEST_ADDRESS and _is_global(address)
-
-
-@lru_cache(maxsize=8192)
-def _is_global(address: str) -> bool:
-    try:
-        return ipaddress.ip_address(address).is_global
-    except ValueError:
-        return False

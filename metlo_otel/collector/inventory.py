@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from metlo_otel.collector.database import insert_new
 from metlo_otel.collector.endpoints import (
@@ -20,16 +21,38 @@ from metlo_otel.collector.endpoints import (
     storable,
 )
 from metlo_otel.collector.merging import merge_endpoints
-from metlo_otel.collector.schema import ENDPOINTS
-from metlo_otel.collector.trace import Trace
+from metlo_otel.collector.schema import ENDPOINTS, STATUSES
 
 MAX_ENDPOINTS = 10_000  # what comes to more is counted in one endpoint for each method
 
 _REMEMBERED = 50_000  # places whose endpoint is remembered
 _LONGEST_OPERATION = 255
 _NOT_THERE = (404, 405)
+_FULL_FOR = 60_000  # milliseconds for which nothing is looked for that could go
 
 _Place = tuple[str, str, str, bool, tuple[str, ...]]
+
+
+class Call(Protocol):
+    """What an endpoint is found by: a trace, or the names of many calls that were summed up. `path` is empty where no
+    endpoint of its own is to be found, nor a `route`.
+    """
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def route(self) -> str | None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def operations(self) -> tuple[str, ...]: ...
+
+
+C = TypeVar("C", bound=Call)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +65,12 @@ class Known:
 
 
 class Inventory:
-    """Finds the endpoints of traces; remembers what it has seen of the database."""
+    """Finds the endpoints of calls; remembers what it has seen of the database."""
 
     def __init__(self, map_host: Callable[[str], str], limit: int = MAX_ENDPOINTS) -> None:
         self._map_host = map_host
         self._limit = limit
+        self._is_settled = False
         self.forget()
 
     def forget(self) -> None:
@@ -56,15 +80,26 @@ class Inventory:
         self._templates = Templates()
         self._recent: dict[_Place, Known] = {}
         self.added: list[Known] = []
+        self.evicted = False
+        self._full_until: dict[int, int] = {}
 
-    def find(self, connection: Connection, trace: Trace, now: int) -> Known:
-        """The endpoint of a trace; one that was not known yet is noted in `added` too."""
-        place = (trace.host, trace.method, trace.route or trace.path, trace.route is None, trace.operations[:1])
+    def place(self, connection: Connection, calls: Sequence[C], now: int) -> list[tuple[Known, C]]:
+        """All calls, each with its endpoint."""
+        placed = [(self.find(connection, call, now), call) for call in calls]
+        if self.evicted or any("{" in endpoint.key.path for endpoint in self.added):
+            self._is_settled = True  # some of them may have been counted with others meanwhile, or guesses corrected
+            placed = [(self.find(connection, call, now), call) for call in calls]
+            self._is_settled = False
+        return placed
+
+    def find(self, connection: Connection, call: Call, now: int) -> Known:
+        """The endpoint of a call; one that was not known yet is noted in `added` too."""
+        place = (call.host, call.method, call.route or call.path, call.route is None, call.operations[:1])
         found = self._recent.get(place)
         if found is None:
             if not self._is_read:
                 self._read(connection)
-            found = self._find(connection, trace, now)
+            found = self._find(connection, call, now)
             if found.key.host != "*" and _is_short(place):
                 self._remember(place, found)
         return found
@@ -89,11 +124,11 @@ class Inventory:
             self._recent.clear()
         self._recent[place] = found
 
-    def _find(self, connection: Connection, trace: Trace, now: int) -> Known:
-        key, inferred = self._key(trace)
+    def _find(self, connection: Connection, call: Call, now: int) -> Known:
+        key, inferred = self._key(call)
         found = self._known.get(key)
-        if found is None and (len(self._known) >= self._limit or (inferred and trace.status in _NOT_THERE)):
-            key, inferred = other_endpoint(trace.method), False
+        if found is None and key.host != "*" and not self._may_be_new(connection, call, inferred, now):
+            key, inferred = other_endpoint(call.method), False
             found = self._known.get(key)
         if found is None:
             return self._add(connection, key, inferred, now)
@@ -103,17 +138,37 @@ class Inventory:
             self._known[key] = found
         return found
 
-    def _key(self, trace: Trace) -> tuple[EndpointKey, bool]:
-        host = storable(self._map_host(trace.host.lower()), LONGEST_HOST)
-        operation = storable(trace.operations[0], _LONGEST_OPERATION) if trace.operations else ""
-        if is_template(trace.route) and trace.route:
-            return EndpointKey(host, trace.method, storable(trace.route, LONGEST_PATH), operation), False
-        path = storable(trace.path, LONGEST_PATH) or "/"
-        literal = EndpointKey(host, trace.method, path, operation)
+    def _key(self, call: Call) -> tuple[EndpointKey, bool]:
+        host = storable(self._map_host(call.host.lower()), LONGEST_HOST)
+        operation = storable(call.operations[0], _LONGEST_OPERATION) if call.operations else ""
+        if is_template(call.route) and call.route:
+            return EndpointKey(host, call.method, storable(call.route, LONGEST_PATH), operation), False
+        if not call.path:
+            return other_endpoint(call.method), False
+        path = storable(call.path, LONGEST_PATH)
+        literal = EndpointKey(host, call.method, path, operation)
         if literal in self._known:
             return literal, True
-        path = self._templates.find(host, trace.method, path) or storable(guess_template(path), LONGEST_PATH)
-        return EndpointKey(host, trace.method, path, operation), True
+        path = self._templates.find(host, call.method, path) or storable(guess_template(path), LONGEST_PATH)
+        return EndpointKey(host, call.method, path, operation), True
+
+    def _may_be_new(self, connection: Connection, call: Call, inferred: bool, now: int) -> bool:
+        """Whether an endpoint may be added; where there are as many as there may be, less valuable ones make room."""
+        if inferred and call.status in _NOT_THERE:
+            return False
+        if len(self._known) < self._limit:
+            return True
+        worth = _worth(call)
+        if not worth or self._is_settled or now < self._full_until.get(worth, 0):
+            return False
+        if not evict(connection, worth, max(self._limit // 20, 1), now):
+            self._full_until[worth] = now + _FULL_FOR
+            return False
+        added = self.added
+        self.forget()
+        self.added, self.evicted = added, True
+        self._read(connection)
+        return True
 
     def _add(self, connection: Connection, key: EndpointKey, inferred: bool, now: int) -> Known:
         """Another collector process may have added it in the meantime."""
@@ -136,6 +191,28 @@ class Inventory:
             added = [known for known in self.added if known not in guessed]
             self.forget()
             self.added = added
+
+
+def _worth(call: Call) -> int:
+    """0 for what a client may have invented, 1 for a path that was answered, 2 for a route of the app."""
+    return 2 if is_template(call.route) else int(call.status < 400)
+
+
+def evict(connection: Connection, worth: int, most: int, now: int) -> bool:
+    """Count at most `most` endpoints that are worth less than `worth` with the other calls of their method from now on:
+    those that were not seen for longest, guesses that were never answered below 400 first. Whether there were any.
+    """
+    table, statuses = ENDPOINTS.c, STATUSES.c
+    answered = exists().where(statuses.endpoint_id == table.id, statuses.status < 400)
+    guessed = select(table.id, table.method).where(table.inferred, ~table.full_capture, table.last_seen < now)
+    if worth < 2:
+        guessed = guessed.where(~answered)
+    by_method: dict[str, list[int]] = {}
+    for number, method in connection.execute(guessed.order_by(answered, table.last_seen, table.id).limit(most)):
+        by_method.setdefault(method, []).append(number)
+    for method, numbers in by_method.items():
+        merge_endpoints(connection, add_endpoint(connection, other_endpoint(method), False, now), numbers)
+    return bool(by_method)
 
 
 def add_endpoint(connection: Connection, key: EndpointKey, inferred: bool, now: int) -> int:

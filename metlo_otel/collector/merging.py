@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Table, delete, func, literal, select, update
 from metlo_otel.analysis.endpoints import is_parameter
 from metlo_otel.collector.database import insert_into
 from metlo_otel.collector.endpoints import EndpointKey, number_parameters
+from metlo_otel.collector.latencies import move_latencies
 from metlo_otel.collector.schema import ALERTS, ATTACKS, COUNTS, ENDPOINTS, FACTS, MINUTES, STATUSES, TRACES
 
 MANY = 50
@@ -68,6 +69,7 @@ def merge_endpoints(connection: Connection, target: int, others: Sequence[int]) 
     _move(connection, STATUSES, target, others, ["status"], ["calls"])
     _move(connection, MINUTES, target, others, ["minute"], COUNTS)
     _move_facts(connection, target, others)
+    move_latencies(connection, target, others)
     found_then = (ALERTS.c.endpoint_id.in_(others), ALERTS.c.kind == "new_endpoint")
     connection.execute(delete(ALERTS).where(*found_then))
     for table in (TRACES, ATTACKS, ALERTS):

@@ -29,6 +29,8 @@ METADATA = MetaData(
     }
 )
 
+SIZES = ("summed", "request_bytes", "response_bytes")
+
 
 def _counts() -> tuple[Column[int], ...]:
     names = ("calls", "client_errors", "server_errors", "attacks", "blocked")
@@ -63,7 +65,9 @@ SETTINGS = Table(
     Column("changed", BigInteger, nullable=False),
 )
 
-# `operation` is a GraphQL operation (`query.user`), else empty; `inferred` says that the path is a guess.
+# `operation` is a GraphQL operation (`query.user`), else empty; `inferred` says that the path is a guess. `latency` is
+# the histogram of all calls whose time is known (see latencies.py), `p95` its 95th percentile in microseconds, to sort
+# by. `summed` counts the calls that came in sums; the bytes are of these.
 ENDPOINTS = Table(
     "endpoints",
     METADATA,
@@ -78,6 +82,8 @@ ENDPOINTS = Table(
     Column("first_seen", BigInteger, nullable=False),
     Column("last_seen", BigInteger, nullable=False),
     Column("full_capture", Boolean, nullable=False),
+    Column("latency", LargeBinary),
+    *(Column(name, BigInteger, nullable=False, server_default="0") for name in ("p95", *SIZES)),
     UniqueConstraint("host", "method", "path", "operation"),
     Index(None, "risk"),
 )
@@ -109,6 +115,23 @@ TOTALS = Table(
     METADATA,
     Column("minute", Integer, primary_key=True, autoincrement=False),
     *_counts(),
+)
+
+# How long calls took, as histograms: of one endpoint in one minute, and of all together; thinned as the minutes are.
+LATENCIES = Table(
+    "endpoint_latencies",
+    METADATA,
+    _endpoint(primary_key=True),
+    Column("minute", Integer, primary_key=True),
+    Column("latency", LargeBinary, nullable=False),
+    Index(None, "minute"),
+    sqlite_with_rowid=False,
+)
+TOTAL_LATENCIES = Table(
+    "total_latencies",
+    METADATA,
+    Column("minute", Integer, primary_key=True, autoincrement=False),
+    Column("latency", LargeBinary, nullable=False),
 )
 
 # What was learnt of an endpoint and its fields. `key` is `<section>.<path>` as on the wire (empty: the endpoint),

@@ -15,6 +15,7 @@ from metlo_otel.collector.database import open_database
 from metlo_otel.collector.duties import Duties
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.keys import GIVEN, MADE, READING, KeyRing, check_key, list_keys, make_key, store_key
+from metlo_otel.collector.sums import Sums
 from metlo_otel.collector.trace import Trace
 from metlo_otel.collector.upkeep import DEFAULT_LIMITS, Limits, Upkeep
 from metlo_otel.collector.writer import Writer
@@ -30,7 +31,7 @@ class Store:
     def __init__(self, where: str, limits: Limits = DEFAULT_LIMITS, duties: bool = True) -> None:
         self._engine = open_database(where)
         self._ingest = Ingest(limits.traces_per_endpoint, limits.endpoints)
-        self._writer = Writer(self._engine, self._write, self._ingest.forget)
+        self._writer = Writer(self._engine, self._write, self._write_sums, self._ingest.forget)
         self.keys = KeyRing(self._engine)
         self._upkeep = Upkeep(limits)
         self._duties = Duties(self) if duties else None
@@ -38,6 +39,10 @@ class Store:
     def add(self, traces: Sequence[Trace]) -> Future[None]:
         """A future that is done once the traces are durable. Raises BusyError."""
         return self._writer.add(traces)
+
+    def add_sums(self, sums: Sums) -> Future[None]:
+        """The same for what an agent counted. Raises BusyError."""
+        return self._writer.add_sums(sums)
 
     def change(self, work: Callable[[Connection], T]) -> Future[T]:
         """A future of what `work` returns, run in the writer's thread, done after its commit. Raises BusyError."""
@@ -93,6 +98,9 @@ class Store:
 
     def _write(self, connection: Connection, traces: Sequence[Trace]) -> None:
         self._ingest.write(connection, traces, time.time_ns() // 1_000_000)
+
+    def _write_sums(self, connection: Connection, documents: Sequence[Sums]) -> None:
+        self._ingest.write_sums(connection, documents, time.time_ns() // 1_000_000)
 
     def _forget(self, _connection: Connection) -> None:
         self._ingest.forget()

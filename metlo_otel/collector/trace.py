@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from metlo_otel.collector.addresses import is_public
+
 Places = Mapping[str, list[str]]
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"))
@@ -25,7 +27,9 @@ _KEPT = (
 
 
 class TraceError(ValueError):
-    """A trace that cannot be stored: `where` is the path of the field, `reason` says what it should have been."""
+    """A trace, or a document of sums, that cannot be stored: `where` is the path of the field, `reason` says what it
+    should have been.
+    """
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(f"{where}: {reason}")
@@ -48,7 +52,8 @@ class Trace:
     """A checked trace. `version` is 1 (raw) or 2 (analysed by the agent), `document` the JSON to keep.
 
     `attacks` are the types that were found and `findings` where, `whole` is false for a trace that only counts a call,
-    `authenticated` is None where nobody knows, `operations` are GraphQL's (`query.user`), `duration` is in µs.
+    `authenticated` is None where nobody knows, `operations` are GraphQL's (`query.user`), `duration` is in µs,
+    and `counted` says that the call is in sums that come by themselves.
     """
 
     version: int
@@ -77,6 +82,12 @@ class Trace:
     rule: str | None = None
     trace_id: str | None = None
     duration: int | None = None
+    counted: bool = False
+
+    @property
+    def public(self) -> bool:
+        """Whether it came from the Internet."""
+        return is_public(self.source)
 
 
 def read_trace(item: Any, version: int) -> Trace:
@@ -133,6 +144,7 @@ def _read_details(
         "rule": _told(meta, "ruleId"),
         "trace_id": _told(meta, "traceId"),
         "duration": duration if type(duration) is int and 0 <= duration < 2**62 else None,
+        "counted": meta.get("counted") is True,
     }
 
 
@@ -140,7 +152,7 @@ def _read_processed(trace: dict[str, Any], version: int) -> dict[str, Any]:
     if version == 1:
         return {}
     if trace.get("analysisType") not in ("full", "partial"):
-        raise TraceError("analysisType", f"full or partial is expected, not {_kind(trace.get('analysisType'))}")
+        raise TraceError("analysisType", f"full or partial is expected, not {in_words(trace.get('analysisType'))}")
     found = _object(trace.get("processedTraceData"), "processedTraceData")
     for name in ("dataTypes", "sensitiveDataDetected", "attackDetections"):
         _lists_of_names(found.get(name), f"processedTraceData.{name}")
@@ -201,7 +213,7 @@ def _told(holder: Mapping[str, Any], key: str) -> str | None:
 def _lists_of_names(value: Any, where: str) -> None:
     for section, names in ({} if value is None else _object(value, where)).items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise TraceError(f"{where}.{section[:100]}", f"a list of texts is expected, not {_kind(names)}")
+            raise TraceError(f"{where}.{section[:100]}", f"a list of texts is expected, not {in_words(names)}")
 
 
 def _check_message(message: dict[str, Any], where: str) -> None:
@@ -214,7 +226,7 @@ def _pairs(value: Any, where: str) -> None:
     if value is None:
         return
     if not isinstance(value, list):
-        raise TraceError(where, f"a list is expected, not {_kind(value)}")
+        raise TraceError(where, f"a list is expected, not {in_words(value)}")
     for index, pair in enumerate(value):
         if not (isinstance(pair, dict) and isinstance(pair.get("name"), str) and isinstance(pair.get("value"), str)):
             raise TraceError(f"{where}[{index}]", "an object with the texts name and value is expected")
@@ -224,35 +236,35 @@ def _host(url: dict[str, Any]) -> str:
     host = url.get("host")
     if isinstance(host, str) and host:
         return host
-    raise TraceError("request.url.host", f"a text that is not empty is expected, not {_kind(host)}")
+    raise TraceError("request.url.host", f"a text that is not empty is expected, not {in_words(host)}")
 
 
 def _method(request: dict[str, Any]) -> str:
     method = request.get("method")
     if isinstance(method, str) and method.upper() in METHODS:
         return method.upper()
-    raise TraceError("request.method", f"one of {', '.join(sorted(METHODS))} is expected, not {_kind(method)}")
+    raise TraceError("request.method", f"one of {', '.join(sorted(METHODS))} is expected, not {in_words(method)}")
 
 
 def _path(url: dict[str, Any]) -> str:
     path = url.get("path")
     if isinstance(path, str) and path.startswith("/"):
         return path.partition("?")[0]
-    raise TraceError("request.url.path", f"a path that starts with / is expected, not {_kind(path)}")
+    raise TraceError("request.url.path", f"a path that starts with / is expected, not {in_words(path)}")
 
 
 def _status(response: dict[str, Any]) -> int:
     status = response.get("status")
     if type(status) is int and 100 <= status <= 599:
         return status
-    raise TraceError("response.status", f"a whole number from 100 to 599 is expected, not {_kind(status)}")
+    raise TraceError("response.status", f"a whole number from 100 to 599 is expected, not {in_words(status)}")
 
 
 def _text(holder: dict[str, Any], key: str, where: str) -> str | None:
     value = holder.get(key)
     if value is None or isinstance(value, str):
         return value
-    raise TraceError(f"{where}.{key}", f"a text is expected, not {_kind(value)}")
+    raise TraceError(f"{where}.{key}", f"a text is expected, not {in_words(value)}")
 
 
 def _optional(trace: dict[str, Any], key: str) -> dict[str, Any]:
@@ -262,7 +274,7 @@ def _optional(trace: dict[str, Any], key: str) -> dict[str, Any]:
 def _object(value: Any, where: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
-    raise TraceError(where, f"an object is expected, not {_kind(value)}")
+    raise TraceError(where, f"an object is expected, not {in_words(value)}")
 
 
 def _write(document: dict[str, Any]) -> bytes:
@@ -272,7 +284,7 @@ def _write(document: dict[str, Any]) -> bytes:
         raise TraceError("trace", f"it cannot be written as JSON: {problem}") from problem
 
 
-def _kind(value: Any) -> str:
+def in_words(value: Any) -> str:
     """A value in words, short enough for a message."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

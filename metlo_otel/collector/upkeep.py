@@ -14,6 +14,7 @@ from metlo_otel.collector.database import bytes_used, insert_into
 from metlo_otel.collector.endpoints import EndpointKey
 from metlo_otel.collector.inventory import add_endpoint
 from metlo_otel.collector.keeping import delete_traces
+from metlo_otel.collector.latencies import thin
 from metlo_otel.collector.merging import find_merges, merge_endpoints
 from metlo_otel.collector.schema import (
     ACTORS,
@@ -22,14 +23,16 @@ from metlo_otel.collector.schema import (
     AUDIT,
     COUNTS,
     ENDPOINTS,
+    LATENCIES,
     MINUTES,
+    TOTAL_LATENCIES,
     TOTALS,
     TRACES,
 )
 
 _DAY = 86_400_000  # milliseconds
 _SLICE = 2_000  # rows deleted in one transaction
-_SLICES = 10  # such transactions about traces in one round
+_SLICES = 10  # such transactions about traces, and about the latencies of a few minutes, in one round
 _ERRORS_OVER = 5  # minutes that an error rate is taken over
 _ERRORS_FROM = 50  # calls in these from which there is a rate at all
 _ERROR_RATE = 0.2
@@ -63,6 +66,7 @@ class Upkeep:
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
+        self._thinned: dict[str, int] = {}  # by table: the minute before which there are only hours
 
     def steps(self) -> Iterator[Step]:
         """What to do now, one transaction after the other."""
@@ -75,9 +79,18 @@ class Upkeep:
         for table in (MINUTES, TOTALS):
             yield lambda connection, table=table: _sum_up(connection, table, now - limits.minute_days * _DAY)  # type: ignore[misc]
             yield lambda connection, table=table: _drop_minutes(connection, table, now - limits.hour_days * _DAY)  # type: ignore[misc]
+        for table in (LATENCIES, TOTAL_LATENCIES):
+            for _ in range(_SLICES):
+                yield lambda connection, table=table: self._thin(connection, table, now - limits.minute_days * _DAY)  # type: ignore[misc]
+            yield lambda connection, table=table: _drop_minutes(connection, table, now - limits.hour_days * _DAY)  # type: ignore[misc]
         yield lambda connection: _drop(connection, ATTACKS, ATTACKS.c.at < now - limits.attack_days * _DAY)
         for table, order, most in _bounded(limits):
             yield lambda connection, table=table, order=order, most=most: _cut(connection, table, order, most)  # type: ignore[misc]
+
+    def _thin(self, connection: Connection, table: Table, before: float) -> bool:
+        since = self._thinned.get(table.name, 0)
+        self._thinned[table.name] = thin(connection, table, since, int(before) // 3_600_000 * 60)
+        return False
 
 
 def _bounded(limits: Limits) -> tuple[tuple[Table, Any, int], ...]:

@@ -68,13 +68,22 @@ class InForce:
         return described is None or any(key.method == method and fits(path, key.path) for method, path in described)
 
 
-def alerts_of(placed: Placed, added: Sequence[Known], new: Mapping[int, Sequence[Fact]], known: InForce) -> list[Alert]:
-    """What a group of traces raises: `added` are new endpoints, `new` the facts that were not known."""
+def alerts_of_new(
+    keys: Mapping[int, EndpointKey], added: Sequence[Known], new: Mapping[int, Sequence[Fact]], known: InForce
+) -> list[Alert]:
+    """What is raised where something new was seen: `added` are new endpoints, `new` the facts that were not known of
+    endpoints, which have these `keys`.
+    """
     alerts = [alert for endpoint in added if endpoint.key.host != "*" for alert in _of_endpoint(endpoint, known)]
-    keys = {endpoint.id: endpoint.key for endpoint, _ in placed}
     for number, facts in new.items():
         for fact in facts:
             alerts += _of_fact(number, keys[number], fact, known.severities)
+    return alerts
+
+
+def alerts_of(placed: Placed) -> list[Alert]:
+    """What traces themselves raise."""
+    alerts: list[Alert] = []
     for endpoint, trace in placed:
         if trace.findings or trace.invalid or trace.sensitive or trace.blocked:
             alerts += _of_trace(endpoint, trace)

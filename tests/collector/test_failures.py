@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from metlo_otel.collector import facts
+from metlo_otel.collector import addresses, facts
+from metlo_otel.collector.addresses import is_public
 from metlo_otel.collector.configuration import changed, put_setting
 from metlo_otel.collector.dashboard.access import Keyring, write_keyring
 from metlo_otel.collector.database import open_database, reason_of
-from metlo_otel.collector.facts import Facts, is_public
+from metlo_otel.collector.facts import Facts
 from metlo_otel.collector.inventory import Inventory
 from metlo_otel.collector.rules import put_rule
 from metlo_otel.collector.schema import FACTS
@@ -36,9 +37,13 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
+def _nothing(_connection: Connection, _batch: object) -> None:
+    """Write nothing."""
+
+
 @pytest.fixture
 def writer(engine: Engine) -> Iterator[Writer]:
-    writer = Writer(engine, lambda _connection, _traces: None, lambda: None)
+    writer = Writer(engine, _nothing, _nothing, lambda: None)
     yield writer
     writer.close()
 
@@ -141,9 +146,9 @@ def test_long_texts_are_not_remembered(engine: Engine) -> None:
         for path in ("/short", "/" + "x" * 100_000):
             inventory.find(connection, read_trace(make_trace(path), 2), 1)
     assert [place[2] for place in inventory._recent] == ["/short"]
-    before = facts._is_global.cache_info().currsize
+    before = addresses._is_global.cache_info().currsize
     assert not is_public("8" * 100_000)
-    assert facts._is_global.cache_info().currsize == before
+    assert addresses._is_global.cache_info().currsize == before
 
 
 @pytest.mark.parametrize("item", [{"name": "\ud800"}, {"name": "x", "action": {"blockEndTime": 10**30}}])

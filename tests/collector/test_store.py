@@ -42,6 +42,10 @@ def _trace(path: str = "/items/1", status: int = 200, **more: object) -> Trace:
     return read_trace(make_trace(path, status, **more), 2)
 
 
+def _nothing(_connection: Connection, _batch: object) -> None:
+    """Write nothing."""
+
+
 def test_what_was_acknowledged_is_there_after_a_crash(store: Store, path: str) -> None:
     """Once the future is done another process sees the traces, although this one never closed anything."""
     store.add([_trace(), _trace("/other")]).result()
@@ -122,7 +126,7 @@ def test_a_failure_is_its_own(store: Store) -> None:
 def test_a_full_queue_says_so(path: str) -> None:
     """The writer takes no more than its limit, does all it took before it ends, and takes nothing after that."""
     engine = open_database(path)
-    writer = Writer(engine, lambda _connection, _traces: None, lambda: None, limit=2)
+    writer = Writer(engine, _nothing, _nothing, lambda: None, limit=2)
     gate, started = threading.Event(), threading.Event()
 
     def hold(_connection: Connection) -> None:

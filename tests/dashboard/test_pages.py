@@ -13,6 +13,7 @@ from metlo_otel.collector import queries
 from metlo_otel.collector.rules import list_rules
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import Client, make_trace
+from tests.collector.sums import make_document, make_key
 from tests.dashboard.browser import PASSWORD, Browser
 
 PAGES = ("", "endpoints", "traces", "attacks", "actors", "rules", "rules/new", "alerts", "specs", "settings", "audit")
@@ -51,6 +52,41 @@ def test_with_nothing_stored(reader: Browser, path: str) -> None:
     answer = reader.get(f"/dashboard/{path}", follow=False)
     assert answer.status_code == 200
     assert "<main" in answer.text
+
+
+def test_latencies_and_true_counts(browser: Browser, agent: Client) -> None:
+    """Percentiles and counts of all requests are on the pages of all endpoints and of one, and on the overview; lists
+    of traces say of how many requests they are a sample.
+    """
+    sent = make_trace("/items/1")
+    sent["request"]["url"]["endpointPath"] = "/items/{id}"
+    sent["meta"]["counted"] = True
+    agent.post([sent] * 3)
+    times = [1_000.0] * 900 + [50_000.0] * 90 + [3e6] * 10
+    agent.post(make_document([make_key()], times), "v1/aggregates")
+    agent.post(make_document([make_key("/quick")], [70.0]), "v1/aggregates")
+    (page, overview, listed, traces) = (
+        text_of(browser.get(f"/dashboard/{path}").text) for path in ("endpoints/1", "", "endpoints?sort=p95", "traces")
+    )
+    assert "3 of 1,000 requests have a trace of their own" in page
+    assert re.search(r"p50 (1\.0 ms|9\d\d µs), p95 (4|5)\d\.\d ms, p99 (4|5)\d\.\d ms", page)
+    assert "100 B in, 2,000 B out on average" in page
+    assert re.search(r"p50 \S+ \S+ · p99 \S+ ms · p95 (4|5)\d\.\d ms", overview)
+    assert re.search(r"0 errors · p95 (4|5)\d\.\d ms", overview)
+    assert listed.index("/items/{id}") < listed.index("/quick") < listed.index("70 µs")
+    assert "3 of 1,001 requests have a trace of their own" in traces
+    one = text_of(browser.get("/dashboard/traces?endpoint=1").text)
+    assert "3 of 1,000 requests have a trace of their own" in one
+    for odd in ("endpoint=7", "endpoint=x", "endpoint=" + "9" * 30):
+        assert browser.get(f"/dashboard/traces?{odd}").status_code in (200, 400)
+
+
+def test_nothing_is_known_of_latencies(browser: Browser, agent: Client) -> None:
+    """Where no agent tells how long calls took, pages have a dash and no number."""
+    agent.post([make_trace("/items/1")])
+    for path in ("", "endpoints", "endpoints/1"):
+        assert "–" in text_of(browser.get(f"/dashboard/{path}").text)
+    assert "1 of 1 request has a trace of its own" in text_of(browser.get("/dashboard/endpoints/1").text)
 
 
 @pytest.mark.parametrize("path", ["endpoints/7", "traces/7", "actors/7", "rules/none", "specs/diff?name=none", "none"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from metlo_otel.collector.queries.endpoints import fields_of, find_endpoints, list_classes, list_hosts, read_endpoint
 from metlo_otel.collector.queries.filters import DEFAULT_PAGE, LARGEST_PAGE, FilterError, Page
+from metlo_otel.collector.queries.latencies import latencies
 from metlo_otel.collector.queries.overview import inventory_counts, series, totals
 from metlo_otel.collector.queries.security import (
     count_attacks,
@@ -13,7 +14,7 @@ from metlo_otel.collector.queries.security import (
     find_audit,
     read_actor,
 )
-from metlo_otel.collector.queries.traces import count_traces, find_traces, read_documents, read_one
+from metlo_otel.collector.queries.traces import count_traces, find_traces, read_documents, read_one, sample
 
 __all__ = [
     "DEFAULT_PAGE",
@@ -30,12 +31,14 @@ __all__ = [
     "find_endpoints",
     "find_traces",
     "inventory_counts",
+    "latencies",
     "list_classes",
     "list_hosts",
     "read_actor",
     "read_documents",
     "read_endpoint",
     "read_one",
+    "sample",
     "series",
     "totals",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, exists, func, select
 
 from metlo_otel.collector.facts import Fact, read_facts
+from metlo_otel.collector.latencies import unpack
 from metlo_otel.collector.queries.filters import (
     Filters,
     Page,
@@ -19,9 +20,10 @@ from metlo_otel.collector.queries.filters import (
     page_by_offset,
     string,
 )
-from metlo_otel.collector.schema import COUNTS, ENDPOINTS, FACTS, STATUSES
+from metlo_otel.collector.queries.latencies import percentiles
+from metlo_otel.collector.schema import COUNTS, ENDPOINTS, FACTS, STATUSES, TRACES
 
-SORTS = ("id", "risk", "calls", "errors", "attacks", "seen", "path")
+SORTS = ("id", "risk", "calls", "errors", "attacks", "p95", "seen", "path")
 
 _TABLE = ENDPOINTS.c
 _ORDERS: dict[str, list[Any]] = {
@@ -30,6 +32,7 @@ _ORDERS: dict[str, list[Any]] = {
     "calls": [_TABLE.calls.desc(), _TABLE.id],
     "errors": [(_TABLE.client_errors + _TABLE.server_errors).desc(), _TABLE.id],
     "attacks": [_TABLE.attacks.desc(), _TABLE.id],
+    "p95": [_TABLE.p95.desc(), _TABLE.id],
     "seen": [_TABLE.last_seen.desc(), _TABLE.id],
     "path": [_TABLE.host, _TABLE.path, _TABLE.method, _TABLE.operation],
 }
@@ -56,14 +59,14 @@ _FILTERS: Filters = {
 
 def find_endpoints(connection: Connection, parameters: Mapping[str, str]) -> Page:
     """Endpoints with their counts and classes of data. `sort` is id (whose next page is `after`), risk, calls, errors,
-    attacks, seen or path (whose next page is `offset`). Raises FilterError.
+    attacks, p95, seen or path (whose next page is `offset`). Raises FilterError.
     """
     question = ask(parameters, _FILTERS, SORTS)
     wanted = select(ENDPOINTS).where(*question.conditions).order_by(*_ORDERS[question.sort])
     found = fetch(connection, wanted, question)
     numbers = [row.id for row in found]
-    statuses, names = _statuses(connection, numbers), _names(connection, numbers)
-    items = [_endpoint(row, statuses.get(row.id, {}), names.get(row.id, {})) for row in found]
+    statuses, names, kept = _statuses(connection, numbers), _names(connection, numbers), _kept(connection, numbers)
+    items = [_endpoint(row, statuses.get(row.id, {}), names.get(row.id, {}), kept.get(row.id, 0)) for row in found]
     return page(items, question) if question.sort == "id" else page_by_offset(items, question)
 
 
@@ -72,9 +75,8 @@ def read_endpoint(connection: Connection, endpoint: int) -> dict[str, Any] | Non
     row = connection.execute(select(ENDPOINTS).where(_TABLE.id == endpoint)).one_or_none()
     if row is None:
         return None
-    found = _endpoint(
-        row, _statuses(connection, [endpoint]).get(endpoint, {}), _names(connection, [endpoint])[endpoint]
-    )
+    statuses, names = _statuses(connection, [endpoint]).get(endpoint, {}), _names(connection, [endpoint])[endpoint]
+    found = _endpoint(row, statuses, names, _kept(connection, [endpoint]).get(endpoint, 0))
     return {**found, "fields": fields_of(read_facts(connection, endpoint))}
 
 
@@ -135,7 +137,13 @@ def _names(connection: Connection, endpoints: Sequence[int]) -> dict[int, dict[s
     return found
 
 
-def _endpoint(row: Row[Any], statuses: Mapping[str, int], names: Mapping[str, list[str]]) -> dict[str, Any]:
+def _kept(connection: Connection, endpoints: Sequence[int]) -> dict[int, int]:
+    """How many traces of endpoints are kept."""
+    counted = select(TRACES.c.endpoint_id, func.count()).where(TRACES.c.endpoint_id.in_(endpoints))
+    return {row[0]: row[1] for row in connection.execute(counted.group_by(TRACES.c.endpoint_id))}
+
+
+def _endpoint(row: Row[Any], statuses: Mapping[str, int], names: Mapping[str, list[str]], kept: int) -> dict[str, Any]:
     return {
         "id": row.id,
         "host": row.host,
@@ -152,7 +160,17 @@ def _endpoint(row: Row[Any], statuses: Mapping[str, int], names: Mapping[str, li
         "classes": names.get("class", []),
         "flags": names.get("flag", []),
         "statuses": statuses,
+        "traces": kept,
+        "latency": percentiles(unpack(row.latency)),
+        "sizes": _sizes(row),
         "firstSeen": row.first_seen,
         "lastSeen": row.last_seen,
         "fullTraceCaptureEnabled": row.full_capture,
     }
+
+
+def _sizes(row: Row[Any]) -> dict[str, int] | None:
+    """Bytes of bodies in all, and of how many calls they are known; None where of none."""
+    if not row.summed:
+        return None
+    return {"requestBytes": row.request_bytes, "responseBytes": row.response_bytes, "calls": row.summed}

@@ -18,8 +18,7 @@ def series(
 
     Every point is there, also where nothing happened; each covers the same number of whole minutes.
     """
-    first, last = since // 60_000, max(until // 60_000, since // 60_000)
-    width = max(1, -(-(last - first + 1) // max(points, 1)))
+    first, last, width = spans(since, until, points)
     table = TOTALS if endpoint is None else MINUTES
     start: Any = table.c.minute - (table.c.minute - first) % width
     wanted = select(start, *[func.sum(table.c[name]) for name in COUNTS]).where(table.c.minute.between(first, last))
@@ -31,6 +30,12 @@ def series(
         {"at": minute * 60_000, **dict(zip(_NAMES, map(int, found.get(minute, nothing)), strict=True))}
         for minute in range(first, last + 1, width)
     ]
+
+
+def spans(since: int, until: int, points: int) -> tuple[int, int, int]:
+    """The first and last minute between two moments (ms), and how many minutes each of at most `points` points has."""
+    first, last = since // 60_000, max(until // 60_000, since // 60_000)
+    return first, last, max(1, -(-(last - first + 1) // max(points, 1)))
 
 
 def totals(connection: Connection, since: int, until: int) -> dict[str, int]:

@@ -20,7 +20,7 @@ from metlo_otel.collector.queries.filters import (
     status,
     string,
 )
-from metlo_otel.collector.schema import DOCUMENTS, TRACES
+from metlo_otel.collector.schema import DOCUMENTS, ENDPOINTS, TRACES
 
 _FILTERS: Filters = {
     "endpoint": (number, lambda value: TRACES.c.endpoint_id == value),
@@ -72,6 +72,15 @@ def read_documents(connection: Connection, parameters: Mapping[str, str], most: 
 def count_traces(connection: Connection) -> int:
     """How many traces are kept."""
     return connection.execute(select(func.count()).select_from(TRACES)).scalar_one()
+
+
+def sample(connection: Connection, endpoint: int | None = None) -> dict[str, int]:
+    """How many requests there were, of one endpoint or all, and how many of them have a `kept` trace."""
+    calls = select(func.coalesce(func.sum(ENDPOINTS.c.calls), 0))
+    kept = select(func.count()).select_from(TRACES)
+    if endpoint is not None:
+        calls, kept = calls.where(ENDPOINTS.c.id == endpoint), kept.where(TRACES.c.endpoint_id == endpoint)
+    return {"calls": int(connection.execute(calls).scalar_one()), "kept": connection.execute(kept).scalar_one()}
 
 
 def _trace(row: Row[Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from metlo_otel.collector.configuration import read_parts
 from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
-from metlo_otel.collector.dashboard.pages.overview import POINTS, RANGES, panels_of
+from metlo_otel.collector.dashboard.pages.overview import POINTS, RANGES, latency_panel, panels_of
 from metlo_otel.collector.openapi import describe_endpoint
 
 SORTS = {
@@ -25,6 +25,7 @@ SORTS = {
     "calls": "Calls",
     "errors": "Errors",
     "attacks": "Attacks",
+    "p95": "p95",
     "seen": "Last seen",
     "path": "Endpoint",
 }
@@ -114,6 +115,7 @@ def _read(connection: Connection, number: int, minutes: int) -> dict[str, Any] |
         "endpoint": endpoint,
         "everything": read_parts(connection)["globalFullTraceCapture"],
         "schema": None if endpoint["host"] == "*" else describe_endpoint(connection, number),
+        "latency": latency_panel(connection, since, now, number),
         "panels": panels_of(series, since, number),
         "traces": queries.find_traces(connection, {"endpoint": str(number), "limit": "12"}).items,
         "attacks": queries.find_attacks(connection, {"endpoint": str(number), "limit": "8"}).items,

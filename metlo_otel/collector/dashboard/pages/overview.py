@@ -36,6 +36,14 @@ class Panel:
     parts: tuple[tuple[str, int, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class LatencyPanel:
+    """The chart of the 95th percentile over time, and the percentiles of all of it; None where no time is known."""
+
+    chart: Chart
+    latency: dict[str, int] | None
+
+
 def routes(desk: Desk) -> list[Route]:
     """The routes of this page."""
 
@@ -73,8 +81,16 @@ def panels_of(points: list[dict[str, int]], since: int, endpoint: int | None = N
     ]
 
 
+def latency_panel(connection: Connection, since: int, now: int, endpoint: int | None = None) -> LatencyPanel:
+    """How long calls took between two moments (ms)."""
+    found = queries.latencies(connection, since, now, POINTS, endpoint)
+    points = [(point["at"], point["latency"]["p95"] if point["latency"] else 0) for point in found["points"]]
+    return LatencyPanel(draw(points), found["latency"])
+
+
 def _read(connection: Connection, since: int, now: int) -> dict[str, Any]:
     return {
+        "latency": latency_panel(connection, since, now),
         "series": queries.series(connection, since, now, POINTS),
         "busiest": queries.find_endpoints(connection, {"sort": "calls", "limit": _SHOWN}).items,
         "riskiest": queries.find_endpoints(connection, {"sort": "risk", "limit": _SHOWN}).items,

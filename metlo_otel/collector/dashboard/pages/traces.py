@@ -42,6 +42,7 @@ def routes(desk: Desk) -> list[Route]:
             filtered=bool(wanted),
             problem=problem,
             categories=sorted(ATTACKS),
+            sample=await desk.read(partial(queries.sample, endpoint=_row(filters["endpoint"]))),
             status=400 if problem else 200,
         )
 
@@ -56,6 +57,11 @@ def routes(desk: Desk) -> list[Route]:
         Route("/traces", search, methods=["GET"]),
         Route("/traces/{id:row}", one, methods=["GET"]),
     ]
+
+
+def _row(text: str) -> int | None:
+    """The endpoint that was asked for, if it is a number."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
 
 
 def _read(connection: Connection, number: int) -> dict[str, Any] | None:
