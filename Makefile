@@ -66,6 +66,7 @@ differential: .venv/ready
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead
 	.venv/bin/python -m benchmarks.collector
+	.venv/bin/python -m benchmarks.collector_aggregates
 
 # What `benchmarks.cost` measures beside us, each in an environment of its own.
 peers: .venv-peers/ready .venv-original/ready

@@ -85,7 +85,7 @@ def trace(endpoint: int, number: int) -> dict[str, Any]:
             "destinationPort": 443,
             "scheme": "https",
             "traceId": f"{number:032x}",
-            "duration": 12_345,
+            "durationMicroseconds": 1_000 + number * 7_919 % 50_000,
         },
         "processedTraceData": processed,
         "redacted": not whole,
