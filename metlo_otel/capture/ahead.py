@@ -9,6 +9,7 @@ from metlo_otel.capture.arrived import arrived, reads_anywhere
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.late import LateDecision
 
 NOT_IN_TIME = "read_ahead_wait"  # of the body more is to come, for which READ_AHEAD_WAIT was not long enough
 NOT_ASKED_FOR = "expect_continue"  # the client sends the body when it is asked to, which is for the app to do
@@ -37,13 +38,14 @@ class ReadAhead:
         length = self._length()
         if not self._environ.get("wsgi.input_terminated"):
             if length is None:
-                return  # reading past the end of such a body waits for the client for ever
+                self._leave(stream, NOT_IN_TIME, limit)  # reading past the end of such a body waits for ever
+                return
             limit = min(limit, length)
         if stream.seekable_behind or not self._looked(stream, length, limit):
             if not reads_anywhere(stream):
                 stream.ahead(limit)
             elif not stream.ahead_within(limit, self._wait, length or 0):
-                self._exchange.incomplete += (NOT_IN_TIME,)
+                self._leave(stream, NOT_IN_TIME, limit)
 
     def _looked(self, stream: TeeInput, length: int | None, limit: int) -> bool:
         """Whether all is done that may be."""
@@ -51,14 +53,19 @@ class ReadAhead:
         expects: bool = self._environ.get("HTTP_EXPECT", "").strip().lower() == "100-continue"
         if found is None:
             if expects:  # such a server asks for the body at the first reading
-                self._exchange.incomplete += (NOT_ASKED_FOR,)
+                self._leave(stream, NOT_ASKED_FOR, limit)
             return expects
         if found.problem is not None:
             stream.failing(len(found.data), found.problem)
         stream.looked(found.data)
         if found.awaited:
-            self._exchange.incomplete += (NOT_ASKED_FOR if expects else NOT_IN_TIME,)
+            self._leave(stream, NOT_ASKED_FOR if expects else NOT_IN_TIME, limit)
         return True
+
+    def _leave(self, stream: TeeInput, reason: str, needed: int) -> None:
+        """The body is decided on when the app reads it."""
+        self._exchange.late = LateDecision(reason, self._exchange.request_body, needed)
+        stream.deciding(self._exchange.late, self._guard)
 
     def _length(self) -> int | None:
         length = self._environ.get("CONTENT_LENGTH") or ""

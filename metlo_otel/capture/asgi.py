@@ -19,6 +19,7 @@ from metlo_otel.capture.statuses import handshake_status, limit_answered, status
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.late import LateDecision
 from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
@@ -129,9 +130,9 @@ class ASGICapture:
         """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
         there = isinstance(replaying, Replaying) and may_be_read(exchange.request)
         if there is None:
-            exchange.incomplete += (NOT_ASKED_FOR,)
+            exchange.late = LateDecision(NOT_ASKED_FOR, exchange.request_body, limit)
         elif there and replaying is not None and not await replaying.ahead(limit, self._wait):
-            exchange.incomplete += (NOT_IN_TIME,)
+            exchange.late = LateDecision(NOT_IN_TIME, exchange.request_body, limit)
 
     async def _answered_elsewhere(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> None:
         """The app raised or said nothing: who is further out answers for it, if anybody is still there."""
