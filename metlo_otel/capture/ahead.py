@@ -15,6 +15,14 @@ NOT_IN_TIME = "read_ahead_wait"  # of the body more is to come, for which READ_A
 NOT_ASKED_FOR = "expect_continue"  # the client sends the body when it is asked to, which is for the app to do
 
 
+def postponed(exchange: Exchange, reason: str, limit: int) -> LateDecision:
+    """Have the body decided on when the app reads it, as far as its announced length or `limit`."""
+    lengths = [] if exchange.request.header("transfer-encoding") else exchange.request.header("content-length")
+    needed = min([limit, *(int(length) for length in lengths if length.isdecimal())])
+    exchange.late = LateDecision(reason, exchange.request_body, needed)
+    return exchange.late
+
+
 class ReadAhead:
     """Called with a limit, it notes so many bytes of the body, as far as they have come or come within `wait` seconds.
 
@@ -64,8 +72,7 @@ class ReadAhead:
 
     def _leave(self, stream: TeeInput, reason: str, needed: int) -> None:
         """The body is decided on when the app reads it."""
-        self._exchange.late = LateDecision(reason, self._exchange.request_body, needed)
-        stream.deciding(self._exchange.late, self._guard)
+        stream.deciding(postponed(self._exchange, reason, needed), self._guard)
 
     def _length(self) -> int | None:
         length = self._environ.get("CONTENT_LENGTH") or ""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME
+from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME, postponed
 from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
 from metlo_otel.capture.asgi_headers import note_headers, readable
 from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +19,6 @@ from metlo_otel.capture.statuses import handshake_status, limit_answered, status
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.guard import Guard
-from metlo_otel.core.late import LateDecision
 from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
@@ -130,9 +129,9 @@ class ASGICapture:
         """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
         there = isinstance(replaying, Replaying) and may_be_read(exchange.request)
         if there is None:
-            exchange.late = LateDecision(NOT_ASKED_FOR, exchange.request_body, limit)
+            postponed(exchange, NOT_ASKED_FOR, limit)
         elif there and replaying is not None and not await replaying.ahead(limit, self._wait):
-            exchange.late = LateDecision(NOT_IN_TIME, exchange.request_body, limit)
+            postponed(exchange, NOT_IN_TIME, limit)
 
     async def _answered_elsewhere(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> None:
         """The app raised or said nothing: who is further out answers for it, if anybody is still there."""

@@ -36,9 +36,10 @@ class Deciding:
         return found if reading is None else partial(reading, self, found)
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in self._lines():
+        for line in self._stream:
             self._look(line)
             yield line
+        self._look(b"", True)
 
     def __next__(self) -> bytes:
         line: bytes = next(self._stream)
@@ -47,10 +48,6 @@ class Deciding:
 
     def __reduce__(self) -> Any:
         return as_itself(self._stream)
-
-    def _lines(self) -> Iterator[bytes]:
-        yield from self._stream
-        self._look(b"", True)
 
     def _read(self, read: Callable[..., bytes | None], *args: Any, **kwargs: Any) -> bytes | None:
         data = read(*args, **kwargs)
