@@ -189,8 +189,7 @@ class ReplaceableOutput:
             self._result = self._refusal()
             self._next = iter(self._result).__next__
             chunk = self._next()
-        if chunk:
-            self._late.begun = True
+        self._late.begun = True  # servers send the headers with an empty chunk too
         return chunk
 
     def __getattr__(self, name: str) -> Any:

@@ -13,10 +13,10 @@ from metlo_otel.testing import MemoryCollector
 from tests.blocking.exchanges import condition, every, wire, wire_limit, wire_tag
 from tests.contract.apps.script import SCRIPT
 from tests.contract.conftest import FULL, MakeShop, in_force
-from tests.contract.http import Call, header_of, post
+from tests.contract.http import Call, header_of
 from tests.contract.shop import Shop, skip_unless
-from tests.contract.test_bodies import FORM, MULTIPART, UPLOAD
 from tests.contract.test_blocking_answers import own_answer
+from tests.contract.test_bodies import FORM, MULTIPART, UPLOAD
 from tests.contract.ways import Way
 
 ATTACK = b"<script>alert(1)</script>"
@@ -121,9 +121,7 @@ def test_limits_count_once(make_ruled: MakeRuled) -> None:
 
 def test_limits_on_bodies_count_once(make_ruled: MakeRuled) -> None:
     """However many parts a body has."""
-    shop = make_ruled(
-        wire_limit(2, every(condition("request_body", "contains", "harmless")), uuid="bodies", by=["ip"])
-    )
+    shop = make_ruled(wire_limit(2, every(condition("request_body", "contains", "harmless")), uuid="bodies", by=["ip"]))
     calls = [late("/echo", b"it is ", b"harm", b"less", b"!")] * 3
     assert [shop.serve(call).status for call in calls] == [200, 200, 429]
 
