@@ -13,14 +13,19 @@ from metlo_otel.core.late import LateDecision
 
 NOT_IN_TIME = "read_ahead_wait"  # of the body more is to come, for which READ_AHEAD_WAIT was not long enough
 NOT_ASKED_FOR = "expect_continue"  # the client sends the body when it is asked to, which is for the app to do
+_MOST_DIGITS = 15  # of a length that is believed
 
 
 def postponed(exchange: Exchange, reason: str, limit: int) -> LateDecision:
     """Have the body decided on when the app reads it, as far as its announced length or `limit`."""
-    lengths = [] if exchange.request.header("transfer-encoding") else exchange.request.header("content-length")
-    needed = min([limit, *(int(length) for length in lengths if length.isdecimal())])
-    exchange.late = LateDecision(reason, exchange.request_body, needed)
+    exchange.late = LateDecision(reason, exchange.request_body, limit, _length(exchange))
     return exchange.late
+
+
+def _length(exchange: Exchange) -> int | None:
+    """What the request says that its body has."""
+    told = exchange.request.header("content-length")
+    return int(told[0]) if len(told) == 1 and told[0].isdecimal() and len(told[0]) <= _MOST_DIGITS else None
 
 
 class ReadAhead:
@@ -43,7 +48,7 @@ class ReadAhead:
         stream = self._stream
         if not isinstance(stream, TeeInput) or self._exchange.request_body.size:
             return
-        length = self._length()
+        length = _length(self._exchange)
         if not self._environ.get("wsgi.input_terminated"):
             if length is None:
                 self._leave(stream, NOT_IN_TIME, limit)  # reading past the end of such a body waits for ever
@@ -73,7 +78,3 @@ class ReadAhead:
     def _leave(self, stream: TeeInput, reason: str, needed: int) -> None:
         """The body is decided on when the app reads it."""
         stream.deciding(postponed(self._exchange, reason, needed), self._guard)
-
-    def _length(self) -> int | None:
-        length = self._environ.get("CONTENT_LENGTH") or ""
-        return int(length) if length.isdecimal() else None

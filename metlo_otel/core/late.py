@@ -26,35 +26,37 @@ class LateDecision:
     The body is held back nowhere: each part goes to the app when it has come, but for the one that completes the
     evidence, before which is decided. An attack is looked for in what there is so far: at the first part, whenever
     there is twice as much, and at the end; rules are asked at the end, or when the app begins to answer, having read
-    what it wanted. The end is that of the body, or `needed` bytes, beyond which nothing is looked at.
+    what it wanted. The end is that of the body, `length` bytes where it says so, or `limit` bytes, beyond which nothing
+    is looked at. Where more passes than a body has said, that is looked at as well.
 
     `gone` says that the app is to be told that its client has gone away, `refused` that the rejection is to be sent in
     the place of what it answers. An answer that has begun cannot be replaced: that is told as `would_block`.
     """
 
-    __slots__ = ("_body", "_decide", "_needed", "_next", "begun", "decided", "gone", "reason", "refused")
+    __slots__ = ("_body", "_decide", "_length", "_limit", "_looked", "begun", "decided", "gone", "reason", "refused")
 
-    def __init__(self, reason: str, body: Body, needed: int) -> None:
+    def __init__(self, reason: str, body: Body, limit: int, length: int | None = None) -> None:
         self.reason = reason
         self.begun = self.gone = self.refused = self.decided = False
         self._body = body
-        self._needed = needed
-        self._next = 0
+        self._limit = limit
+        self._length = limit if length is None else min(limit, length)
+        self._looked = 0  # bytes
         self._decide: Decide | None = None
 
     def opens(self, decide: Decide) -> None:
         """The request passes for now; `decide` is asked from now on."""
         self._decide = decide
-        self._next = self._body.size + 1  # all of that was looked at
-        if self._body.size >= self._needed:  # GET_USER has read it
+        self._looked = self._body.size
+        if self._looked >= self._length:  # GET_USER has read it
             self._ask("whole")
 
     def passed(self, ended: bool = False) -> bool:
         """More of the body is noted and about to be given to the app, or all of it was; whether it must not be."""
-        if self._decide is not None:
-            whole = ended or self._body.size >= self._needed
-            if whole or self._body.size >= self._next:
-                self._next = 2 * self._body.size
+        if not self._is_settled():
+            size = self._body.size
+            whole = ended or size >= self._length
+            if whole or size >= max(2 * self._looked, 1):
                 self._ask("whole" if whole else "part")
         return self.gone
 
@@ -63,7 +65,7 @@ class LateDecision:
 
         An app that has read nothing answers as if we were not there. `begun` is set by who sends it.
         """
-        if self._decide is not None and not self.begun and self._body.size > self._body.again:
+        if not self.begun and self._body.size > self._body.again and not self._is_settled():
             self._ask("read")
         return self.refused
 
@@ -73,13 +75,22 @@ class LateDecision:
         if not self.decided:
             exchange.note(self.reason)
 
+    def _is_settled(self) -> bool:
+        """Whether nothing is to be decided at this moment."""
+        if self._decide is not None and self._body.size != self._looked:
+            self.decided = False
+        return self.decided or self._decide is None
+
     def _ask(self, passed: Passed) -> None:
         """Nothing is asked within this: who is asked for the user may read the body."""
         decide, self._decide = self._decide, None
         if decide is None:
             return
+        size = self._looked = self._body.size
         self.gone = decide(passed, self.begun)
         self.refused = self.gone and not self.begun
         self.decided = self.gone or passed == "whole"
-        if not self.decided:
+        if passed == "whole":
+            self._length = self._limit
+        if not self.gone and size < self._limit:
             self._decide = decide
