@@ -16,7 +16,7 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import MiddlewareNotUsed
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
@@ -101,7 +101,10 @@ class MetloDjango:
             response = instead if isinstance(instead, HttpResponseBase) else self.get_response(request)
             if ending.exchange.late is not None:
                 refusal = guard.run(self._refused, ending.exchange, ending.exchange.late, request, response)
-                response = response if refusal is None else refusal
+                if isinstance(refusal, HttpResponseBase):
+                    response = refusal
+                elif ending.exchange.late.refused:
+                    response = HttpResponseForbidden()
             guard.run(self.agent.ask_user_sync, ending.exchange, request)
         finally:
             guard.run(current_exchange.reset, token)

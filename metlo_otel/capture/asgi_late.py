@@ -44,8 +44,8 @@ class DecidingApp:
             return message if not late.gone else {"type": "http.disconnect"}
         if not self._guard.run(late.passed, not message.get("more_body")):
             return message
-        if late.refused:
-            await self._refuse(scope, receive, send)
+        if late.refused and not await self._refuse(scope, receive, send):
+            return message
         return {"type": "http.disconnect"}
 
     async def _send(self, scope: Scope, receive: Receive, send: Send, message: Message) -> None:
@@ -53,15 +53,16 @@ class DecidingApp:
         if late.refused:
             return  # sent to nobody
         if message["type"] == "http.response.start" and not late.begun:
-            if self._guard.run(late.answers):
-                await self._refuse(scope, receive, send)
+            if self._guard.run(late.answers) and await self._refuse(scope, receive, send):
                 return
             late.begun = True
         await send(message)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Send the rejection; a request for which none can be made passes, as at the beginning."""
         instead = await self._guard.wait(self._answer(self._exchange, scope))
-        if callable(instead):
-            await instead(scope, receive, send)
-        else:  # what the app answers, without the body, is all that there is
-            self._late.refused = False
+        if not callable(instead):
+            self._late.gone = self._late.refused = False
+            return False
+        await instead(scope, receive, send)
+        return True

@@ -8,23 +8,15 @@ from functools import partial
 from typing import Any
 
 from metlo_otel.capture.gate import Gate
-from metlo_otel.capture.late import ClientGoneError
 from metlo_otel.capture.streams import teed
-from metlo_otel.capture.wsgi_output import (
-    NotingWrapper,
-    ReplaceableOutput,
-    SizedOutput,
-    TeeOutput,
-    closed,
-    closing_file,
-    unanswered,
-)
+from metlo_otel.capture.wsgi_late import Refusal, ReplaceableOutput, closed, refused
+from metlo_otel.capture.wsgi_output import NotingWrapper, SizedOutput, TeeOutput, closing_file, unanswered
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.late import LateDecision
 from metlo_otel.core.nesting import carried, carry
-from metlo_otel.core.rejection import Rejection, rejection
+from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest
 
 Environ = dict[str, Any]
@@ -32,7 +24,7 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 AtResponse = Callable[[Exchange, Environ], None]
 Decide = Callable[[Exchange, Environ], WSGIApp | None]
-Refuse = Callable[[Exchange, Environ], WSGIApp]
+Refuse = Callable[[Exchange, Environ], WSGIApp | None]
 
 _NO_CHUNKS = (bytes, bytearray, str)
 
@@ -56,7 +48,7 @@ class WSGICapture:
         self._gate = gate
         self._at_response = at_response
         self._decide = decide
-        self._refuse = refuse
+        self._refuse: Refuse = _nothing if refuse is None else refuse
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         guard = self._gate.guard
@@ -84,8 +76,12 @@ class WSGICapture:
             if not has_answered:
                 guard.run(self._failed, exchange, environ)
         if exchange.late is not None:
-            replaced = guard.run(self._replaceable, exchange, exchange.late, environ, start_response, result)
-            result = result if replaced is None else replaced
+            start = partial(self._start, exchange, environ, start_response)
+            replaced = guard.run(self._replaceable, exchange, exchange.late, environ, start, result)
+            if replaced is not None:
+                result = replaced
+            elif exchange.late.refused:
+                result = refused(exchange.late, start)
         answer = guard.run(self._tee, exchange, environ, result)
         return result if answer is None else answer
 
@@ -131,18 +127,13 @@ class WSGICapture:
             self._at_response(exchange, environ)
 
     def _replaceable(
-        self,
-        exchange: Exchange,
-        late: LateDecision,
-        environ: Environ,
-        start_response: StartResponse,
-        result: Iterable[bytes],
-    ) -> Iterable[bytes]:
+        self, exchange: Exchange, late: LateDecision, environ: Environ, start: Callable[..., Any], result: Any
+    ) -> Any:
         """What the app has returned, or the rejection; what may read the body when it is iterated can still become it.
 
         A file that the server sends by itself, and what is there, read nothing more.
         """
-        refusal = partial(self._refused, exchange, late, environ, start_response)
+        refusal = Refusal(late, self._gate.guard, partial(self._refuse, exchange, environ), environ, start)
         if late.refused:
             self._gate.guard.run(closed, result)
             return refusal()
@@ -151,19 +142,6 @@ class WSGICapture:
         if _is_file(environ.get("wsgi.file_wrapper"), result):
             return result
         return ReplaceableOutput(result, late, self._gate.guard, refusal)
-
-    def _refused(
-        self, exchange: Exchange, late: LateDecision, environ: Environ, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        """The rejection, where the app may have begun an answer of which nothing was sent."""
-        again = ((ClientGoneError, ClientGoneError(), None),) if exchange.status else ()
-        start = partial(self._start, exchange, environ, start_response)
-        guard = self._gate.guard
-        app = None if self._refuse is None else guard.run(self._refuse, exchange, environ)
-        late.refused = False  # it is sent now
-        if app is None:
-            app = answering(rejection(exchange.verdict, "", exchange.request.method == "HEAD"))
-        return app(environ, lambda status, headers, *_: start(status, headers, *again))
 
     def _failed(self, exchange: Exchange, environ: Environ) -> None:
         """The app raised: the server answers 500, whatever start_response was told, unless some was written already."""
@@ -204,6 +182,10 @@ def _written(guard: Guard, exchange: Exchange, write: Callable[..., object], *ar
         late.begun = True
     guard.run(exchange.response_body.add, next(iter((*args, *kwargs.values())), b""))
     return write(*args, **kwargs)
+
+
+def _nothing(_exchange: Exchange, _environ: Environ) -> None:
+    """What takes the place of an answer where nobody has said."""
 
 
 def _dropped(*_: Any) -> None:

@@ -7,8 +7,6 @@ from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.core.exchange import Exchange
-from metlo_otel.core.guard import Guard
-from metlo_otel.core.late import LateDecision
 
 _SWITCHING_PROTOCOLS = 101
 _ENDLESS = 1 << 62
@@ -148,55 +146,3 @@ def content_length(headers: Iterable[tuple[Any, Any]]) -> int | None:
         if len(name) == 14 and name.lower() == "content-length":
             return int(value) if value.isdecimal() else None
     return None
-
-
-def closed(result: Any) -> None:
-    """Close what an app has returned, which is not sent."""
-    close = getattr(result, "close", None)
-    if close is not None:
-        close()
-
-
-class ReplaceableOutput:
-    """What an app has returned, which may read the body while it is iterated.
-
-    Once the request is rejected `refusal` takes its place, unless some of it was sent.
-    """
-
-    def __init__(
-        self, result: Iterable[bytes], late: LateDecision, guard: Guard, refusal: Callable[[], Iterable[bytes]]
-    ) -> None:
-        self._result = result
-        self._late = late
-        self._guard = guard
-        self._refusal = refusal
-        self._next: Callable[[], bytes] | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            if self._next is None:
-                self._next = iter(self._result).__next__
-            chunk = self._next()
-        except Exception:
-            if not self._late.refused:
-                raise
-            chunk = b""
-        if self._late.refused:
-            self._guard.run(closed, self._result)
-            self._result = self._refusal()
-            self._next = iter(self._result).__next__
-            chunk = self._next()
-        self._late.begun = True  # servers send the headers with an empty chunk too
-        return chunk
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or name == "_result":
-            raise AttributeError(name)
-        return getattr(self._result, name)
-
-    def close(self) -> None:
-        """Close what is sent."""
-        closed(self._result)
