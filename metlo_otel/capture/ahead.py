@@ -16,16 +16,14 @@ NOT_ASKED_FOR = "expect_continue"  # the client sends the body when it is asked 
 _MOST_DIGITS = 15  # of a length that is believed
 
 
-def postponed(exchange: Exchange, reason: str, limit: int) -> LateDecision:
-    """Have the body decided on when the app reads it, as far as its announced length or `limit`."""
-    exchange.late = LateDecision(reason, exchange.request_body, limit, _length(exchange))
+def postponed(exchange: Exchange, reason: str, limit: int, told: str | None = None) -> LateDecision:
+    """Have the body decided on when the app reads it, as far as `limit`; at its Content-Length, if it is `told`."""
+    exchange.late = LateDecision(reason, exchange.request_body, limit, _number(told))
     return exchange.late
 
 
-def _length(exchange: Exchange) -> int | None:
-    """What the request says that its body has."""
-    told = exchange.request.header("content-length")
-    return int(told[0]) if len(told) == 1 and told[0].isdecimal() and len(told[0]) <= _MOST_DIGITS else None
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 class ReadAhead:
@@ -43,12 +41,13 @@ class ReadAhead:
         self._stream = stream
         self._wait = wait
         self._guard = guard
+        self._told = str(environ.get("CONTENT_LENGTH") or "")  # a number, of some test clients
 
     def __call__(self, limit: int) -> None:
         stream = self._stream
         if not isinstance(stream, TeeInput) or self._exchange.request_body.size:
             return
-        length = _length(self._exchange)
+        length = _number(self._told)
         if not self._environ.get("wsgi.input_terminated"):
             if length is None:
                 self._leave(stream, NOT_IN_TIME, limit)  # reading past the end of such a body waits for ever
@@ -77,4 +76,4 @@ class ReadAhead:
 
     def _leave(self, stream: TeeInput, reason: str, needed: int) -> None:
         """The body is decided on when the app reads it."""
-        stream.deciding(postponed(self._exchange, reason, needed), self._guard)
+        stream.deciding(postponed(self._exchange, reason, needed, self._told), self._guard)

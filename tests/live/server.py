@@ -140,7 +140,13 @@ class Server:
     def post_late(self, path: str, pieces: tuple[bytes, ...], pause: float, *headers: str) -> bytes:
         """All that comes back of a POST whose pieces are sent so many seconds apart, or at once when it is answered."""
         size = sum(map(len, pieces))
-        lines = [f"POST {path} HTTP/1.1", "Host: shop.example", "Connection: close", f"Content-Length: {size}", *headers]
+        lines = [
+            f"POST {path} HTTP/1.1",
+            "Host: shop.example",
+            "Connection: close",
+            f"Content-Length: {size}",
+            *headers,
+        ]
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
             connection.sendall("\r\n".join([*lines, "", ""]).encode())
             for piece in pieces:
