@@ -105,6 +105,7 @@ class MetloDjango:
                     response = refusal
                 elif ending.exchange.late.refused:
                     response = HttpResponseForbidden()
+                ending.exchange.late.refused, ending.exchange.late.begun = False, True
             guard.run(self.agent.ask_user_sync, ending.exchange, request)
         finally:
             guard.run(current_exchange.reset, token)
@@ -143,10 +144,8 @@ class MetloDjango:
     ) -> HttpResponseBase | None:
         """The rejection, where the request was rejected while the view read its body; the view's answer is dropped."""
         if not late.answers():
-            late.begun = True
             return None
         refusal: HttpResponseBase = self.agent.callbacks.rejection(exchange, request, _ANSWERING)
-        late.begun, late.refused = True, False
         for closer in vars(response)["_resource_closers"]:  # the whole close() would tell of the request's end
             self.agent.guard.run(closer)
         return refusal

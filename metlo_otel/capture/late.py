@@ -76,7 +76,7 @@ class Deciding:
         return count
 
     def _look(self, data: bytes | memoryview, ended: bool = False) -> None:
-        if self._guard.run(self._goes, data, ended):
+        if self._guard.run(self._goes, data, ended) is True:
             raise ClientGoneError("the client has closed the connection")
 
     def _goes(self, data: bytes | memoryview, ended: bool) -> bool:
