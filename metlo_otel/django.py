@@ -143,7 +143,7 @@ class MetloDjango:
         self, exchange: Exchange, late: LateDecision, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase | None:
         """The rejection, where the request was rejected while the view read its body; the view's answer is dropped."""
-        if not late.answers():
+        if late.answers() is not True:
             return None
         refusal: HttpResponseBase = self.agent.callbacks.rejection(exchange, request, _ANSWERING)
         for closer in vars(response)["_resource_closers"]:  # the whole close() would tell of the request's end

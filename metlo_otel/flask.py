@@ -175,7 +175,7 @@ def _noting(agent: Agent, app: flask.Flask) -> Callable[..., flask.Response]:
 
 def _replaced(agent: Agent, exchange: Exchange, late: LateDecision, args: Any, kwargs: Any) -> tuple[Any, Any]:
     """The arguments of process_response(): what the view has answered, or the rejection if there is one by now."""
-    if not late.answers():
+    if late.answers() is not True:
         return args, kwargs
     answer = flask.request.environ.pop(_REFUSAL, None) or _answer(agent, exchange)
     late.refused = False  # it is sent now

@@ -42,7 +42,7 @@ class DecidingApp:
         message = await receive()
         if message["type"] != "http.request" or late.gone:
             return message if not late.gone else {"type": "http.disconnect"}
-        if not self._guard.run(late.passed, not message.get("more_body")):
+        if self._guard.run(late.passed, not message.get("more_body")) is not True:
             return message
         if late.refused and not await self._refuse(scope, receive, send):
             return message
@@ -53,7 +53,7 @@ class DecidingApp:
         if late.refused:
             return  # sent to nobody
         if message["type"] == "http.response.start" and not late.begun:
-            if self._guard.run(late.answers) and await self._refuse(scope, receive, send):
+            if self._guard.run(late.answers) is True and await self._refuse(scope, receive, send):
                 return
             late.begun = True
         await send(message)

@@ -109,7 +109,7 @@ class WSGICapture:
     ) -> Any:
         """The server's own start_response is called as the app calls this, before anything is made of what it says."""
         late = exchange.late
-        if late is not None and self._gate.guard.run(late.answers):
+        if late is not None and self._gate.guard.run(late.answers) is True:
             return _dropped
         write = start_response(*args, **kwargs)
         self._gate.guard.run(self._started, exchange, environ, (*args, *kwargs.values()) if kwargs else args)

@@ -10,11 +10,6 @@ from metlo_otel.core.guard import Guard
 from metlo_otel.core.late import LateDecision
 
 
-def _anew() -> tuple[type[Exception], Exception, None]:
-    """`exc_info`, with which an answer is begun anew where one was begun (PEP 3333)."""
-    return ClientGoneError, ClientGoneError(), None
-
-
 class Refusal:
     """Called once, it answers with the rejection that `make` gives, a WSGI app; where that fails, as refused() does.
 
@@ -44,13 +39,14 @@ class Refusal:
         return self._make()(self._environ, self._begin)
 
     def _begin(self, status: str, headers: list[tuple[str, str]], *_: Any) -> object:
-        return self._start(status, list(headers), _anew())
+        anew = ClientGoneError, ClientGoneError(), None  # as exc_info: the app may have begun an answer (PEP 3333)
+        return self._start(status, list(headers), anew)
 
 
 def refused(late: LateDecision, start: Callable[..., object]) -> Iterable[bytes]:
     """A bare 403: the app, whose client is gone, has nothing to say."""
     late.refused = False
-    start("403 Forbidden", [("Content-Length", "0")], _anew())
+    start("403 Forbidden", [("Content-Length", "0")], (ClientGoneError, ClientGoneError(), None))
     return ()
 
 

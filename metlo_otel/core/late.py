@@ -87,7 +87,7 @@ class LateDecision:
         if decide is None:
             return
         size = self._looked = self._body.size
-        self.gone = decide(passed, self.begun)
+        self.gone = decide(passed, self.begun) is True
         self.refused = self.gone and not self.begun
         self.decided = self.gone or passed == "whole"
         if passed == "whole":

@@ -49,6 +49,7 @@ TYPED = frozenset(
         "flask._answer",
         "flask._decide",
         "flask._default",
+        "flask._replaced",
         "judge.Judge._decided",
         "judge.Judge._detected",
         "judge.Judge._inspects",
