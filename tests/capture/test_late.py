@@ -25,9 +25,21 @@ TEXT = [("Content-Type", "text/plain")]
 Events = list[Any]
 
 
+AGENTS: list[Agent] = []
+
+
+@pytest.fixture(autouse=True)
+def agents_end() -> Iterator[None]:
+    """Agents that were made for a test end with it."""
+    yield
+    while AGENTS:
+        AGENTS.pop().shutdown(0)
+
+
 def end(agent: Agent | None) -> list[Exchange]:
     """The exchanges of this agent, which sends none of them."""
     assert agent is not None
+    AGENTS.append(agent)
     found: list[Exchange] = []
     agent._pipeline.put = found.append  # type: ignore[method-assign, assignment]  # where exchanges end
     return found
