@@ -150,6 +150,8 @@ class Agent:
     def _closed(self, exchange: Exchange) -> None:
         """The end of every exchange: limits that count answers hear of its status, then it waits to be sent."""
         self.guard.run(self.judge.observe, exchange)
+        if exchange.late is not None:
+            self.guard.run(exchange.late.ends, exchange)
         if exchange.live is not None:
             self.guard.run(self.enrich, exchange)
         if exchange.outer is not None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable
+from functools import partial
 from types import FrameType
 from typing import Any, ClassVar, overload
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.asgi import Ahead, ASGICapture, AtResponse, answering, closing_websocket
+from metlo_otel.capture.asgi_late import DecidingApp
 from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send, single_callable
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
@@ -92,11 +94,16 @@ class _Way:
         self._agent = agent
 
     def around(self, app: ASGIApp, at_response: AtResponse) -> ASGICapture:
-        return ASGICapture(app, self._agent, at_response, self._decide, self._agent.settings.read_ahead_wait)
+        decide = partial(self._decide, app)
+        return ASGICapture(app, self._agent, at_response, decide, self._agent.settings.read_ahead_wait)
 
-    async def _decide(self, exchange: Exchange, scope: Scope, ahead: Ahead) -> ASGIApp | None:
+    async def _decide(self, app: ASGIApp, exchange: Exchange, scope: Scope, ahead: Ahead) -> ASGIApp | None:
         verdict = await self._agent.judge.decide_async(exchange, scope, ahead)
-        return await self._answer(exchange, scope) if verdict.blocked else None
+        if verdict.blocked:
+            return await self._answer(exchange, scope)
+        if exchange.late is not None:
+            return DecidingApp(app, exchange, exchange.late, self._agent.guard, self._answer)
+        return None
 
     async def _answer(self, exchange: Exchange, scope: Scope) -> ASGIApp:
         if scope["type"] == "websocket":

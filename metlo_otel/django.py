@@ -16,7 +16,7 @@ from django.apps import AppConfig
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import MiddlewareNotUsed
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from django.http.response import HttpResponseBase
 from django.utils.module_loading import import_string
 
@@ -31,6 +31,7 @@ from metlo_otel.contrib.django import traced, tracing_middleware
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
+from metlo_otel.core.late import LateDecision
 from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import DecodedRequest, Request, ScopeRequest
@@ -98,6 +99,13 @@ class MetloDjango:
         try:
             instead = guard.run(self._rejected, ending.exchange, request)
             response = instead if isinstance(instead, HttpResponseBase) else self.get_response(request)
+            if ending.exchange.late is not None:
+                refusal = guard.run(self._refused, ending.exchange, ending.exchange.late, request, response)
+                if isinstance(refusal, HttpResponseBase):
+                    response = refusal
+                elif ending.exchange.late.refused:
+                    response = HttpResponseForbidden()
+                ending.exchange.late.refused, ending.exchange.late.begun = False, True
             guard.run(self.agent.ask_user_sync, ending.exchange, request)
         finally:
             guard.run(current_exchange.reset, token)
@@ -130,6 +138,17 @@ class MetloDjango:
             return None
         verdict = self.agent.judge.decide(exchange, request, partial(_ahead, self.agent, exchange, request))
         return self.agent.callbacks.rejection(exchange, request, _ANSWERING) if verdict.blocked else None
+
+    def _refused(
+        self, exchange: Exchange, late: LateDecision, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase | None:
+        """The rejection, where the request was rejected while the view read its body; the view's answer is dropped."""
+        if late.answers() is not True:
+            return None
+        refusal: HttpResponseBase = self.agent.callbacks.rejection(exchange, request, _ANSWERING)
+        for closer in vars(response)["_resource_closers"]:  # the whole close() would tell of the request's end
+            self.agent.guard.run(closer)
+        return refusal
 
     async def _rejected_async(self, exchange: Exchange, request: HttpRequest) -> HttpResponseBase | None:
         if self.agent.awaits_rules:

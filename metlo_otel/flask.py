@@ -15,7 +15,7 @@ from werkzeug.wsgi import ClosingIterator
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.ahead import ReadAhead
 from metlo_otel.capture.flask_app import put_in_front
-from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture
+from metlo_otel.capture.wsgi import Environ, WSGIApp, WSGICapture, answering
 from metlo_otel.capture.wsgi_output import content_length
 from metlo_otel.capture.wsgi_routes import mounted
 from metlo_otel.contrib import require
@@ -23,12 +23,14 @@ from metlo_otel.contrib.flask import traced
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Body, Exchange, Route
+from metlo_otel.core.late import LateDecision
 from metlo_otel.core.nesting import own_exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.export.enrichment import Answer
 
 _CUT_BY_WERKZEUG = (204, 304)
 _MISSED = (MethodNotAllowed, RequestRedirect)
+_REFUSAL = "metlo_otel.refusal"  # and the rejection, where Flask lets an exception out
 _RESPONSE = "metlo_otel.response"  # where environ carries the answer from process_response() to the capture
 
 
@@ -80,7 +82,7 @@ class _Capture(WSGICapture):
     """The capture around a Flask app; once there is anything to decide, that comes before the app's own hooks."""
 
     def __init__(self, app: flask.Flask, wsgi_app: WSGIApp, agent: Agent) -> None:
-        super().__init__(wsgi_app, agent, decide=self._decide_later)
+        super().__init__(wsgi_app, agent, decide=self._decide_later, refuse=partial(_refusal, agent))
         self._flask = ref(app)
         self._before = partial(_before, agent)
         self._placed = False
@@ -160,6 +162,8 @@ def _noting(agent: Agent, app: flask.Flask) -> Callable[..., flask.Response]:
         exchange = current_exchange.get()
         if exchange is not None and asks:
             agent.guard.run(agent.ask_user_sync, exchange, flask.request)
+        if exchange is not None and exchange.late is not None:
+            args, kwargs = agent.guard.run(_replaced, agent, exchange, exchange.late, args, kwargs) or (args, kwargs)
         process = own or kind.process_response.__get__(served())
         response: flask.Response = process(*args, **kwargs)
         if exchange is not None:
@@ -169,10 +173,27 @@ def _noting(agent: Agent, app: flask.Flask) -> Callable[..., flask.Response]:
     return process_response
 
 
+def _replaced(agent: Agent, exchange: Exchange, late: LateDecision, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The arguments of process_response(): what the view has answered, or the rejection if there is one by now."""
+    if late.answers() is not True:
+        return args, kwargs
+    answer = flask.request.environ.pop(_REFUSAL, None) or _answer(agent, exchange)
+    late.refused = False  # it is sent now
+    return (answer,), {}
+
+
+def _refusal(agent: Agent, exchange: Exchange, environ: Environ) -> WSGIApp:
+    """The rejection, made within the request if there was time."""
+    made: WSGIApp | None = environ.pop(_REFUSAL, None)
+    return answering(agent.callbacks.default(exchange)) if made is None else made
+
+
 def _raised(agent: Agent, _app: flask.Flask, **_: Any) -> None:
     """An exception that Flask may let out, to a debugger or a test: then there is no response to note this at."""
     exchange = current_exchange.get()
     if exchange is not None:
+        if exchange.late is not None and exchange.late.refused:
+            flask.request.environ[_REFUSAL] = agent.guard.run(_answer, agent, exchange)
         agent.guard.run(agent.ask_user_sync, exchange, flask.request)
         agent.guard.run(_note, agent, exchange, None)
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from metlo_otel.analysis.inspection import Inspection, session_secret
 from metlo_otel.analysis.sessions import Sessions
 from metlo_otel.blocking.control import Control
-from metlo_otel.blocking.policy import Policy
+from metlo_otel.blocking.policy import Entry, Policy
 from metlo_otel.blocking.undecided import Undecided
 from metlo_otel.blocking.view import USER, Client
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.callbacks import Callbacks
 from metlo_otel.core.exchange import Exchange, Verdict
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.late import LateDecision, Passed
 from metlo_otel.core.settings import Settings
 from metlo_otel.reading.record import is_all_held, read_exchange
 
@@ -63,12 +66,16 @@ class Judge:
         return self._detects or policy.has_rules or bool(policy.users)
 
     def decide(self, exchange: Exchange, request: Any, ahead: Callable[[int], None]) -> Verdict:
-        """Let pass or reject; `request` is the framework's own, `ahead` reads that many bytes of the body ahead."""
+        """Let pass or reject; `request` is the framework's own, `ahead` reads that many bytes of the body ahead.
+
+        Where that much could not be read, `ahead` leaves `exchange.late`, with which is decided as the app reads.
+        """
         client = self._client(exchange, lambda: self._user(exchange, request))
         now = time.time()
         if self._needs_body(exchange, client, now):
             self._guard.run(ahead, self._inspects(exchange))  # a body that cannot be read opens no door
-            self._guard.run(_note_rest, exchange)
+            if exchange.late is None:
+                self._guard.run(_note_rest, exchange)
         return self._decided(exchange, client, now)
 
     async def decide_async(self, exchange: Exchange, request: Any, ahead: Callable[[int], Awaitable[None]]) -> Verdict:
@@ -81,7 +88,8 @@ class Judge:
         now = time.time()
         if self._needs_body(exchange, client, now):
             await self._guard.wait(ahead(self._inspects(exchange)))
-            self._guard.run(_note_rest, exchange)
+            if exchange.late is None:
+                self._guard.run(_note_rest, exchange)
         return self._decided(exchange, client, now)
 
     def observe(self, exchange: Exchange) -> None:
@@ -120,18 +128,60 @@ class Judge:
 
     def _decided(self, exchange: Exchange, client: Client, now: float) -> Verdict:
         began = time.perf_counter_ns()
-        policy = self._control.policy
-        verdict = policy.decide(exchange, client, now)
+        policy, late, known = self._control.policy, exchange.late, exchange.incomplete
+        verdict = policy.decide(exchange, client, now, late is None)
         if self._detects and not verdict.blocked:
             verdict = self._detected(exchange, client, verdict)
         if client.notes:
-            exchange.anonymous = USER in client.notes
-            self._guard.run(self._undecided.note, policy, exchange.request, client)
-        if exchange.incomplete and self._settings.oversize == "block" and not verdict.blocked:
+            self._note(policy, exchange, client)
+        if late is not None:
+            exchange.incomplete = known
+        elif exchange.incomplete and self._settings.oversize == "block" and not verdict.blocked:
             verdict = self._oversized(exchange, client, verdict)
         exchange.verdict = verdict
         exchange.deciding = time.perf_counter_ns() - began
-        return verdict
+        return verdict if late is None or verdict.blocked else self._postponed(exchange, client, late)
+
+    def _note(self, policy: Policy, exchange: Exchange, client: Client) -> None:
+        exchange.anonymous = USER in client.notes
+        self._guard.run(self._undecided.note, policy, exchange.request, client)
+
+    def _postponed(self, exchange: Exchange, client: Client, late: LateDecision) -> Verdict:
+        """The verdict for now; the rest is decided on as the body passes."""
+        late.opens(partial(self._guarded, exchange, client, set()))
+        if exchange.verdict.blocked:  # GET_USER has read the body: that is early enough
+            exchange.late = None
+        return exchange.verdict
+
+    def _guarded(self, exchange: Exchange, client: Client, asked: set[Entry], passed: Passed, begun: bool) -> bool:
+        return self._guard.run(self._decided_late, exchange, client, asked, passed, begun) is True
+
+    def _decided_late(self, exchange: Exchange, client: Client, asked: set[Entry], passed: Passed, begun: bool) -> bool:
+        """Decide on what has passed of the body; whether the app is given no more of it."""
+        began, policy, known = time.perf_counter_ns(), self._control.policy, exchange.incomplete
+        verdict = exchange.verdict
+        if passed != "part":  # a rule may ask for what is not in a value's beginning
+            verdict = _joined(verdict, policy.decide_on_body(exchange, client, time.time(), asked))
+        if self._detects and not verdict.blocked:
+            verdict = self._detected(exchange, client, verdict)
+        if client.notes:
+            self._note(policy, exchange, client)
+        if passed != "whole":
+            exchange.incomplete = known
+        else:
+            self._guard.run(_note_rest, exchange)
+            if exchange.incomplete and self._settings.oversize == "block" and not verdict.blocked:
+                verdict = self._oversized(exchange, client, verdict)
+        return self._told(exchange, verdict, began, begun)
+
+    @staticmethod
+    def _told(exchange: Exchange, verdict: Verdict, began: int, begun: bool) -> bool:
+        blocked = verdict.blocked
+        if blocked and begun:
+            verdict = replace(verdict, blocked=False, would_block=True)
+        exchange.verdict = verdict
+        exchange.deciding += time.perf_counter_ns() - began
+        return blocked
 
     def _detected(self, exchange: Exchange, client: Client, verdict: Verdict) -> Verdict:
         """The verdict on an attack that DETECTION says to block; one in monitor mode lets it pass."""
@@ -172,3 +222,10 @@ class Judge:
 def _note_rest(exchange: Exchange) -> None:
     if not exchange.incomplete and not is_all_held(exchange):
         exchange.note("body_size")
+
+
+def _joined(verdict: Verdict, later: Verdict) -> Verdict:
+    """The two as one: what rejects, else the first that would."""
+    tags = tuple(dict.fromkeys((*verdict.tags, *later.tags)))
+    telling = later if later.blocked or not verdict.would_block else verdict
+    return replace(telling, tags=tags) if tags != telling.tags else telling

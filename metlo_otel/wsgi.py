@@ -45,7 +45,7 @@ class _Way:
         self._agent = agent
 
     def around(self, app: WSGIApp) -> WSGICapture:
-        return WSGICapture(app, self._agent, self._at_response, self._decide)
+        return WSGICapture(app, self._agent, self._at_response, self._decide, self._answer)
 
     def _at_response(self, exchange: Exchange, environ: Environ) -> None:
         if exchange.live is None:

@@ -107,13 +107,15 @@ class Policy:
         """Whether a rule that could match this request looks at its body, which should then be read ahead."""
         return bool(self._bodies and self._bodies.matching(exchange, client, now))
 
-    def decide(self, exchange: Exchange, client: Client, now: float) -> Verdict:
+    def decide(self, exchange: Exchange, client: Client, now: float, bodies: bool = True) -> Verdict:
         """Let pass or reject; `now` in seconds since the epoch. Counts the request where a rate limit matches
-        it.
+        it. Without `bodies` the rules that look at them are left for decide_on_body().
         """
         found = self._index.matching(exchange, client, now) if self.has_rules else []
         if exchange.counted:
             found = _uncounted(found, exchange)
+        if not bodies:
+            found = [entry for entry in found if _BODY not in entry.fields]
         if self.users:
             refused = self._blocked_user(client, now)
             if refused is not None:
@@ -121,6 +123,19 @@ class Policy:
         if not found:
             return PASS
         return _tagged(self._judge(found, client, now), found)
+
+    def decide_on_body(self, exchange: Exchange, client: Client, now: float, asked: set[Entry]) -> Verdict:
+        """As decide(), by the rules alone that look at bodies. `asked` are those that have matched: each does so once,
+        so that no limit counts a request twice.
+        """
+        if not self._bodies:
+            return PASS
+        matching = self._index.matching(exchange, client, now)
+        found = [entry for entry in matching if _BODY in entry.fields and entry not in asked]
+        asked.update(found)
+        if exchange.counted:
+            found = _uncounted(found, exchange)
+        return _tagged(self._judge(found, client, now), found) if found else PASS
 
     def observe(self, exchange: Exchange, client: Client, now: float) -> None:
         """Count an answered request for the limits that ask for its status; call once, when the status is

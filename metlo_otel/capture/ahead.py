@@ -9,9 +9,21 @@ from metlo_otel.capture.arrived import arrived, reads_anywhere
 from metlo_otel.capture.streams import TeeInput
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.late import LateDecision
 
 NOT_IN_TIME = "read_ahead_wait"  # of the body more is to come, for which READ_AHEAD_WAIT was not long enough
 NOT_ASKED_FOR = "expect_continue"  # the client sends the body when it is asked to, which is for the app to do
+_MOST_DIGITS = 15  # of a length that is believed
+
+
+def postponed(exchange: Exchange, reason: str, limit: int, told: str | None = None) -> LateDecision:
+    """Have the body decided on when the app reads it, as far as `limit`; at its Content-Length, if it is `told`."""
+    exchange.late = LateDecision(reason, exchange.request_body, limit, _number(told))
+    return exchange.late
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
 
 class ReadAhead:
@@ -29,21 +41,23 @@ class ReadAhead:
         self._stream = stream
         self._wait = wait
         self._guard = guard
+        self._told = str(environ.get("CONTENT_LENGTH") or "")  # a number, of some test clients
 
     def __call__(self, limit: int) -> None:
         stream = self._stream
         if not isinstance(stream, TeeInput) or self._exchange.request_body.size:
             return
-        length = self._length()
+        length = _number(self._told)
         if not self._environ.get("wsgi.input_terminated"):
             if length is None:
-                return  # reading past the end of such a body waits for the client for ever
+                self._leave(stream, NOT_IN_TIME, limit)  # reading past the end of such a body waits for ever
+                return
             limit = min(limit, length)
         if stream.seekable_behind or not self._looked(stream, length, limit):
             if not reads_anywhere(stream):
                 stream.ahead(limit)
             elif not stream.ahead_within(limit, self._wait, length or 0):
-                self._exchange.incomplete += (NOT_IN_TIME,)
+                self._leave(stream, NOT_IN_TIME, limit)
 
     def _looked(self, stream: TeeInput, length: int | None, limit: int) -> bool:
         """Whether all is done that may be."""
@@ -51,15 +65,15 @@ class ReadAhead:
         expects: bool = self._environ.get("HTTP_EXPECT", "").strip().lower() == "100-continue"
         if found is None:
             if expects:  # such a server asks for the body at the first reading
-                self._exchange.incomplete += (NOT_ASKED_FOR,)
+                self._leave(stream, NOT_ASKED_FOR, limit)
             return expects
         if found.problem is not None:
             stream.failing(len(found.data), found.problem)
         stream.looked(found.data)
         if found.awaited:
-            self._exchange.incomplete += (NOT_ASKED_FOR if expects else NOT_IN_TIME,)
+            self._leave(stream, NOT_ASKED_FOR if expects else NOT_IN_TIME, limit)
         return True
 
-    def _length(self) -> int | None:
-        length = self._environ.get("CONTENT_LENGTH") or ""
-        return int(length) if length.isdecimal() else None
+    def _leave(self, stream: TeeInput, reason: str, needed: int) -> None:
+        """The body is decided on when the app reads it."""
+        stream.deciding(postponed(self._exchange, reason, needed, self._told), self._guard)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME
+from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME, postponed
 from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
 from metlo_otel.capture.asgi_headers import note_headers, readable
 from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
@@ -128,10 +128,11 @@ class ASGICapture:
     async def _ahead(self, exchange: Exchange, replaying: Replaying | None, limit: int) -> None:
         """Read what there is of the body, unless its client waits to be asked for it, which is the app's to do."""
         there = isinstance(replaying, Replaying) and may_be_read(exchange.request)
+        told = next(iter(exchange.request.header("content-length")), None)
         if there is None:
-            exchange.incomplete += (NOT_ASKED_FOR,)
+            postponed(exchange, NOT_ASKED_FOR, limit, told)
         elif there and replaying is not None and not await replaying.ahead(limit, self._wait):
-            exchange.incomplete += (NOT_IN_TIME,)
+            postponed(exchange, NOT_IN_TIME, limit, told)
 
     async def _answered_elsewhere(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> None:
         """The app raised or said nothing: who is further out answers for it, if anybody is still there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_BELOW_A_MOUNT = "/{path}"
+_BELOW_A_MOUNT = "/{path:path}"
 
 
 def asgi_route(scope: Mapping[str, Any]) -> str | None:
@@ -33,7 +33,10 @@ def _included(scope: Mapping[str, Any]) -> str | None:
 
 
 def _path(route: Any) -> str | None:
-    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    """The path without converters, but with those that take several segments."""
+    path = getattr(route, "path", None)
+    if not isinstance(path, str) or ":path}" not in path:
+        path = getattr(route, "path_format", None) or path
     return path if isinstance(path, str) else None
 
 

@@ -9,9 +9,11 @@ from io import IOBase
 from typing import Any
 
 from metlo_otel.capture.copies import as_itself
+from metlo_otel.capture.late import Deciding
 from metlo_otel.capture.replayed import Failing, Late, OfGranian, Replayed, replayed
 from metlo_otel.core.exchange import Body
 from metlo_otel.core.guard import Guard, RateLimitedLog
+from metlo_otel.core.late import LateDecision
 
 _GUARD = Guard(RateLimitedLog(logging.getLogger("metlo_otel")))  # streams are of no one agent
 
@@ -77,7 +79,11 @@ class TeeInput:
         failed = isinstance(again.behind, Failing)
         self._become(again if failed else Replayed(bytes(data), Failing(self._stream, problem)))
 
-    def _become(self, stream: Replayed | Late) -> None:
+    def deciding(self, late: LateDecision, guard: Guard) -> None:
+        """From now on what is read is decided on before it is given to the app."""
+        self._become(Deciding(self._stream, self._body, late, guard))
+
+    def _become(self, stream: Replayed | Late | Deciding) -> None:
         self._stream = stream
         for name in [name for name in self.__dict__ if not name.startswith("_")]:
             del self.__dict__[name]

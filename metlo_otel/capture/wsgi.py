@@ -9,10 +9,12 @@ from typing import Any
 
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.streams import teed
+from metlo_otel.capture.wsgi_late import Refusal, ReplaceableOutput, closed, refused
 from metlo_otel.capture.wsgi_output import NotingWrapper, SizedOutput, TeeOutput, closing_file, unanswered
 from metlo_otel.core.current import current_exchange
-from metlo_otel.core.exchange import Body, Exchange
+from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.late import LateDecision
 from metlo_otel.core.nesting import carried, carry
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import EnvironRequest
@@ -22,6 +24,7 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 AtResponse = Callable[[Exchange, Environ], None]
 Decide = Callable[[Exchange, Environ], WSGIApp | None]
+Refuse = Callable[[Exchange, Environ], WSGIApp | None]
 
 _NO_CHUNKS = (bytes, bytearray, str)
 
@@ -29,16 +32,23 @@ _NO_CHUNKS = (bytes, bytearray, str)
 class WSGICapture:
     """Wraps `app`; `at_response` is called once a request, in its own context, when the status is known.
 
-    `decide` is asked before the app: what it returns is run in the app's place.
+    `decide` is asked before the app: what it returns is run in the app's place. Where it has left `exchange.late`, what
+    `refuse` gives takes the place of the app's answer if the request is rejected later.
     """
 
     def __init__(
-        self, app: WSGIApp, gate: Gate, at_response: AtResponse | None = None, decide: Decide | None = None
+        self,
+        app: WSGIApp,
+        gate: Gate,
+        at_response: AtResponse | None = None,
+        decide: Decide | None = None,
+        refuse: Refuse | None = None,
     ) -> None:
         self._app = app
         self._gate = gate
         self._at_response = at_response
         self._decide = decide
+        self._refuse: Refuse = _nothing if refuse is None else refuse
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         guard = self._gate.guard
@@ -57,10 +67,21 @@ class WSGICapture:
             app = self._app if instead is None else instead
             result = app(environ, partial(self._start, exchange, environ, start_response))
             has_answered = True
+        except Exception:
+            if exchange.late is None or not exchange.late.refused:
+                raise
+            result, has_answered = (), True
         finally:
             current_exchange.reset(token)
             if not has_answered:
                 guard.run(self._failed, exchange, environ)
+        if exchange.late is not None:
+            start = partial(self._start, exchange, environ, start_response)
+            replaced = guard.run(self._replaceable, exchange, exchange.late, environ, start, result)
+            if replaced is not None:
+                result = replaced
+            elif exchange.late.refused:
+                result = refused(exchange.late, start)
         answer = guard.run(self._tee, exchange, environ, result)
         return result if answer is None else answer
 
@@ -87,9 +108,12 @@ class WSGICapture:
         self, exchange: Exchange, environ: Environ, start_response: StartResponse, *args: Any, **kwargs: Any
     ) -> Any:
         """The server's own start_response is called as the app calls this, before anything is made of what it says."""
+        late = exchange.late
+        if late is not None and self._gate.guard.run(late.answers) is True:
+            return _dropped
         write = start_response(*args, **kwargs)
         self._gate.guard.run(self._started, exchange, environ, (*args, *kwargs.values()) if kwargs else args)
-        return write if write is None else partial(_written, self._gate.guard, exchange.response_body, write)
+        return write if write is None else partial(_written, self._gate.guard, exchange, write)
 
     def _started(self, exchange: Exchange, environ: Environ, said: tuple[Any, ...]) -> None:
         """Note what the answer begins with; headers that can be read once are the server's to read."""
@@ -101,6 +125,23 @@ class WSGICapture:
         exchange.status = int(status[:3])
         if self._at_response is not None:
             self._at_response(exchange, environ)
+
+    def _replaceable(
+        self, exchange: Exchange, late: LateDecision, environ: Environ, start: Callable[..., Any], result: Any
+    ) -> Any:
+        """What the app has returned, or the rejection; what may read the body when it is iterated can still become it.
+
+        A file that the server sends by itself, and what is there, read nothing more.
+        """
+        refusal = Refusal(late, self._gate.guard, partial(self._refuse, exchange, environ), environ, start)
+        if late.refused:
+            self._gate.guard.run(closed, result)
+            return refusal()
+        if late.decided or result is None or isinstance(result, (list, tuple, *_NO_CHUNKS)):
+            return result
+        if _is_file(environ.get("wsgi.file_wrapper"), result):
+            return result
+        return ReplaceableOutput(result, late, self._gate.guard, refusal)
 
     def _failed(self, exchange: Exchange, environ: Environ) -> None:
         """The app raised: the server answers 500, whatever start_response was told, unless some was written already."""
@@ -127,20 +168,28 @@ class WSGICapture:
             exchange.status = exchange.status or unanswered(exchange)
             exchange.close()
             return None
-        wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, NotingWrapper):
-            is_file = result is wrapper.made
-        else:
-            is_file = isinstance(wrapper, type) and isinstance(result, wrapper)
-        if is_file:
+        if _is_file(environ.get("wsgi.file_wrapper"), result):
             return closing_file(result, exchange, self._gate)
         tee = SizedOutput if hasattr(type(result), "__len__") else TeeOutput
         return tee(result, exchange, self._gate)
 
 
-def _written(guard: Guard, body: Body, write: Callable[..., object], *args: Any, **kwargs: Any) -> object:
-    guard.run(body.add, next(iter((*args, *kwargs.values())), b""))
+def _written(guard: Guard, exchange: Exchange, write: Callable[..., object], *args: Any, **kwargs: Any) -> object:
+    late = exchange.late
+    if late is not None:
+        if late.refused:
+            return None
+        late.begun = True
+    guard.run(exchange.response_body.add, next(iter((*args, *kwargs.values())), b""))
     return write(*args, **kwargs)
+
+
+def _nothing(_exchange: Exchange, _environ: Environ) -> None:
+    """What takes the place of an answer where nobody has said."""
+
+
+def _dropped(*_: Any) -> None:
+    """The `write` of an answer that is replaced."""
 
 
 def answering(rejection: Rejection) -> WSGIApp:
@@ -165,6 +214,13 @@ def rehearsed(app: WSGIApp, environ: Environ) -> WSGIApp:
         if close is not None:
             close()
     return _saying(starts[-1:], body)
+
+
+def _is_file(wrapper: object, result: object) -> bool:
+    """Whether the server may send `result` by itself."""
+    if isinstance(wrapper, NotingWrapper):
+        return result is wrapper.made
+    return isinstance(wrapper, type) and isinstance(result, wrapper)
 
 
 def _saying(starts: list[tuple[Any, ...]], body: list[bytes]) -> WSGIApp:

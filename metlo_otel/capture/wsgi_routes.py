@@ -8,7 +8,7 @@ from typing import Any
 
 from metlo_otel.core.request import Request
 
-_BOTTLES = re.compile(r"<([A-Za-z_]\w*)(?::[^<>]*)?>")  # Bottle has its converters behind the name
+_BOTTLES = re.compile(r"<([A-Za-z_]\w*)(?:(:path)|:[^<>]*)?>")  # Bottle has its converters behind the name
 
 
 def wsgi_route(environ: Mapping[str, Any], request: Request) -> str | None:
@@ -21,7 +21,7 @@ def wsgi_route(environ: Mapping[str, Any], request: Request) -> str | None:
 def _route(environ: Mapping[str, Any]) -> str | None:
     bottles = getattr(environ.get("bottle.route"), "rule", None)
     if isinstance(bottles, str):
-        return _BOTTLES.sub(r"{\1}", bottles)
+        return _BOTTLES.sub(r"{\1\2}", bottles)
     flasks = getattr(getattr(environ.get("werkzeug.request"), "url_rule", None), "rule", None)
     return flasks if isinstance(flasks, str) else None
 

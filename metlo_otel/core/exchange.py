@@ -14,6 +14,7 @@ from metlo_otel.core.request import Request
 
 if TYPE_CHECKING:
     from metlo_otel.core.guard import Guard
+    from metlo_otel.core.late import LateDecision
     from metlo_otel.core.settings import Settings
 
 RawHeaders = Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
@@ -140,7 +141,8 @@ class Exchange:
     itself while it may still take attributes, `marks` whether it may be marked, `attacks` the types of attack that were
     found before the app ran, `anonymous` that the rules asked for the user in vain, `deciding` the nanoseconds that the
     verdict took, 0 where nothing was decided, `size` the bytes that the queue reckons it at. `incomplete` has the
-    reasons why not all of the request was looked at, `reading` is what the reading room has read so far.
+    reasons why not all of the request was looked at, `late` is there where that waits for the app to read the body,
+    `reading` is what the reading room has read so far.
     `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside
     has open for the same request, and `counted` are the ids of the rules that were asked about it already.
     """
@@ -155,6 +157,7 @@ class Exchange:
         "ended",
         "id",
         "incomplete",
+        "late",
         "live",
         "marks",
         "on_close",
@@ -210,6 +213,7 @@ class Exchange:
         self.outer: Exchange | None = None
         self.counted: frozenset[str] = frozenset()
         self.reading: Any = None
+        self.late: LateDecision | None = None
 
     def note(self, *reasons: str) -> None:
         """Remember why not all of the request was inspected; each reason once."""

@@ -1,15 +1,19 @@
-"""A framework's route, in any of their notations, as a template with `{name}` for what varies."""
+"""A framework's route, in any of their notations, as a template with `{name}` for what varies.
+
+Within the agent one that may span several segments is `{name:path}`; bare() is what is sent of it.
+"""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
 
-_PLACE = re.compile(r"<(?:[^<>]*:)?\s*([A-Za-z_]\w*)\s*>|\{([A-Za-z_]\w*)(?::[^{}]*)?\}")
+_PLACE = re.compile(r"<(?:([^<>]*):)?\s*([A-Za-z_]\w*)\s*>|\{([A-Za-z_]\w*)(?::([^{}]*))?\}")
+_SPANNING = frozenset({"path", ".*", ".+", ".*?", ".+?"})  # converters, and patterns, that take slashes too
 _REGEX = re.compile(r"[\^$\\]|\(\?")
 _GROUP = re.compile(r"\(\?P<([A-Za-z_]\w*)>")
 _ESCAPED = re.compile(r"\\([^A-Za-z0-9])")
-_SEGMENT = re.compile(r"\{[A-Za-z_]\w*\}")
+_PART = re.compile(r"\{[A-Za-z_]\w*(:path)?\}")
 _FORBIDDEN = re.compile(r"[\\?<>&=\x00-\x20\x7f]")
 
 
@@ -19,18 +23,36 @@ def template(route: str) -> str | None:
     plain = _without_regex(route) if _REGEX.search(route) else route
     if plain is None:
         return None
-    found = "/" + _PLACE.sub(lambda match: "{" + (match[1] or match[2]) + "}", plain).lstrip("/")
+    found = "/" + _PLACE.sub(_place, plain).lstrip("/")
     return None if _FORBIDDEN.search(found) else found
 
 
+def bare(template: str) -> str:
+    """The template with every `{name}` alike."""
+    return template.replace(":path}", "}")
+
+
 def fits(template: str, path: str) -> bool:
-    """Whether `path` is one that the template describes, each `{name}` being one whole segment."""
-    names, values = template.split("/"), path.split("/")
-    return len(names) == len(values) and all(_fits(*pair) for pair in zip(names, values, strict=True))
+    """Whether the template describes `path`: each `{name}` is one whole segment, or more where it says so."""
+    described = _described(template)
+    return described is not None and described.fullmatch(path) is not None
 
 
-def _fits(name: str, value: str) -> bool:
-    return value != "" if _SEGMENT.fullmatch(name) else name == value and "{" not in name
+@lru_cache(maxsize=2048)
+def _described(template: str) -> re.Pattern[str] | None:
+    """Paths that this template describes; None where a name is but a part of a segment."""
+    parts = []
+    for part in template.split("/"):
+        place = _PART.fullmatch(part)
+        if place is None and "{" in part:
+            return None
+        parts.append(re.escape(part) if place is None else ".*" if place[1] else "[^/]+")
+    return re.compile("/".join(parts), re.DOTALL)
+
+
+def _place(match: re.Match[str]) -> str:
+    converter = (match[1] or match[4] or "").strip()
+    return "{" + (match[2] or match[3]) + (":path}" if converter in _SPANNING else "}")
 
 
 def _without_regex(route: str) -> str | None:
@@ -41,7 +63,9 @@ def _without_regex(route: str) -> str | None:
         end = _group_end(route, match.end())
         if end is None:
             return None
-        parts += [_literal(route[position : match.start()]), "{" + match[1] + "}"]
+        pattern = route[match.end() : end - 1]
+        name = "{" + match[1] + (":path}" if pattern in _SPANNING else "}")
+        parts += [_literal(route[position : match.start()]), name]
         position = end
     parts.append(_literal(route[position:]))
     return None if None in parts else "".join(part for part in parts if part)

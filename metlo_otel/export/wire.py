@@ -12,7 +12,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Places, Processed, Session
 from metlo_otel.core.record import Pairs, Record
-from metlo_otel.core.routes import fits
+from metlo_otel.core.routes import bare, fits
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.release import Release
 from metlo_otel.reading.wire_text import text_of
@@ -75,7 +75,7 @@ class Wire:
         request_text, response_text = text_of(record.request), text_of(record.response)
         url: dict[str, Any] = {"host": sendable_host(record), "path": path}
         if record.route and fits(record.route, path):
-            url["endpointPath"] = record.route
+            url["endpointPath"] = bare(record.route)
         url["parameters"] = _pairs(record.query) if captured else []
         return {
             "request": {

@@ -43,8 +43,8 @@ APP = Starlette(
     [
         ("/of/7/pages/3", "/of/{user}/pages/{n}"),
         ("/other/pages/3", "/other/pages/{n}"),
-        pytest.param("/static/a/b.css", "/static/{path}", id="files"),
-        pytest.param("/of/7/files/a.css", "/of/{user}/files/{path}", id="files within"),
+        pytest.param("/static/a/b.css", "/static/{path:path}", id="files"),
+        pytest.param("/of/7/files/a.css", "/of/{user}/files/{path:path}", id="files within"),
         pytest.param("/a.css", "/{path}", id="files at the top"),
     ],
 )
@@ -129,14 +129,14 @@ def fastapi_app() -> Any:
 
 
 ROUTES = [
-    (starlette_app, "/files/a/b", "/files/{p}"),
+    (starlette_app, "/files/a/b", "/files/{p:path}"),
     (starlette_app, "/of/7/pages/3", "/of/{user}/pages/{n}"),
     (starlette_app, "/of/7/nothing", None),
     (starlette_app, "/sub/deeper/pages/3", "/sub/deeper/pages/{n}"),
     (hosted_app, "/hosted/3", "/hosted/{x}"),
     (starlette_app, "/slash", None),
     (starlette_app, "/nothing", None),
-    (fastapi_app, "/v1/outer/inner/9/items/3/4", "/v1/outer/inner/{a}/items/{i}"),
+    (fastapi_app, "/v1/outer/inner/9/items/3/4", "/v1/outer/inner/{a}/items/{i:path}"),
     (fastapi_app, "/sub/pages/3", "/sub/pages/{n}"),
 ]
 
@@ -158,7 +158,7 @@ def test_whole_prefix(make: Any, path: str, route: str | None, root: str, method
 @pytest.mark.parametrize("make", [starlette_app, fastapi_app])
 def test_a_root_path_that_a_proxy_has_cut_off(make: Any) -> None:
     """A path without it is told without it: a template that does not fit its path is lost."""
-    path, route = ("/files/a", "/files/{p}") if make is starlette_app else ROUTES[-2][1:]
+    path, route = ("/files/a", "/files/{p:path}") if make is starlette_app else ROUTES[-2][1:]
     assert path
     assert asyncio.run(answered(make(), path, root_path="/root")) == (200, route)
 

@@ -27,11 +27,13 @@ HELD_UP = 0.01  # seconds that a step hangs, once a call
 
 REJECTED = get("/users/7", ("X-Metlo-Test", "rejected"))
 ATTACK = get("/echo?q=1%27%20OR%20%271%27%3D%271%27%20--%20")
+LATE = post("/echo", b"q=1' OR '1'='1' -- ", "text/plain", ("Expect", "100-continue"))
 LIMITED = get("/users/8", ("X-Metlo-Test", "limited"))
 PASSING = (
     post_json("/json", {"a": 1}),
     get("/stream"),
     post("/raw", b"0123456789" * 10),
+    post("/raw", b"0123456789" * 10, "text/plain", ("Expect", "100-continue")),
     get("/boom"),
     get("/late-boom"),
     get("/named"),
@@ -41,7 +43,7 @@ PASSING = (
     get("/stream", leaves_after=1),
     Call("HEAD", "/users/7"),
 )
-STOPPED = (REJECTED, ATTACK, LIMITED)
+STOPPED = (REJECTED, ATTACK, LATE, LIMITED)
 
 RULES = [
     {"id": "rejected", "name": "rejected", "block": True, "header": {"X-Metlo-Test": "rejected"}},

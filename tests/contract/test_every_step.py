@@ -40,12 +40,14 @@ OUTERMOST = re.compile(
     | capture\.asgi\._as_coroutine_function | capture\.asgi_ahead\.(Replaying\.__call__|_Result\.result|_On\w+\._call)
     | capture\.flask_app\._(plain|asking)\.<locals>\.wsgi_app
     | capture\.django\.((Async)?Tee\.__(?!init__)\w+__|Ending\.(__call__|over|passed))
-    | capture\.asgi\.answering\.<locals>\.app
+    | capture\.asgi\.answering\.<locals>\.app | capture\.asgi_late\.DecidingApp\.(__call__|_receive|_send|_refuse)
+    | capture\.late\.Deciding\.(?!__init__|_goes)\w+ | capture\.wsgi\._dropped
     | capture\.streams\.(TeeInput|_TeeFile|_TeeBuffered)\.(?!__init__|_put_back|ahead|_note)\w+
     | capture\.streams\._noting\w*\.<locals>\.\w+
     | capture\.replayed\.Replayed\.(?!__init__|_)\w+ | capture\.replayed\.Replayed\.__getattr__
     | capture\.wsgi\.(WSGICapture\.(__call__|_start)|_written) | capture\.wsgi_output\.closing_file\.<locals>\.closing
     | capture\.wsgi_output\.(TeeOutput|SizedOutput)\.(__(?!init__)\w+__|close)
+    | capture\.wsgi_late\.(Refusal\.(__call__|_begin)|ReplaceableOutput\.(__(?!init__)\w+__|close))
     | flask\.(_before|_raised|_noting\.<locals>\.process_response)
     | django\.(MetloDjango\.(__call__|_serve|_serve_async))
     | wsgi\.WSGIMiddleware\.__call__ | capture\.wsgi\._saying\.<locals>\.app

@@ -168,7 +168,10 @@ def test_who_sent_it(peer: str, forwarded: str, client: str, behind: str | None)
         ("users/<int:id>/", "/users/{id}/"),
         ("<slug>", "/{slug}"),
         ("/u/<int(min=1):id>/x/<name>", "/u/{id}/x/{name}"),
-        ("/u/{id:int}/{rest:path}", "/u/{id}/{rest}"),
+        ("/u/{id:int}/{rest:path}", "/u/{id}/{rest:path}"),
+        ("/files/<path:name>", "/files/{name:path}"),
+        (r"^files/(?P<name>.*)$", "/files/{name:path}"),
+        ("/{name:path}", "/{name:path}"),
         (r"^users/(?P<id>[0-9]+)/$", "/users/{id}/"),
         (r"api/^v1/(?P<a>[^/)(]+)/(?P<b>(x|y)\)+)/?$", "/api/v1/{a}/{b}/"),
         (r"^files/(?P<n>\w+)\.json$", "/files/{n}.json"),
@@ -191,3 +194,8 @@ def test_templates_fit_their_paths_only() -> None:
     assert not fits("/users/{id}", "/users/")
     assert not fits("/files/{n}.json", "/files/{n}.json")
     assert not fits("/files/{rest}", "/files/a/b")
+    assert fits("/files/{rest:path}", "/files/a/b")
+    assert fits("/files/{rest:path}", "/files/")
+    assert fits("/files/{rest:path}/{n}", "/files/a/b/1")
+    assert not fits("/files/{rest:path}", "/file/a/b")
+    assert not fits("/a.b/{n}", "/a-b/1")

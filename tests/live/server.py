@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -135,6 +136,26 @@ class Server:
         answer = response.status, response.read()
         connection.close()
         return answer
+
+    def post_late(self, path: str, pieces: tuple[bytes, ...], pause: float, *headers: str) -> bytes:
+        """All that comes back of a POST whose pieces are sent so many seconds apart, or at once when it is answered."""
+        size = sum(map(len, pieces))
+        lines = [
+            f"POST {path} HTTP/1.1",
+            "Host: shop.example",
+            "Connection: close",
+            f"Content-Length: {size}",
+            *headers,
+        ]
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
+            connection.sendall("\r\n".join([*lines, "", ""]).encode())
+            for piece in pieces:
+                select.select([connection], [], [], pause)
+                connection.sendall(piece)
+            received = b""
+            while data := connection.recv(65536):
+                received += data
+        return received
 
     def leave_stream(self, path: str, after: int) -> bytes:
         """Ask for a stream and hang up after so many bytes of it; they."""

@@ -76,3 +76,14 @@ def test_sigterm_sends_what_waits(collector: MemoryCollector) -> None:
         assert server.end() == 0
     paths = sorted(trace["request"]["url"]["path"] for trace in collector.traces)
     assert paths == sorted(f"/users/{number}" for number in range(10))
+
+
+def test_a_body_that_comes_late(collector: MemoryCollector) -> None:
+    """A client evades nothing by waiting to be asked for its body, or by sending it slowly."""
+    late = {"METLO_DETECTION": "block", "METLO_READ_AHEAD_WAIT": "0.1"}
+    attack = (b"q=1' OR ", b"'1'='1' -- ")
+    with gunicorn(collector, "--threads=2", **late) as server:
+        for pause, headers in ((0.3, ()), (5.0, ("Expect: 100-continue",))):
+            pieces = attack if not headers else (b"".join(attack),)
+            assert b" 403 FORBIDDEN\r\n" in server.post_late("/echo", pieces, pause, *headers).upper()
+            assert b" 200 OK\r\n" in server.post_late("/echo", (b"q=harmless",), pause, *headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -109,12 +110,13 @@ def test_uploads_are_as_without_the_agent(collector: MemoryCollector, name: str)
             assert ours[2] == expected.strip(), case
         if name != "waitress":
             comes_too_late(server)
+            is_rejected_late(server)
         if name in ("werkzeug", "gevent"):  # the others wait for more before they give any
             is_answered_in_between(server)
 
 
 def comes_too_late(server: Server) -> None:
-    """The app gets all of a slow body, of which the rules have seen the beginning, and the exchange says so."""
+    """The app gets all of a slow body, of which the beginning alone was there in time."""
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         connection.sendall(b"POST /ours/read HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + LENGTH + b"\r\n\r\n01234")
         time.sleep(0.5)  # longer than the app's READ_AHEAD_WAIT
@@ -124,6 +126,22 @@ def comes_too_late(server: Server) -> None:
             received += data
     assert received.endswith(b"all: 0123456789")
     assert b"read_ahead_wait" in received
+
+
+def is_rejected_late(server: Server) -> None:
+    """A body that is sent when it is asked for, or too slowly, is looked at when the app reads it: nobody evades."""
+    attack = b"what never comes"
+    for header, first in ((b"\r\nExpect: 100-continue", b""), (b"", attack[:5])):
+        with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+            head = b"POST /ours/read HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 16" + header
+            connection.sendall(head + b"\r\n\r\n" + first)
+            select.select([connection], [], [], 0.5)  # for a 100, or longer than the app's READ_AHEAD_WAIT
+            connection.sendall(attack[len(first) :])
+            received = b""
+            while data := connection.recv(65536):
+                received += data
+        assert b" 403 Forbidden\r\n" in received, (header, received)
+        assert received.endswith(b'forbidden"}')
 
 
 def is_answered_in_between(server: Server) -> None:

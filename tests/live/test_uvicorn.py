@@ -102,3 +102,14 @@ def test_wrong_settings_without_a_lifespan(collector: MemoryCollector) -> None:
         assert server.get("/users/7")[0] == 500
         server.end()
     assert "metlo_otel cannot start, its settings are wrong:" in "".join(server.output)
+
+
+def test_a_body_that_comes_late(collector: MemoryCollector) -> None:
+    """A client evades nothing by waiting to be asked for its body, or by sending it slowly."""
+    late = {"METLO_DETECTION": "block", "METLO_READ_AHEAD_WAIT": "0.1"}
+    attack = (b"q=1' OR ", b"'1'='1' -- ")
+    with uvicorn(collector, **late) as server:
+        for pause, headers in ((0.3, ()), (5.0, ("Expect: 100-continue",))):
+            pieces = attack if not headers else (b"".join(attack),)
+            assert b" 403 Forbidden\r\n" in server.post_late("/echo", pieces, pause, *headers)
+            assert b" 200 OK\r\n" in server.post_late("/echo", (b"q=harmless",), pause, *headers)

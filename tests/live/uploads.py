@@ -29,7 +29,8 @@ def uploads(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(said)))]
     exchange = environ.get(CARRIED)
     if exchange is not None:
-        headers.append(("X-Seen", f"{exchange.request_body.content()[:8]!r} {','.join(exchange.incomplete)}"))
+        late = exchange.late.reason if exchange.late else ""
+        headers.append(("X-Seen", f"{exchange.request_body.content()[:8]!r} {late}"))
     start_response("200 OK", headers)
     return [said]
 
