@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -26,6 +28,20 @@ def flask_shop() -> Any:
     app.add_url_rule("/pid", view_func=pid)
     MetloFlask(app)
     return app
+
+
+def three_agents() -> Any:
+    """The shop in Starlette with three agents, each with a destination of its own."""
+    app = starlette_app.make()
+    for number in range(3):
+        app.add_middleware(ASGIMiddleware, api_key=f"key-{number}")
+    return app
+
+
+def exiting_shop() -> Any:
+    """The shop in Flask, with what README advises where a server leaves SIGTERM to the operating system."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    return flask_shop()
 
 
 async def slowly() -> AsyncIterator[bytes]:
