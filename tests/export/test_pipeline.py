@@ -80,6 +80,7 @@ def test_what_fails_for_now_is_tried_again(
     assert (stats.sent, stats.retried, dict(stats.dropped)) == (1, 3, {})
     lines = [record.getMessage() for record in caplog.records if record.name == "metlo_otel"]
     assert len([line for line in lines if "takes no traces" in line]) == 1
+    assert len([line for line in lines if "takes traces again" in line]) == 1
     assert KEY not in caplog.text
 
 

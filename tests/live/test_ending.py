@@ -38,7 +38,7 @@ SERVERS = {
     "waitress-exiting": ("waitress --listen 127.0.0.1:PORT --call tests.live.apps:exiting_shop", "Serving on"),
     "flask-exiting": ("flask --app tests.live.apps:exiting_shop() run --port PORT", "Running on"),
 }
-# Servers that leave SIGTERM to the operating system, or end by it again once they have closed: no Python runs at the end.
+# Servers that leave SIGTERM to the operating system, or end by it once they have closed: no Python runs at the end.
 UNAWARE = {
     "flask": ("flask --app tests.live.apps:flask_shop() run --port PORT", "Running on"),
     "waitress": ("waitress --listen 127.0.0.1:PORT --call tests.live.apps:flask_shop", "Serving on"),
@@ -127,6 +127,11 @@ def test_sigint(name: str) -> None:
         assert len(collector.traces) == 10, said
 
 
+def booted(said: str) -> dict[str, str]:
+    """The pids of workers that have started."""
+    return {pid: pid for pid in re.findall(r"Booting worker with pid: (\d+)", said)}
+
+
 def test_sighup() -> None:
     """gunicorn's reload sends what the old worker holds, and the new one reports as well."""
     command, ready = SERVERS["gunicorn-gthread"]
@@ -134,7 +139,7 @@ def test_sighup() -> None:
         for number in range(5):
             assert server.get(f"/users/{number}")[0] == 200
         server.process.send_signal(signal.SIGHUP)
-        server.hear(lambda said: dict(enumerate(re.findall("Booting worker", said))), 2)
+        server.hear(booted, 2)
         for number in range(5, 10):
             assert server.get(f"/users/{number}")[0] == 200
         server.end()
