@@ -35,6 +35,7 @@ FULL = 512  # exchanges a batch
 _FULL_BYTES = 1024 * 1024  # of memory: a batch's JSON stays below the collector's limit as a rule
 _HOPELESS = 0.75  # seconds without an answer after which the process's end no longer waits for it
 _AT_LEAST = 0.25  # seconds that the end gives an answer that is due
+_AT_LAST = 0.05  # seconds that the end gives the worker to leave
 _LOOK = 0.02  # seconds between two looks at that
 _AT_FORK = 0.5  # seconds that a fork waits for the worker to end
 _AT_FORK_IN_AN_IMPORT = 10.0  # the same while it imports a module, which ends by itself
@@ -272,7 +273,9 @@ class Pipeline:
 
     def close(self) -> None:
         """Stop: what waits and what is on its way is dropped, and the log says so."""
-        self._stop()
+        thread = self._stop()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_AT_LAST)  # so that the interpreter does not end around it, as a rule
         self._drop_waiting()
         self.counters.lose("undelivered", ended=True)
         self._exporter.shutdown()
