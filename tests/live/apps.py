@@ -56,6 +56,7 @@ def starlette_shop() -> Any:
     app = starlette_app.make()
 
     async def pid(request: Any) -> Any:
+        time.sleep(0.005)  # noqa: ASYNC251 - as in Flask: meanwhile this worker takes no other request
         return starlette_app.answer(str(os.getpid()).encode(), "text/plain")
 
     async def ticks(request: Any) -> Any:
