@@ -12,7 +12,7 @@ import time
 import pytest
 
 from metlo_otel.testing import MemoryCollector
-from tests.live.server import PATIENCE, Server, free_port
+from tests.live.server import PATIENCE, PROGRAMS, Server, free_port
 
 pytestmark = pytest.mark.live
 
@@ -45,6 +45,10 @@ UNAWARE = {
     "runserver": ("django runserver 127.0.0.1:PORT", "Quit the server"),
     "runserver-noreload": ("django runserver --noreload 127.0.0.1:PORT", "Quit the server"),
     "uvicorn-django": ("uvicorn --factory --port PORT django.core.asgi:get_asgi_application", "Uvicorn running on"),
+    "uwsgi": (
+        "--http-socket 127.0.0.1:PORT --module tests.live.apps:flask_shop() --enable-threads --die-on-term",
+        "spawned uWSGI",
+    ),
 }
 STATES = ("healthy", "away", "hung")
 THREE = ("uvicorn --factory --port 0 tests.live.apps:three_agents", "Uvicorn running on")
@@ -147,14 +151,17 @@ def test_sighup() -> None:
 
 
 @pytest.mark.skipif(not ALL, reason="METLO_TEST_SERVERS=all has them")
-@pytest.mark.parametrize("name", ["flask", "waitress", "runserver", "runserver-noreload", "uvicorn-django"])
+@pytest.mark.parametrize("name", UNAWARE)
 def test_a_sigterm_that_nobody_hears_of(name: str) -> None:
     """The server ends as it does without the agent, and what came half a second earlier has been sent."""
     command, ready = UNAWARE[name]
-    port = free_port()
+    port, program = free_port(), name if name == "uwsgi" else ""
+    if program and not (PROGRAMS / program).exists():
+        pytest.skip("uWSGI is not installed: it needs a compiler")
     environ = {"DJANGO_SETTINGS_MODULE": "tests.live.django_settings"} if "django" in name + command else {}
     with MemoryCollector() as collector:
-        server = Server(collector, *command.replace("PORT", str(port)).split(), ready=ready, **environ)
+        arguments = command.replace("PORT", str(port)).split()
+        server = Server(collector, *arguments, ready=ready, program=program, **environ)
         server.port = port
         with server:
             assert server.get("/users/7")[0] == 200
