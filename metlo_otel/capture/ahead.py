@@ -61,5 +61,5 @@ class ReadAhead:
         return True
 
     def _length(self) -> int | None:
-        length = self._environ.get("CONTENT_LENGTH") or ""
+        length = str(self._environ.get("CONTENT_LENGTH") or "")  # a number in some test clients
         return int(length) if length.isdecimal() else None
