@@ -34,7 +34,7 @@ live: .venv/ready
 
 # The servers alone: how they start, fork and end with a collector that is there, away or hangs.
 processes: .venv/ready
-	.venv/bin/python -m pytest tests/processes tests/live
+	METLO_TEST_SERVERS=all .venv/bin/python -m pytest tests/processes tests/live --deselect tests/live/test_raw_asgi.py
 
 # The oldest supported versions, where there is a Python 3.10, and the newest, where there is a Python 3.12 to 3.14.
 oldest:

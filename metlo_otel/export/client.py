@@ -25,9 +25,11 @@ from metlo_otel.core.settings import Settings
 from metlo_otel.core.version import __version__
 from metlo_otel.export.outcome import Outcome, Refused, Sent, TryLater
 
-CONNECT_SECONDS, READ_SECONDS = 3.05, 10.0
-_CONFIG_READ_SECONDS = 5.0
+CONNECT_SECONDS, READ_SECONDS = 3.05, 3.0
+_LONGEST_READ_SECONDS = 12.0  # for a collector that answers probes, but no batch within READ_SECONDS
+_CONFIG_READ_SECONDS = 4.0
 _PROBE_SECONDS = 2.0
+_ANSWER_SECONDS = 10.0  # in which an answer that has begun must end
 _LONGEST_WAIT = 300.0
 _MAX_CONFIG = 32 * 1024 * 1024
 _MAX_ANSWER = 4096
@@ -74,13 +76,18 @@ class Client:
         self._session.trust_env = not self._settings.loopback  # without proxies and .netrc there
         self._session.verify = _certificates()
         self._session.headers.update({"User-Agent": f"metlo-otel/{__version__}", "Accept": "*/*"})
+        self._patience, self._too_late, self._unanswered = READ_SECONDS, False, False
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self._session.close()
 
     def send(self, batch: bytes) -> Outcome:
-        """POST a JSON array of traces."""
+        """POST a JSON array of traces.
+
+        So that a collector which hung is soon found to be back, an answer is awaited for READ_SECONDS; one that answers
+        probes meanwhile is slow, and given longer.
+        """
         headers = {"Content-Type": "application/json"}
         if len(batch) >= _GZIP_FROM:
             headers["Content-Encoding"] = "gzip"
@@ -90,7 +97,7 @@ class Client:
                 self._batch_url,
                 data=batch,
                 headers=headers,
-                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                timeout=(CONNECT_SECONDS, self._patience),
                 allow_redirects=False,
                 stream=True,
             )
@@ -98,7 +105,9 @@ class Client:
                 outcome = _outcome(answer)
                 _finish(answer)
         except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
+            self._too_late, self._unanswered = isinstance(problem, requests.ReadTimeout), True
             return TryLater(_name(problem))
+        self._unanswered = False
         return outcome
 
     def answers(self) -> bool:
@@ -110,6 +119,9 @@ class Client:
                 _finish(answer)
         except (requests.RequestException, HTTPError, OSError, ValueError):
             return False
+        if self._too_late:
+            self._patience = min(self._patience * 2, _LONGEST_READ_SECONDS)
+        self._too_late = self._unanswered = False
         return True
 
     def get_config(self, etag: str | None = None) -> Served:
@@ -124,7 +136,7 @@ class Client:
             answer = self._session.get(
                 self._config_url,
                 headers=headers,
-                timeout=(CONNECT_SECONDS, _CONFIG_READ_SECONDS),
+                timeout=(_PROBE_SECONDS,) * 2 if self._unanswered else (CONNECT_SECONDS, _CONFIG_READ_SECONDS),
                 allow_redirects=False,
                 stream=True,
             )
@@ -202,9 +214,9 @@ def _finish(answer: requests.Response) -> None:
 
 
 def _read(answer: requests.Response, limit: int) -> bytes | None:
-    """The body, as it is on the wire; None where it is longer than `limit`. Given up after READ_SECONDS in all."""
+    """The body, as it is on the wire; None where it is longer than `limit`. Given up after _ANSWER_SECONDS in all."""
     found, size = [], 0
-    deadline = time.monotonic() + READ_SECONDS
+    deadline = time.monotonic() + _ANSWER_SECONDS
     read = getattr(answer.raw, "read1", answer.raw.read)  # read1 returns what has come, read waits for all of it
     while chunk := read(65536):
         found.append(chunk)

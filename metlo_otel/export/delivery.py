@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,7 +16,8 @@ from metlo_otel.export.outcome import Outcome, Refused, Sent, TryLater
 MAX_BATCH = 2_097_152  # bytes of JSON that the collector takes
 MAX_TRACE = MAX_BATCH - 2
 _FIRST_WAIT = 1.0
-_LONGEST_WAIT = 2.0  # with the time that a probe takes, a collector that is back is found within five seconds
+_LONGEST_WAIT = 1.5  # with the time that a probe takes, a collector that is back is found within five seconds
+_TOLD_AFTER = 10.0  # seconds of an outage before the log says so; it does at once where no batch was ever answered
 _chance = random.SystemRandom()  # jitter must not take numbers from the app's own, perhaps seeded, random
 
 Pause = Callable[[float], bool]
@@ -23,7 +25,7 @@ Pause = Callable[[float], bool]
 
 
 class Delivery:
-    """Sends batches one at a time. Says in the log when the collector begins or ceases to take them, and no more.
+    """Sends batches one at a time. The log says once that the collector takes none, and that it does again.
 
     `failures` counts the tries that the collector did not answer with success or refusal. `on_return` is called when it
     takes batches again.
@@ -42,7 +44,9 @@ class Delivery:
         self._log = log
         self._where = where
         self._on_return = on_return
-        self._state = "ok"
+        self._said = "ok"
+        self._known = False  # whether a batch was ever taken, or refused
+        self._since: float | None = None  # when an outage began that goes on, by time.monotonic()
         self._batches: deque[Sequence[bytes]] = deque()
         self.failures = 0
 
@@ -92,6 +96,7 @@ class Delivery:
             if outcome.answered or self._connection.answers():
                 self._counters.add("retried")
                 return True
+            self._note(outcome)
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _refused(self, batch: Sequence[bytes], outcome: Refused) -> bool:
@@ -104,26 +109,34 @@ class Delivery:
         return False
 
     def _note(self, outcome: Outcome) -> None:
-        state = "ok"
         if isinstance(outcome, TryLater):
-            state = outcome.why
-        elif isinstance(outcome, Refused):
-            state = f"status {outcome.status}"
-        if state != self._state:
-            self._state = state
-            self._say(state, isinstance(outcome, Refused))
-            if state == "ok" and self._on_return is not None:
-                self._on_return()
-
-    def _say(self, state: str, refused: bool) -> None:
-        if state == "ok":
-            self._log.say(logging.INFO, "delivery:ok", f"the collector at {self._where} takes traces again")
+            self._outage(outcome.why)
             return
-        what = "the traces are dropped" if refused else "this is tried again; the app goes on"
-        if state in ("status 401", "status 403"):
-            what = "check API_KEY; the traces are dropped"
+        back, self._since, self._known = self._since is not None, None, True
+        if isinstance(outcome, Refused):
+            what = "check API_KEY; " if outcome.status in (401, 403) else ""
+            self._say(f"status {outcome.status}", f"{what}the traces are dropped")
+            return
+        if self._said != "ok":
+            self._said, back = "ok", True
+            self._log.say(logging.INFO, "delivery:ok", f"the collector at {self._where} takes traces again")
+        if back and self._on_return is not None:
+            self._on_return()
+
+    def _outage(self, why: str) -> None:
+        """Say so once, when it lasts; at once where the collector may never have been there."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        if not self._known or now - self._since >= _TOLD_AFTER:
+            self._say(why, "this is tried again; the app goes on", "outage")
+
+    def _say(self, why: str, what: str, state: str = "") -> None:
+        if self._said == (state or why):
+            return
+        self._said = state or why
         self._log.say(
-            logging.WARNING, "delivery:failed", f"the collector at {self._where} takes no traces: {state}; {what}"
+            logging.WARNING, "delivery:failed", f"the collector at {self._where} takes no traces: {why}; {what}"
         )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import os
+import sys
 import time
 import weakref
 from typing import Protocol
@@ -31,6 +33,7 @@ class Ending:
         self._living: weakref.WeakSet[Endable] = weakref.WeakSet()
         self._registered = False
         self._in_vain = -_IN_VAIN
+        self._child = 0
 
     def watch(self, item: Endable) -> None:
         """Have `item` ended with the process."""
@@ -38,6 +41,14 @@ class Ending:
         if not self._registered:
             self._registered = True
             atexit.register(self.end)
+
+    def watch_child(self) -> None:
+        """End with this process where it is a child of multiprocessing's, which ends without atexit; once a process."""
+        util, process = (sys.modules.get(f"multiprocessing.{name}") for name in ("util", "process"))
+        if util is None or process is None or process.parent_process() is None or self._child == os.getpid():
+            return
+        self._child = os.getpid()
+        util.Finalize(None, self.end, exitpriority=0)
 
     def finish(self) -> bool:
         """Send what waits, within AT_EXIT seconds, or none where somebody has just waited in vain; whether all was."""

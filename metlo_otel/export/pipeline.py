@@ -29,11 +29,13 @@ from metlo_otel.export.spans import ExchangeSpan
 from metlo_otel.reading.record import read_exchange
 
 EVERY = 1.0  # seconds between two batches that are not full
+_SOON = 0.05  # seconds before a batch that follows a quiet second; then twice as long each time, up to EVERY
 _TURN = 0.0005  # seconds that the worker computes without letting others go first
 FULL = 512  # exchanges a batch
 _FULL_BYTES = 1024 * 1024  # of memory: a batch's JSON stays below the collector's limit as a rule
 _HOPELESS = 0.75  # seconds without an answer after which the process's end no longer waits for it
 _AT_LEAST = 0.25  # seconds that the end gives an answer that is due
+_AT_LAST = 0.05  # seconds that the end gives the worker to leave
 _LOOK = 0.02  # seconds between two looks at that
 _AT_FORK = 0.5  # seconds that a fork waits for the worker to end
 _AT_FORK_IN_AN_IMPORT = 10.0  # the same while it imports a module, which ends by itself
@@ -123,6 +125,7 @@ class Pipeline:
         self._parking = self._importing = False
         self._losses = Losses(self.counters, self._exporter.guard.log)
         self._yield_at = self._kept_up = 0.0
+        self._gather = _SOON
         known = self._exporter.remote.fetched or self._exporter.remote.kept
         self.awaits_rules = not (known or self._closed) and self._settings.first_rules_wait > 0
         self._rules_by: float | None = None
@@ -270,7 +273,9 @@ class Pipeline:
 
     def close(self) -> None:
         """Stop: what waits and what is on its way is dropped, and the log says so."""
-        self._stop()
+        thread = self._stop()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_AT_LAST)  # so that the interpreter does not end around it, as a rule
         self._drop_waiting()
         self.counters.lose("undelivered", ended=True)
         self._exporter.shutdown()
@@ -290,6 +295,7 @@ class Pipeline:
     def _run(self) -> None:
         """The worker: what it does must not appear in anybody's traces."""
         try:
+            ending.watch_child()
             from opentelemetry.instrumentation.utils import suppress_instrumentation  # which imports asyncio and ssl
 
             import metlo_otel.export.client  # noqa: F401 - so that no import is under way later
@@ -312,8 +318,21 @@ class Pipeline:
             if self._retired and (self._exporter.unfinished or not self._queue.waiting):
                 self.close()
             elif not self._stops:
-                self._wake.wait(EVERY)
+                self._wait()
             self._wake.clear()
+
+    def _wait(self) -> None:
+        """Until a second is over, a batch is full, or others have had the time to join the first that waits.
+
+        Many servers end at once, without a word to us: so little waits, but where requests follow each other closely.
+        """
+        if not self._wake.wait(EVERY):
+            self._gather = _SOON
+            return
+        self._wake.clear()
+        if not (self._stops or self._hurry.is_set() or self._is_full()):
+            self._wake.wait(self._gather)
+            self._gather = min(self._gather * 2, EVERY)
 
     @property
     def _stops(self) -> bool:

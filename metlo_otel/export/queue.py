@@ -37,7 +37,7 @@ class ExchangeQueue:
     def put(self, exchange: Exchange) -> bool:
         """Add an exchange, and drop the oldest where it needs their room; itself where it can never fit.
 
-        Returns whether the worker should look: as a rule because a batch is waiting.
+        Returns whether the worker should look: because it is the first that waits, or as much as a batch waits.
         """
         size = exchange.size = exchange.memory()
         with self._lock:
@@ -45,7 +45,7 @@ class ExchangeQueue:
             self.waiting.append(exchange)
             total = self.bytes = self.bytes + size
             if len(self.waiting) < self._batch and total < self._batch_bytes:  # nearly always: as little as can be
-                return False
+                return len(self.waiting) == 1
             dropped = self._make_room(size)
         if dropped:
             self._counters.refuse("queue_full", dropped)

@@ -39,6 +39,12 @@ def test_input_that_does_not_end() -> None:
     assert (stream.taken, body.content()) == (len(ATTACK), ATTACK)
 
 
+def test_a_length_that_is_a_number() -> None:
+    """Test clients give CONTENT_LENGTH as a number, against PEP 3333: the body is looked at all the same."""
+    environ = make_environ(Call("POST", "/", (), (ATTACK,)))
+    assert looked({**environ, "CONTENT_LENGTH": len(ATTACK)}).request_body.content() == ATTACK
+
+
 def test_a_client_that_waits_to_be_asked() -> None:
     """A server that asks for the body at the first reading is not made to: that is for the app to do."""
     environ = {**make_environ(Call("POST", "/", (), (ATTACK,), chunked=True)), "HTTP_EXPECT": "100-continue"}

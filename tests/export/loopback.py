@@ -30,6 +30,7 @@ class Metlo:
         self.gets: list[dict[str, str]] = []
         self.connections = 0
         self.released = threading.Event()
+        self.slowness = 0.0  # seconds before a batch is answered
         self._server = _Server(port, self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.005,), daemon=True)
         self._thread.start()
@@ -99,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             assert len(body) <= 2_097_152
             metlo.posts.put(json.loads(body))
         metlo.tried.release()
+        metlo.released.wait(metlo.slowness)
         self._answer(answer)
 
     def do_GET(self) -> None:

@@ -2,83 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
-import http.server
-import ipaddress
-import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("cryptography", reason="certificates are made with the extra `crypto`")
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from metlo_otel.core.settings import read_settings
 from metlo_otel.export.client import Client
 from metlo_otel.export.outcome import Sent, TryLater
+from tests.export.tls import listening, make_certificate
 
 VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for the loopback that nobody but itself vouches for, and its key, as files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a collector of tests")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "collector.pem", folder / "key.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    form = serialization.PrivateFormat.PKCS8
-    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    return certificate, private
-
-
-class Answering(http.server.BaseHTTPRequestHandler):
-    """Takes every batch and has an empty configuration."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(b"OK")
-
-    def do_GET(self) -> None:
-        self._answer(b"{}")
-
-    def _answer(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-class Listening(http.server.ThreadingHTTPServer):
-    """Says nothing of clients that do not trust it."""
-
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:
-        """Nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +26,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def port(certificate: tuple[Path, Path]) -> Iterator[int]:
     """Where a collector listens with that certificate."""
-    server = Listening(("127.0.0.1", 0), Answering)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with listening(certificate) as server:
+        yield server.server_address[1]
 
 
 @pytest.fixture(autouse=True)

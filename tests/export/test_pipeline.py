@@ -80,6 +80,7 @@ def test_what_fails_for_now_is_tried_again(
     assert (stats.sent, stats.retried, dict(stats.dropped)) == (1, 3, {})
     lines = [record.getMessage() for record in caplog.records if record.name == "metlo_otel"]
     assert len([line for line in lines if "takes no traces" in line]) == 1
+    assert len([line for line in lines if "takes traces again" in line]) == 1
     assert KEY not in caplog.text
 
 
@@ -521,7 +522,18 @@ def test_many_forks_under_load_never_hang(metlo: Metlo) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_one_batch_a_second_while_exchanges_trickle_in(pipeline: Make, metlo: Metlo) -> None:
+def test_what_follows_a_quiet_second_is_sent_soon(
+    pipeline: Make, metlo: Metlo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that ends without a word to us loses little: the first that waits does not wait for a second."""
+    monkeypatch.setattr(pipelines, "EVERY", 3600.0)
+    way = pipeline()
+    for _ in range(3):
+        way.put(wsgi_exchange())
+        assert len(metlo.next_batch()) == 1
+
+
+def test_few_batches_while_exchanges_trickle_in(pipeline: Make, metlo: Metlo) -> None:
     """Few requests at a time do not make a POST each: what comes meanwhile goes with the next batch."""
     way = pipeline()
     way.put(wsgi_exchange())
@@ -534,7 +546,7 @@ def test_one_batch_a_second_while_exchanges_trickle_in(pipeline: Make, metlo: Me
     while not metlo.posts.empty():
         batches.append(len(metlo.posts.get()))
     assert sum(batches) == 30
-    assert len(batches) <= 3
+    assert len(batches) <= 6  # after 50, 100, 200 and 400 ms, a second, and the flush
 
 
 def test_what_is_due_every_second_is_done_while_the_collector_is_down(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -28,6 +30,20 @@ def flask_shop() -> Any:
     return app
 
 
+def three_agents() -> Any:
+    """The shop in Starlette with three agents, each with a destination of its own."""
+    app = starlette_app.make()
+    for number in range(3):
+        app.add_middleware(ASGIMiddleware, api_key=f"key-{number}")
+    return app
+
+
+def exiting_shop() -> Any:
+    """The shop in Flask, with what README advises where a server leaves SIGTERM to the operating system."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    return flask_shop()
+
+
 async def slowly() -> AsyncIterator[bytes]:
     """An endless stream that lets others have their turn."""
     while True:
@@ -40,6 +56,7 @@ def starlette_shop() -> Any:
     app = starlette_app.make()
 
     async def pid(request: Any) -> Any:
+        time.sleep(0.005)  # noqa: ASYNC251 - as in Flask: meanwhile this worker takes no other request
         return starlette_app.answer(str(os.getpid()).encode(), "text/plain")
 
     async def ticks(request: Any) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -24,6 +26,11 @@ def uvicorn(collector: MemoryCollector, *options: str, **environ: str) -> Server
 
 def _ready(options: tuple[str, ...]) -> str:
     return "Application startup complete" if options else "Uvicorn running on"
+
+
+def _started(said: str) -> dict[str, str]:
+    """The pids of workers that serve."""
+    return {pid: pid for pid in re.findall(r"Started server process \[(\d+)\]", said)}
 
 
 def test_requests_and_websocket(collector: MemoryCollector) -> None:
@@ -74,10 +81,12 @@ def test_client_that_leaves(collector: MemoryCollector) -> None:
 def test_every_worker_reports(collector: MemoryCollector) -> None:
     """Both workers report what they served."""
     with uvicorn(collector, "--workers=2") as server:
+        server.hear(_started, 2)
         pids: list[bytes] = []
-        while len(set(pids)) < 2:
-            assert len(pids) < 500, "one worker served everything"
-            pids.append(server.get("/pid")[1])
+        with ThreadPoolExecutor(4) as clients:  # at once: while one worker is at it, the other one takes the next
+            while len(set(pids)) < 2:
+                assert len(pids) < 500, "one worker served everything"
+                pids += [body for _, body in clients.map(server.get, ["/pid"] * 4)]
         traces = collector.wait(len(pids))
     assert sorted(trace["response"]["body"] for trace in traces) == sorted(pid.decode() for pid in pids)
 
