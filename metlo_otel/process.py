@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from metlo_otel.analysis.inspection import Inspection
+from metlo_otel.analysis.prefilter import Suspicion
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.logs import make_logger
@@ -50,8 +51,11 @@ class Process:
         self.in_force = InForce(settings, warn)
         self.streams = Streams()
         seams = Seams(self.inspection.analyse, self.inspection.session, Sealing(warn))
+        suspects = Suspicion(any(mode != "off" for _, mode in settings.detection))
         tick = _each(self.in_force.tick, self.streams.end)
-        self.pipeline = open_pipeline(settings, self.log, seams, on_change=self.in_force.configure, tick=tick)
+        self.pipeline = open_pipeline(
+            settings, self.log, seams, on_change=self.in_force.configure, tick=tick, suspects=suspects
+        )
         weakref.finalize(self, self.pipeline.retire).atexit = False
 
     def enter(self, agent: object) -> None:

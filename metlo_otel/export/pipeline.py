@@ -26,6 +26,7 @@ from metlo_otel.export.losses import Losses
 from metlo_otel.export.metrics import Meters
 from metlo_otel.export.queue import ExchangeQueue
 from metlo_otel.export.spans import ExchangeSpan
+from metlo_otel.export.watch import Watch
 from metlo_otel.reading.record import read_exchange
 
 EVERY = 1.0  # seconds between two batches that are not full
@@ -85,6 +86,19 @@ class Exporter(Protocol):
     def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
         """Send the spans, after what is left over."""
 
+    @property
+    def uncounted(self) -> bool:
+        """Whether there is anything in aggregates that is not sent yet."""
+
+    def send_aggregates(self) -> bool:
+        """Send what was counted; whether nothing of it is left over."""
+
+    def give_up_aggregates(self) -> None:
+        """Count what was counted and is not sent as dropped."""
+
+    def let_go(self) -> None:
+        """A held exchange is told of by aggregates alone."""
+
     def forget(self) -> int:
         """Keep nothing of what is left over; how many traces that were."""
 
@@ -99,13 +113,21 @@ class Pipeline:
     nobody thought of; in a process that goes on the next start() or put starts another one.
     """
 
-    def __init__(self, settings: Settings, exporter: Exporter, tick: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        exporter: Exporter,
+        tick: Callable[[], None] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self._watch = watch
         self._settings = settings
         self._tick = tick
         self._exporter = exporter
         self.counters = exporter.counters
         most, most_bytes = settings.max_queue_exchanges, settings.max_queue_bytes
         self._queue = ExchangeQueue(self.counters, most, most_bytes, batch=(FULL, _FULL_BYTES))
+        self._queue.also = lambda: exporter.uncounted
         self._closed, self._retired = settings.disabled, False
         self._begin()
         renew_after_fork(self)
@@ -175,6 +197,10 @@ class Pipeline:
             if self._closed:
                 self._queue.turn_away("closed")
                 return
+            if self._is_only_counted(exchange):
+                if self.idle:
+                    self.start()
+                return
             if self._queue.put(exchange) and not self._wake.is_set():
                 self._wake.set()
             if self.idle:
@@ -184,6 +210,15 @@ class Pipeline:
         except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
             self._exporter.guard.failed(self.put, problem)
             self._queue.turn_away("failed")
+
+    def _is_only_counted(self, exchange: Exchange) -> bool:
+        """Count an exchange where the collector takes aggregates; whether nothing more is to be told of it."""
+        if self._watch is None or not self._watch.counts:
+            return False
+        told = self._watch.tells(exchange)
+        if told and told is not True:
+            self._queue.turn_away(str(told))
+        return told is not True
 
     def turn_away(self, exchange: Exchange) -> None:
         """As put() after the end: nothing is sent any more."""
@@ -232,7 +267,7 @@ class Pipeline:
     def hurry(self) -> None:
         """Have what waits sent at once."""
         close_abandoned()
-        if self._queue.waiting or self._exporter.unfinished:
+        if self._queue.waiting or self._exporter.unfinished or self._exporter.uncounted:
             self.start()
         self._hurry.set()
         self._wake.set()
@@ -272,6 +307,7 @@ class Pipeline:
         """Stop: what waits and what is on its way is dropped, and the log says so."""
         self._stop()
         self._drop_waiting()
+        self._exporter.give_up_aggregates()
         self.counters.lose("undelivered", ended=True)
         self._exporter.shutdown()
         self._exporter.guard.run(self._losses.tell_all)
@@ -310,6 +346,7 @@ class Pipeline:
                 self._hurry.set()
             self._exporter.guard.run(self._round)
             if self._retired and (self._exporter.unfinished or not self._queue.waiting):
+                self._exporter.send_aggregates()
                 self.close()
             elif not self._stops:
                 self._wake.wait(EVERY)
@@ -332,8 +369,12 @@ class Pipeline:
         began = time.thread_time()
         self._keep_up()
         try:
+            if not self._exporter.unfinished:
+                self._exporter.send_aggregates()
             while not self._stops:
                 if not self._exporter.unfinished and not self._queue.waiting:
+                    if self._hurry.is_set():
+                        self._exporter.send_aggregates()
                     self._hurry.clear()
                     self._queue.done()
                     break
@@ -342,6 +383,7 @@ class Pipeline:
                     break
                 if time.monotonic() - self._kept_up >= EVERY:  # rules do not wait for all that waits
                     self._keep_up()
+                    self._exporter.send_aggregates()
         finally:
             self.counters.spend(time.thread_time() - began)
 
@@ -352,6 +394,8 @@ class Pipeline:
         guard.run(self._exporter.refresh_if_due)
         self.awaits_rules = False
         self._rules.set()
+        if self._watch is not None:
+            self._watch.tick()
         if self._tick is not None:
             guard.run(self._tick)
         guard.run(close_abandoned)
@@ -390,6 +434,9 @@ class Pipeline:
             _meters.decided(exchange.deciding / 1e9)
         try:
             span = self._exporter.span(read_exchange(exchange, self._settings, self._exporter.guard))
+            if exchange.suspected and not span.processed.attacks:
+                self._exporter.let_go()
+                return None
             if span.record.incomplete:
                 self.counters.leave(span.record.incomplete)
             return span
