@@ -52,6 +52,7 @@ class Sender:
         self.counters = Counters(lambda: self.aggregates.alone)
         self._began = time.time_ns()
         self._sums_not_before = 0.0
+        self._sums_outcome: Outcome = Sent()
         self.guard = Guard(log)
         self._connection = Connection(settings)
         warn = _warner(log)
@@ -108,7 +109,7 @@ class Sender:
         if not self.aggregates.waiting or time.monotonic() < self._sums_not_before:
             return not self.aggregates.waiting
         taken, ended = self.aggregates.take(), time.time_ns()
-        outcome: Outcome = Sent()
+        outcome = self._sums_outcome  # of calls that were in an earlier document, and turn out to have no trace
         if taken.series:
             environment = self._settings.environment
             told = document(taken, self._began // 1_000_000, ended // 1_000_000, environment)
@@ -117,7 +118,7 @@ class Sender:
             self.aggregates.put_back(taken)
             self._sums_not_before = time.monotonic() + (outcome.after or _SUMS_AGAIN)
             return False
-        self._began = ended
+        self._began, self._sums_outcome = ended, outcome
         if isinstance(outcome, Sent):
             self.counters.counted(taken.alone)
         else:

@@ -44,7 +44,7 @@ class Watch:
         self._given: dict[int, int] = {}
         self._fair = 1
         self._new_left = _NEW_SHAPES
-        self._left = self._affordable
+        self._left = self._first_left = self._affordable
         self.counts = False
         self.configure(AgentConfig())
 
@@ -60,7 +60,7 @@ class Watch:
         given, self._given = self._given, {}
         self._fair = max(1, int(self._affordable / max(len(given), 1)))
         self._new_left = _NEW_SHAPES
-        self._left = self._affordable
+        self._left = self._first_left = self._affordable
 
     def tells(self, exchange: Exchange) -> bool | str:
         """Count a closed exchange; whether to tell of it, or in a word why nothing at all may be told."""
@@ -89,8 +89,7 @@ class Watch:
     def _is_told(self, exchange: Exchange, series: Series) -> bool:
         number = id(series)
         given = self._given.get(number, 0)
-        if given < self._fair and self._left > 0:
-            self._left -= 1
+        if given < self._fair and self._may_have(given):
             self._given[number] = given + 1
             series.is_new = False
             return True
@@ -108,6 +107,14 @@ class Watch:
             return True
         exchange.suspected = self._suspects(exchange)
         return exchange.suspected
+
+    def _may_have(self, given: int) -> bool:
+        """Whether there is room for one more of a series that was told of so often; for the first of each beside."""
+        if given == 0 and self._first_left > 0:
+            self._first_left -= 1
+            return True
+        self._left -= 1
+        return self._left >= 0
 
     def _is_new(self, series: Series) -> bool:
         if self._new_left <= 0:
