@@ -111,7 +111,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
 """By category of attack, the signs one of which stands in whatever is found of it."""
 
 _HIDES = (
-    r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u00[0-7][0-9a-f]|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
+    r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u(?:00[0-7]|ff[0-5]|20[02-6]|2[1-4]\d|fe[56])|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
     r"&(?:#|lt|gt|quot|apos|amp|lpar|rpar|colon|tab|newline|sol|period|bsol|nbsp)|\+a(?:dw|d4|ci|cc|cg|ck|ds|d0)",
     r"(?:^|[=:'\s\"])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/][A-Za-z0-9+/]){4,})[A-Za-z0-9+/]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
     r"[\x{ff01}-\x{ff5e}\x{2000}-\x{2017}\x{2020}-\x{2025}\x{2027}-\x{206f}\x{2460}-\x{24ff}\x{2215}\x{2216}\x{fe50}-\x{fe6f}]",

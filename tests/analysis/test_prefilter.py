@@ -11,7 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from benchmarks.detection import CORPUS, from_folder, from_headers
-from metlo_otel.analysis.attacks import CATEGORIES, detect
+from metlo_otel.analysis.attacks import detect
+from metlo_otel.core.processed import ATTACKS as CATEGORIES
 from metlo_otel.analysis.prefilter import SIGNS, Suspicion, suspicious
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.request import ScopeRequest
