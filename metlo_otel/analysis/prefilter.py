@@ -17,7 +17,9 @@ from urllib.parse import unquote_to_bytes
 from metlo_otel.analysis.attack_values import inspect
 from metlo_otel.analysis.detectors import shell_words, sql_words
 from metlo_otel.analysis.detectors.decoding import base64_text, decode
+from metlo_otel.core.automaton import Automaton
 from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.patterns import parse_pattern
 from metlo_otel.core.request import BETWEEN
 
 _B = r"[\s+]"  # a blank, as a form may write it
@@ -43,7 +45,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         rf"(?:order|group){_}+by{_}+(?:\d|'|[\w,]+(?:--|#))",
         rf"waitfor{_}+(?:delay|time)|procedure{_}+analyse|into{_}+(?:out|dump)file|sounds{_}+like",
         r"'\s*(?:--|#|/\*|;|\)+\s*(?:--|#|/\*|;|and|or))|(?:\d|\)|\w)\s*(?:--|/\*|;--)(?:\s|\+|$|[#;'*/)])",
-        rf";{_B}*(?:{sql_words.STATEMENT_PATTERN})".replace(r"\s", r"[\s+]"),
+        rf";{_B}*(?:{sql_words.STATEMENT_PATTERN})",
         rf"'{_B}*(?:=|<>|!=|<=>|\|\||\+|\^|\*|&|%|/|-){_B}*'",
         rf"'\)*{_B}*(?:=|<|>){_B}*\(*'|'\w{{0,12}}'{_B}*(?:=|like)",
         r"'\s*(?:\|\|?|[-+*/^&%=<>!]+)\s*[\d(]|[a-z_]\(\d+=\d",
@@ -114,7 +116,7 @@ _HIDES = (
     r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u(?:00[0-7]|ff[0-5]|20[02-6]|2[1-4]\d|fe[56])|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
     r"&(?:#|lt|gt|quot|apos|amp|lpar|rpar|colon|tab|newline|sol|period|bsol|nbsp)|\+a(?:dw|d4|ci|cc|cg|ck|ds|d0)",
     r"(?:^|[=:'\s\"])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/][A-Za-z0-9+/]){4,})[A-Za-z0-9+/]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
-    r"[\x{ff01}-\x{ff5e}\x{2000}-\x{2017}\x{2020}-\x{2025}\x{2027}-\x{206f}\x{2460}-\x{24ff}\x{2215}\x{2216}\x{fe50}-\x{fe6f}]",
+    "[\uff01-\uff5e\u2000-\u2017\u2020-\u2025\u2027-\u206f\u2460-\u24ff\u2215\u2216\ufe50-\ufe6f]",
 )  # what one of them may hide behind
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 _REMEMBERED = 4096  # values of headers
@@ -124,40 +126,61 @@ _OVERLONG = (b"\xc0", b"\xc1", b"\xe0\x80", b"\xf0\x80")
 
 _JSON = (b"{", b"[")
 _ESCAPES = (
-    (b"\\\\", b"\x02"), (b'\\"', b"'"), (b"\\u0022", b"'"), (b"\\/", b"/"), (b"\\n", b"\n"), (b"\\r", b"\r"), (b"\\t", b"\t"), (b"\x02", b"\\"),
-)  # fmt: skip
+    (b"\\\\", b"\x02"),
+    (b'\\"', b"'"),
+    (b"\\u0022", b"'"),
+    (b"\\/", b"/"),
+    (b"\\n", b"\n"),
+    (b"\\r", b"\r"),
+    (b"\\t", b"\t"),
+    (b"\x02", b"\\"),
+)
 
-Search = Callable[[bytes], Any]
+Search = Callable[[bytes], bool]
 
 
-@lru_cache(maxsize=1)
-def _searches() -> tuple[Search, Search]:
-    """Whether a text holds a sign, and whether it holds one or what might hide one."""
+@lru_cache(maxsize=2)
+def searches(speed: bool | None = None) -> tuple[Search, Search]:
+    """Whether a text holds a sign, and whether it holds one or what might hide one; compiled at the first call.
+
+    `speed` asks for RE2 (True), for what this package has itself (False), or for what is there (None): they give the
+    same answers. Raises ImportError where RE2 is asked for and not installed.
+    """
     signs = [sign for listed in SIGNS.values() for sign in listed]
-    return _compiled(signs), _compiled([*signs, *_HIDES])
+    if speed is not False:
+        try:
+            re2 = importlib.import_module("re2")
+            return _re2_search(re2, signs), _re2_search(re2, [*signs, *_HIDES])
+        except ImportError:
+            if speed:
+                raise
+    return _own_search(signs), _own_search([*signs, *_HIDES])
 
 
-def _compiled(signs: Iterable[str]) -> Search:
-    re2: Any = importlib.import_module("re2")
+def _re2_search(re2: Any, signs: Iterable[str]) -> Search:
     options = re2.Options()
-    options.case_sensitive = False
     options.max_mem = _MEMORY
     options.log_errors = False
     found = re2.Set.SearchSet(options)  # a set tells without looking for the place, which takes as long again
     for sign in signs:
-        found.Add(f"(?m){sign}")
+        found.Add(f"(?im){sign}")
     found.Compile()
-    search: Search = found.Match
-    return search
+    match: Callable[[bytes], list[int] | None] = found.Match
+    return lambda text: match(text) is not None
 
 
-def suspicious(target: bytes, body: bytes) -> bool:
+def _own_search(signs: Iterable[str]) -> Search:
+    match = Automaton([parse_pattern(f"(?im){sign}") for sign in signs]).match
+    return lambda text: bool(match(text.decode("utf-8", "replace")))
+
+
+def suspicious(target: bytes, body: bytes, speed: bool | None = None) -> bool:
     """Whether there is any sign of an attack in a request's path and query, or in its body."""
     text, is_json = _text(target, body)
-    signs, anything = _searches()
-    if anything(text) is None:
-        return any(overlong in text for overlong in _OVERLONG) if not text.isascii() else False
-    return signs(text) is not None or len(text) > _MOST or signs(_unfolded(text, is_json)) is not None
+    signs, anything = searches(speed)
+    if not anything(text):
+        return not text.isascii() and any(overlong in text for overlong in _OVERLONG)
+    return signs(text) or len(text) > _MOST or signs(_unfolded(text, is_json))
 
 
 class Suspicion:
@@ -175,15 +198,11 @@ class Suspicion:
         """Whether there is any sign of an attack in the request."""
         if not self._wanted:
             return False
-        try:
-            anything = _searches()[1]
-        except ImportError:  # without RE2 the worker looks at everything
-            return True
         target, headers = exchange.request.text()
         if suspicious(target, exchange.request_body.content()) or exchange.request.header("content-encoding"):
             return True
         text = headers.replace(b'"', b"'").replace(BETWEEN, b'"\x1f"')
-        return anything(text) is not None and any(map(self._is_certain, headers.split(BETWEEN)))
+        return searches()[1](text) and any(map(self._is_certain, headers.split(BETWEEN)))
 
     def _is_certain(self, raw: bytes) -> bool:
         known = hash(raw)
