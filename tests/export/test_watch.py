@@ -137,7 +137,7 @@ def test_a_suspicion_that_comes_to_nothing_is_let_go(pipeline: Make, metlo: Metl
     assert way.flush(10)
     metlo.traces()
     assert way._watch is not None
-    way._watch._left = watch._first_left = 0
+    way._watch._left = way._watch._first_left = 0
     way.put(_routed(QUERY_STRING="q=union%20and%20select"))
     assert way.flush(10)
     stats = way.stats()
@@ -234,14 +234,14 @@ def test_inventions_do_not_grow(watch: Watch, kind: str) -> None:
     genuine = [f"/genuine/{number}" for number in range(20)]
     for route in genuine:
         watch.tells(_routed(route))
-    invented = {
+    inventions: dict[str, Callable[[str], Exchange]] = {
         "path": lambda text: wsgi_exchange(PATH_INFO=f"/{text}", status=403),
         "host": lambda text: wsgi_exchange(HTTP_HOST=f"{text}.example", status=404),
         "method": lambda text: wsgi_exchange(REQUEST_METHOD=text),
         "type": lambda text: wsgi_exchange(CONTENT_TYPE=f"a/{text}", status=400),
-    }[kind]
+    }
     for number in range(20_000):
-        watch.tells(invented(f"x{number}y"))
+        watch.tells(inventions[kind](f"x{number}y"))
     for route in genuine:
         watch.tells(_routed(route))
     taken = watch._aggregates.take()
