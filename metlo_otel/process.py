@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from metlo_otel.analysis.inspection import Inspection
-from metlo_otel.analysis.prefilter import Suspicion
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.logs import make_logger
@@ -48,14 +47,16 @@ class Process:
         for text in misspelt(os.environ):
             warn(text)
         self.inspection = Inspection(settings, warn)
+        if any(mode == "block" for _, mode in settings.detection):
+            self.inspection.prepare()  # no request waits for that
         self.in_force = InForce(settings, warn)
         self.streams = Streams()
         seams = Seams(self.inspection.analyse, self.inspection.session, Sealing(warn))
-        suspects = Suspicion(any(mode != "off" for _, mode in settings.detection))
         tick = _each(self.in_force.tick, self.streams.end)
         self.pipeline = open_pipeline(
-            settings, self.log, seams, on_change=self.in_force.configure, tick=tick, suspects=suspects
+            settings, self.log, seams, on_change=self.in_force.configure, tick=tick, suspects=self.inspection.suspects
         )
+        self.pipeline.prepare = self.inspection.prepare
         weakref.finalize(self, self.pipeline.retire).atexit = False
 
     def enter(self, agent: object) -> None:

@@ -61,7 +61,7 @@ def _ready(known: set[Agent], call: Call, collector: MemoryCollector) -> Agent:
         call()
     watch = agent._pipeline._watch
     assert watch is not None
-    watch.tick = lambda: None  # no other second begins, in which a sample were told
+    vars(watch)["tick"] = lambda: None  # no other second begins, in which a sample were told
     watch._left = watch._first_left = 0
     return agent
 

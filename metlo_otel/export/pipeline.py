@@ -110,7 +110,8 @@ class Pipeline:
     """Takes closed exchanges and sees to it that their traces reach the collector.
 
     The worker starts with start(), or the first put. It ends for a fork, by shutdown() or retire(), or dies of what
-    nobody thought of; in a process that goes on the next start() or put starts another one.
+    nobody thought of; in a process that goes on the next start() or put starts another one. `prepare` imports what it
+    is going to need, as its first step.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class Pipeline:
         watch: Watch | None = None,
     ) -> None:
         self._watch = watch
+        self.prepare: Callable[[], None] = _nothing
         self._settings = settings
         self._tick = tick
         self._exporter = exporter
@@ -341,6 +343,10 @@ class Pipeline:
             self._may_start.append(None)
 
     def _work(self) -> None:
+        self._exporter.guard.run(self._keep_up)  # the rules first: requests may wait for them
+        self._importing = True
+        self._exporter.guard.run(self.prepare)
+        self._importing = False
         while not self._stops:
             if self._retired:
                 self._hurry.set()
@@ -462,6 +468,10 @@ class Pipeline:
                 self._hurry.clear()
                 break
         return not (self._stops or self._retired)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _wait_for_end(native_id: int | None, deadline: float) -> None:
