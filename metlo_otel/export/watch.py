@@ -22,6 +22,7 @@ Suspects = Callable[[Exchange], bool]
 
 _MOST_ADDRESSES = 4096  # that are remembered
 _NEW_SHAPES = 50  # told of in a second
+_SAMPLE = 10  # of one series told of in a second, whatever may be afforded
 _ERRORS = 5  # of one series told of in a second
 _TELLING_COST = 0.001  # seconds of CPU time that a trace takes from its reading to its sending, about
 
@@ -58,7 +59,7 @@ class Watch:
     def tick(self) -> None:
         """Another second: share out what may be told in it among the series of the last one."""
         given, self._given = self._given, {}
-        self._fair = max(1, int(self._affordable / max(len(given), 1)))
+        self._fair = min(max(1, int(self._affordable / max(len(given), 1))), _SAMPLE)
         self._new_left = _NEW_SHAPES
         self._left = self._first_left = self._affordable
 

@@ -197,15 +197,15 @@ def test_full_capture_tells_all(watch: Watch) -> None:
 
 def test_each_endpoint_has_its_share(watch: Watch) -> None:
     """A rare endpoint is sampled beside one that is asked for thousands of times; in each second anew."""
-    for _ in range(3):
+    for _ in range(2):
         watch.tick()
         told = Counter(
             route
             for number in range(2000)
             if watch.tells(_routed(route := "/rare" if number % 100 == 50 else "/often"))
         )
-    assert told["/rare"] >= 10
-    assert told["/often"] <= 60
+    assert told["/rare"] == 10
+    assert told["/often"] <= 10
 
 
 def test_keys_say_who_asked_and_how(settings: Callable[..., Settings], log: RateLimitedLog) -> None:
