@@ -14,7 +14,9 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from metlo_otel.blocking.cache import open_cache
 from metlo_otel.blocking.remote import RemoteConfiguration
 from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.aggregates import Aggregates, document
 from metlo_otel.core.counters import Counters, Stats
+from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.record import Record
@@ -23,11 +25,14 @@ from metlo_otel.core.tracing import is_reported, joined
 from metlo_otel.export.connection import Connection
 from metlo_otel.export.delivery import Delivery, Pause
 from metlo_otel.export.forking import renew_after_fork
+from metlo_otel.export.outcome import Outcome, Sent, TryLater
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.export.spans import ExchangeSpan
 from metlo_otel.export.tracing import Seams, Tracing
-from metlo_otel.export.wire import UnsendableError
+from metlo_otel.export.watch import Suspects, Watch
+from metlo_otel.export.wire import UnsendableError, encode
 
+_SUMS_AGAIN = 2.0  # seconds after which aggregates that were not taken are sent again
 _EXPORT_SECONDS = 10.0  # how long export() tries in somebody else's processor
 
 
@@ -40,8 +45,14 @@ class Sender:
         log: RateLimitedLog,
         seams: Seams | None = None,
         on_change: Callable[[AgentConfig], None] | None = None,
+        aggregates: Aggregates | None = None,
     ) -> None:
-        self.counters = Counters()
+        self._settings = settings
+        self.aggregates = aggregates or Aggregates()
+        self.counters = Counters(lambda: self.aggregates.alone)
+        self._began = time.time_ns()
+        self._sums_not_before = 0.0
+        self._sums_outcome: Outcome = Sent()
         self.guard = Guard(log)
         self._connection = Connection(settings)
         warn = _warner(log)
@@ -56,7 +67,9 @@ class Sender:
         """Begin anew in a forked process: own connections and counts, nothing of what the parent sends."""
         self._connection.renew()
         self._delivery.forget()
+        self.aggregates.reset()
         self.counters.reset()
+        self._sums_not_before = 0.0
 
     @property
     def unfinished(self) -> bool:
@@ -85,6 +98,43 @@ class Sender:
         """Send the HTTP server spans among these, again after each `pause` that says so; whether all were taken."""
         traces = [trace for span in spans if _is_ours(span) and (trace := self._trace(span)) is not None]
         return self._delivery.deliver(traces, pause)
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether anything was counted that the collector does not have yet."""
+        return self.aggregates.waiting
+
+    def send_aggregates(self) -> bool:
+        """Send what was counted since the last time; whether it is gone. What is not taken for now waits."""
+        if not self.aggregates.waiting or time.monotonic() < self._sums_not_before:
+            return not self.aggregates.waiting
+        taken, ended = self.aggregates.take(), time.time_ns()
+        outcome = self._sums_outcome  # of calls that were in an earlier document, and turn out to have no trace
+        if taken.series:
+            environment = self._settings.environment
+            told = document(taken, self._began // 1_000_000, ended // 1_000_000, environment)
+            outcome = self._delivery.deliver_aggregates(encode(told))
+        if isinstance(outcome, TryLater):
+            self.aggregates.put_back(taken)
+            self._sums_not_before = time.monotonic() + (outcome.after or _SUMS_AGAIN)
+            return False
+        self._began, self._sums_outcome = ended, outcome
+        if isinstance(outcome, Sent):
+            self.counters.counted(taken.alone)
+        else:
+            self.counters.refuse("refused", taken.alone)
+        self.aggregates.settled()
+        return True
+
+    def give_up_aggregates(self) -> None:
+        """Count what was counted and is not sent as dropped."""
+        self.counters.refuse("undelivered", self.aggregates.take().alone)
+        self.aggregates.settled()
+
+    def let_go(self) -> None:
+        """A held exchange is told of by aggregates alone."""
+        self.counters.let_go()
+        self.aggregates.alone_too()
 
     def forget(self) -> int:
         """Keep nothing of what is left over; how many traces that were. Who calls this counts them."""
@@ -172,15 +222,29 @@ def _warner(log: RateLimitedLog) -> Callable[[str], None]:
     return lambda text: log.say(logging.WARNING, f"config:{text}", text)
 
 
+def _everybody(_exchange: Exchange) -> bool:
+    return True
+
+
 def open_pipeline(
     settings: Settings,
     log: RateLimitedLog,
     seams: Seams | None = None,
     on_change: Callable[[AgentConfig], None] | None = None,
     tick: Callable[[], None] | None = None,
+    suspects: Suspects = _everybody,
 ) -> Pipeline:
     """The agent's way out: a queue, a worker and a sender. Opens no connection and starts no thread yet.
 
-    The worker calls `tick` every second or so.
+    The worker calls `tick` every second or so. `suspects` says at the close whether a request may be an attack.
     """
-    return Pipeline(settings, Sender(settings, log, seams, on_change), tick)
+    aggregates = Aggregates()
+    watch = Watch(settings, Guard(log), aggregates, suspects)
+
+    def changed(config: AgentConfig) -> None:
+        watch.configure(config)
+        if on_change is not None:
+            on_change(config)
+
+    sender = Sender(settings, log, seams, changed, aggregates)
+    return Pipeline(settings, sender, tick, watch)

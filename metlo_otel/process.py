@@ -47,11 +47,16 @@ class Process:
         for text in misspelt(os.environ):
             warn(text)
         self.inspection = Inspection(settings, warn)
+        if any(mode == "block" for _, mode in settings.detection):
+            self.inspection.prepare()  # no request waits for that
         self.in_force = InForce(settings, warn)
         self.streams = Streams()
         seams = Seams(self.inspection.analyse, self.inspection.session, Sealing(warn))
         tick = _each(self.in_force.tick, self.streams.end)
-        self.pipeline = open_pipeline(settings, self.log, seams, on_change=self.in_force.configure, tick=tick)
+        self.pipeline = open_pipeline(
+            settings, self.log, seams, on_change=self.in_force.configure, tick=tick, suspects=self.inspection.suspects
+        )
+        self.pipeline.prepare = self.inspection.prepare
         weakref.finalize(self, self.pipeline.retire).atexit = False
 
     def enter(self, agent: object) -> None:

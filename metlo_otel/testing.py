@@ -33,6 +33,7 @@ class MemoryCollector:
         self.status = 200
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         self.traces: list[dict[str, Any]] = []
+        self.aggregates: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
@@ -59,6 +60,7 @@ class MemoryCollector:
         """Forget what has arrived."""
         with self._arrived:
             self.traces.clear()
+            self.aggregates.clear()
             self.requests.clear()
 
     def __enter__(self: Collector) -> Collector:
@@ -83,7 +85,10 @@ class MemoryCollector:
             if method == "GET":
                 return self._get(path)
             if self.status == 200:
-                self.traces.extend(_traces(path, json.loads(body)))
+                if path == "/api/v1/aggregates":
+                    self.aggregates.append(json.loads(body))
+                else:
+                    self.traces.extend(_traces(path, json.loads(body)))
                 self._arrived.notify_all()
             return self.status, b"OK" if self.status == 200 else b""
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from metlo_otel.core.agent_config import Endpoint
+from metlo_otel.core.guessing import is_parameter
 
 
 class Endpoints:
@@ -31,8 +32,3 @@ class Endpoints:
 def path_segments(path: str) -> list[str]:
     """The parts of a path between slashes; one at the end does not count."""
     return path.rstrip("/").split("/")
-
-
-def is_parameter(segment: str) -> bool:
-    """Whether a template's segment is a parameter, `{name}`."""
-    return segment.startswith("{") and segment.endswith("}")

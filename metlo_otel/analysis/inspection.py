@@ -6,21 +6,24 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from metlo_otel.analysis.analyse import Analyser
-from metlo_otel.analysis.analyse import Processed as Analysed
-from metlo_otel.analysis.attacks import detect, find
 from metlo_otel.analysis.budget import Budget
-from metlo_otel.analysis.detectors.finding import Finding
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.turns import Turn, Turns
-from metlo_otel.reading.fields import Fields, read_request
+
+if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a second: the worker imports them
+    from metlo_otel.analysis.analyse import Analyser
+    from metlo_otel.analysis.analyse import Processed as Analysed
+    from metlo_otel.analysis.detectors.finding import Finding
+    from metlo_otel.core.exchange import Exchange
+    from metlo_otel.reading.fields import Fields
 
 _SECONDS, _STEP = 0.004, 65_536  # of CPU time, for each started so many bytes
-Findings = Mapping[str, list[Finding]]
+Findings = Mapping[str, "list[Finding]"]
 Warn = Callable[[str], None]
 
 
@@ -58,6 +61,20 @@ class Inspection:
         self._modes = dict(settings.detection)
         self._findings: Findings = {}
         self._analyser: tuple[AgentConfig, Analyser] | None = None
+        self._suspects: Callable[[Exchange], bool] | None = None
+
+    def prepare(self) -> None:
+        """Import and compile what analysis takes; what needs it before does so itself."""
+        import metlo_otel.analysis.analyse
+        import metlo_otel.analysis.attacks  # noqa: F401 - for detect() and find()
+        from metlo_otel.analysis.prefilter import Suspicion, searches
+
+        searches()
+        self._suspects = Suspicion(any(mode != "off" for mode in self._modes.values()))
+
+    def suspects(self, exchange: Exchange) -> bool:
+        """Whether there is any sign of an attack in a request, and of any until prepare() is done; for any thread."""
+        return self._suspects is None or self._suspects(exchange)
 
     def analyse(self, record: Record, config: AgentConfig) -> Processed:
         """Everything that is found out about a record, or only its attacks where there is no time for more."""
@@ -88,6 +105,9 @@ class Inspection:
 
         What takes longer than 4 ms of CPU time for each started 64 KiB is left unread, and that is a reason.
         """
+        from metlo_otel.analysis.attacks import find
+        from metlo_otel.reading.fields import read_request
+
         patience = Patience(len(record.request.inspected))
         read = read_request(record, limit=self._settings.max_inspect)
         for key, finding in find(_texts(record, read), patience):
@@ -96,11 +116,15 @@ class Inspection:
         return Threat("", None, (*read.incomplete, "time") if patience.is_over else read.incomplete)
 
     def _for(self, config: AgentConfig) -> Analyser:
+        from metlo_otel.analysis.analyse import Analyser
+
         if self._analyser is None or self._analyser[0] is not config:
             self._analyser = config, Analyser(config, self._warn, detect=self._detect, turn=self._turns)
         return self._analyser[1]
 
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
+        from metlo_otel.analysis.attacks import detect
+
         found = detect(self._in_turns(_texts(record, fields)))
         wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
         self._findings = {key: findings for key, findings in wanted.items() if findings}

@@ -6,9 +6,10 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from metlo_otel.analysis.endpoints import is_parameter, path_segments
+from metlo_otel.analysis.endpoints import path_segments
 from metlo_otel.analysis.openapi_spec import Description, SpecError, read_spec
 from metlo_otel.core.agent_config import Warn
+from metlo_otel.core.guessing import is_parameter
 from metlo_otel.core.record import Record
 from metlo_otel.reading.fields import Fields
 

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from metlo_otel.analysis.endpoints import is_parameter, path_segments
+from metlo_otel.analysis.endpoints import path_segments
+from metlo_otel.core.guessing import is_parameter
 
 MAX_TEXT = 4_000_000
 MAX_YAML = 1_000_000

@@ -6,22 +6,12 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 
-from metlo_otel.analysis.endpoints import is_parameter
+from metlo_otel.core.guessing import is_parameter
 
 LONGEST_HOST = 255  # characters, as DNS has it
 LONGEST_PATH = 1024  # characters of a path that are kept to search by
 
 _TEMPLATE = re.compile(r"/[^\\?<>&=]*")
-_PARAMETER = re.compile(
-    r"""(?ix)
-      [+-]?\d+                                        # a number
-    | [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}       # a UUID
-    | \d{4}-\d\d-\d\d(T[\d:.]+(Z|[+-][\d:]+)?)?       # a date, or a moment
-    | [0-9a-f]{16,}                                   # a hash
-    | (?=[^/]*\d)(?=[^/]*[a-z])[\w~-]{20,}            # a token: long, of letters and digits
-    | [^/@]+@[^/@]+\.[a-z]{2,}                        # an e-mail address
-    """
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,23 +32,6 @@ def other_endpoint(method: str) -> EndpointKey:
 def is_template(route: str | None) -> bool:
     """Whether a route that an agent told can stand for an endpoint."""
     return bool(route and _TEMPLATE.fullmatch(route))
-
-
-def guess_template(path: str) -> str:
-    """`path` with the segments that look like values, not names, as `{param1}`, `{param2}`, and so on."""
-    return number_parameters(["{}" if _PARAMETER.fullmatch(segment) else segment for segment in path.split("/")])
-
-
-def number_parameters(segments: list[str]) -> str:
-    """The path of these segments, its parameters `{param1}`, `{param2}`, and so on, whatever they were called."""
-    count = 0
-    named = []
-    for segment in segments:
-        if is_parameter(segment):
-            count += 1
-            segment = f"{{param{count}}}"
-        named.append(segment)
-    return "/".join(named)
 
 
 def storable(text: str, longest: int) -> str:

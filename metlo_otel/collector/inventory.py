@@ -15,13 +15,13 @@ from metlo_otel.collector.endpoints import (
     EndpointKey,
     Templates,
     fits,
-    guess_template,
     is_template,
     other_endpoint,
     storable,
 )
 from metlo_otel.collector.merging import merge_endpoints
 from metlo_otel.collector.schema import ENDPOINTS, STATUSES
+from metlo_otel.core.guessing import guess_template
 
 MAX_ENDPOINTS = 10_000  # what comes to more is counted in one endpoint for each method
 

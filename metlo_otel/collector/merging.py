@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Table, delete, func, literal, select, update
 
-from metlo_otel.analysis.endpoints import is_parameter
 from metlo_otel.collector.database import insert_into
-from metlo_otel.collector.endpoints import EndpointKey, number_parameters
+from metlo_otel.collector.endpoints import EndpointKey
 from metlo_otel.collector.latencies import move_latencies
 from metlo_otel.collector.schema import ALERTS, ATTACKS, COUNTS, ENDPOINTS, FACTS, MINUTES, STATUSES, TRACES
+from metlo_otel.core.guessing import is_parameter, number_parameters
 
 MANY = 50
 """Different values of one segment from which it is a parameter: more collections than an API has in one place."""

@@ -10,7 +10,7 @@ from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import Paths, as_sent, readings
 from metlo_otel.core.query import Pairs as QueryPairs
 from metlo_otel.core.record import Message, Pairs, Record
-from metlo_otel.core.request import Address, HeaderNames
+from metlo_otel.core.request import Address, HeaderNames, Outline
 
 _MAX_BODY = 4 * 1024 * 1024
 
@@ -48,6 +48,16 @@ class StoredRequest:
         self.protocol = record.protocol
         self._headers = list(record.request.headers)
         self._pairs = list(record.query)
+
+    def outline(self) -> Outline:
+        """What requests are counted by."""
+        kinds = [value for name, value in self._headers if name.lower() == "content-type"]
+        return self.host, self.method, kinds[0] if kinds else None, None
+
+    def text(self) -> tuple[bytes, bytes]:
+        """Path and query, and the values of headers."""
+        values = "\x1f".join([value for _, value in self._headers])
+        return f"{self.path}\n{self.query}".encode("utf-8", "replace"), values.encode("utf-8", "replace")
 
     def plain_path(self) -> str | None:
         """None: its spellings are always looked at."""

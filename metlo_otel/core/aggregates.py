@@ -38,6 +38,14 @@ class Key:
     response_type: str | None = None
     authentication: str = "none"
     source: str = "unknown"
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = (self.host, self.method, self.route, self.path, self.status, self.request_type, self.response_type)
+        object.__setattr__(self, "_hash", hash((*parts, self.authentication, self.source)))
+
+    def __hash__(self) -> int:
+        return self._hash  # reckoned once: each request looks its key up
 
     @property
     def is_genuine(self) -> bool:
@@ -84,12 +92,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Everything that was counted since the last time: `overflown` calls are in series of overflow_key()."""
+    """Everything that was counted since the last time: `overflown` calls are in series of overflow_key().
+
+    `alone` are the calls that nothing else tells of: they have no trace of their own.
+    """
 
     series: Mapping[Key, Series]
     actors: Mapping[tuple[str, str], Actor]
     overflown: int = 0
     actors_overflown: int = 0
+    alone: int = 0
 
     @property
     def calls(self) -> int:
@@ -117,9 +129,13 @@ class Actor:
 
 
 class Aggregates:
-    """Counts, from any thread, into at most `most` series: invented ones overflow before genuine ones do."""
+    """Counts, from any thread, into at most `most` series: invented ones overflow before genuine ones do.
+
+    `alone` is how many calls were counted since the process began that no trace tells of.
+    """
 
     def __init__(self, most: int = MAX_SERIES, most_actors: int = MAX_ACTORS) -> None:
+        self.alone = 0
         self._most = most
         self._most_actors = most_actors
         self._invented = most // 4  # at most so many series are of keys that nobody but a client speaks for
@@ -129,17 +145,37 @@ class Aggregates:
     def reset(self) -> None:
         """Begin at zero, with a lock that nobody holds: a forked child counts its own."""
         self._lock = threading.Lock()
+        self.alone, self._taken = 0, False
         self._begin()
 
     def _begin(self) -> None:
         self._series: dict[Key, Series] = {}
         self._actors: dict[tuple[str, str], Actor] = {}
-        self._strangers = 0
+        self._strangers = self._alone = 0
         self._overflown = self._actors_overflown = 0
 
-    def add(self, key: Key, microseconds: float, request_bytes: int, response_bytes: int, blocked: bool) -> None:
-        """Count one call of a key."""
+    @property
+    def waiting(self) -> bool:
+        """Whether anything was counted that is not sent, or given up, yet."""
+        return self._taken or bool(self._series or self._alone)
+
+    def add(
+        self,
+        key: Key,
+        microseconds: float,
+        request_bytes: int,
+        response_bytes: int,
+        blocked: bool,
+        actor: str | None = None,
+        alone: bool = False,
+    ) -> None:
+        """Count one call of a key, by an address where it is known; `alone`: no trace will tell of it."""
         with self._lock:
+            if alone:
+                self.alone += 1
+                self._alone += 1
+            if actor is not None:
+                self._add_actor(("address", actor), key.status, blocked)
             series = self._series.get(key)
             if series is None:
                 series = self._new(key)
@@ -148,24 +184,39 @@ class Aggregates:
     def add_actor(self, kind: str, value: str, status: int, blocked: bool) -> None:
         """Count one call of an address or a user."""
         with self._lock:
-            actor = self._actors.get((kind, value))
-            if actor is None:
-                if len(self._actors) >= self._most_actors:
-                    self._actors_overflown += 1
-                    return
-                actor = self._actors[kind, value] = Actor()
-            actor.add(status, blocked)
+            self._add_actor((kind, value), status, blocked)
+
+    def _add_actor(self, who: tuple[str, str], status: int, blocked: bool) -> None:
+        actor = self._actors.get(who)
+        if actor is None:
+            if len(self._actors) >= self._most_actors:
+                self._actors_overflown += 1
+                return
+            actor = self._actors[who] = Actor()
+        actor.add(status, blocked)
+
+    def alone_too(self) -> None:
+        """A call that was counted has no trace after all."""
+        with self._lock:
+            self._alone += 1
 
     def take(self) -> Taken:
-        """What was counted, which begins anew."""
+        """What was counted, which begins anew; until settled() or put_back() it counts as waiting."""
         with self._lock:
-            taken = Taken(self._series, self._actors, self._overflown, self._actors_overflown)
+            taken = Taken(self._series, self._actors, self._overflown, self._actors_overflown, self._alone)
+            self._taken = True
             self._begin()
         return taken
+
+    def settled(self) -> None:
+        """What was taken is sent, or given up."""
+        self._taken = False
 
     def put_back(self, taken: Taken) -> None:
         """Count again what could not be sent; what has no room any more overflows."""
         with self._lock:
+            self._taken = False
+            self._alone += taken.alone
             for key, series in taken.series.items():
                 _merge(self._series.get(key) or self._new(key, series.calls), series)
             self._overflown += taken.overflown

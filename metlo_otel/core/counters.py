@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -14,7 +14,8 @@ class Stats:
     """The numbers at one moment. `dropped` is keyed by reason, `incomplete` by why a request
     was not inspected in full; `queue_bytes` is what the waiting exchanges hold.
 
-    `captured` is `sent`, all that was dropped and `queue_items` together: what waits, or is on its way.
+    `counted` are the requests that the collector has in aggregates and nowhere else. `captured` is `sent`, `counted`,
+    all that was dropped and `queue_items` together: what waits, or is on its way.
     """
 
     captured: int
@@ -26,15 +27,18 @@ class Stats:
     queue_bytes: int
     worker_cpu_seconds: float
     incomplete: Mapping[str, int] = field(default_factory=dict)
+    counted: int = 0
 
 
 class Counters:
-    """Counts, from any thread. `captured` is the queue's to add to, under its own lock: it counts what is put.
+    """Counts, from any thread. `alone` says how many requests were captured that aggregates alone tell of.
+    `captured` is the queue's to add to, under its own lock: it counts what is put.
 
     What the worker has taken and neither sent nor dropped is held; it can be lost, all at once and counted exactly.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, alone: Callable[[], int] = lambda: 0) -> None:
+        self._alone = alone
         self.reset()
 
     def reset(self) -> None:
@@ -64,6 +68,17 @@ class Counters:
             if not self._ended:
                 self._held -= count
                 self._counts["sent"] += count
+
+    def counted(self, count: int) -> None:
+        """Count requests that the collector has taken in aggregates alone."""
+        with self._lock:
+            if not self._ended:
+                self._counts["counted"] += count
+
+    def let_go(self) -> None:
+        """Count a held exchange that aggregates alone will tell of: it waits as these do."""
+        with self._lock:
+            self._held -= 1
 
     def drop(self, reason: str, count: int = 1) -> None:
         """Count held exchanges that will never be sent."""
@@ -101,14 +116,15 @@ class Counters:
         """The numbers now."""
         with self._lock:
             counts, dropped = self._counts.copy(), MappingProxyType(dict(self._dropped))
-            cpu, captured = self._cpu, self.captured
+            cpu, captured = self._cpu, self.captured + self._alone()
             incomplete = MappingProxyType(dict(self._incomplete))
-        settled = counts["sent"] + sum(dropped.values())
+        settled = counts["sent"] + counts["counted"] + sum(dropped.values())
         return Stats(
             captured=captured,
             sent=counts["sent"],
             dropped=dropped,
             incomplete=incomplete,
+            counted=counts["counted"],
             retried=counts["retried"],
             blocked=counts["blocked"],
             queue_items=max(captured - settled, 0),  # an exporter in somebody else's processor captures nothing
@@ -123,4 +139,4 @@ class Counters:
             self.captured += stats.captured
             self._cpu += stats.worker_cpu_seconds
             self._dropped.update(stats.dropped)
-            self._counts.update({name: getattr(stats, name) for name in ("sent", "retried", "blocked")})
+            self._counts.update({name: getattr(stats, name) for name in ("sent", "counted", "retried", "blocked")})

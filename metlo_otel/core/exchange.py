@@ -142,7 +142,8 @@ class Exchange:
     found before the app ran, `anonymous` that the rules asked for the user in vain, `deciding` the nanoseconds that the
     verdict took, 0 where nothing was decided, `size` the bytes that the queue reckons it at. `incomplete` has the
     reasons why not all of the request was looked at, `late` is there where that waits for the app to read the body,
-    `reading` is what the reading room has read so far.
+    `reading` is what the reading room has read so far. `summed` says that aggregates count it, `suspected` that nothing
+    but a sign of an attack has it told of.
     `opener` has opened it. Where several agents are around one app, `outer` is the exchange that the next one outside
     has open for the same request, and `counted` are the ids of the rules that were asked about it already.
     """
@@ -175,6 +176,8 @@ class Exchange:
         "started",
         "status",
         "streamed",
+        "summed",
+        "suspected",
         "user",
         "verdict",
     )
@@ -214,6 +217,7 @@ class Exchange:
         self.counted: frozenset[str] = frozenset()
         self.reading: Any = None
         self.late: LateDecision | None = None
+        self.summed = self.suspected = False
 
     def note(self, *reasons: str) -> None:
         """Remember why not all of the request was inspected; each reason once."""

@@ -69,7 +69,7 @@ class Record:
     `path` is percent-decoded, `query` the decoded name/value pairs in their order, `raw_query` the query as sent,
     `route` the framework's template in `{name}` form, `source` who sent it (a trusted proxy's client), `forwarded` the
     peer where that differs, `incomplete` why not all of the request was inspected, `trace_id` and `span_id` as in
-    OpenTelemetry (0: none), times in nanoseconds since the epoch.
+    OpenTelemetry (0: none), times in nanoseconds since the epoch, `summed` that aggregates count it.
     """
 
     method: str
@@ -95,3 +95,4 @@ class Record:
     verdict: Verdict = PASS
     incomplete: tuple[str, ...] = ()
     raw_query: str = field(default="", repr=False)
+    summed: bool = False

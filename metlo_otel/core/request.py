@@ -15,6 +15,9 @@ _MOST_MARKS = 4  # of a header's name that are looked up in either spelling
 _MOST_NAMES = 24  # of objects, that are remembered
 
 Address = tuple[str, int | None]
+Outline = tuple[str | bytes | None, str, str | bytes | None, str | bytes | None]
+"""Host, method, Content-Type, and the first six characters of Authorization."""
+BETWEEN = b"\x1f"  # between two values of headers in a text that signs are looked for in
 
 
 class HeaderNames:
@@ -87,6 +90,12 @@ class Request(Protocol):
     @property
     def held(self) -> int:
         """About how many bytes the raw request holds."""
+
+    def outline(self) -> Outline:
+        """What requests are counted by, as the server gives it: no two spellings are made one."""
+
+    def text(self) -> tuple[bytes, bytes]:
+        """Path and query, the query still encoded; and all values of headers, BETWEEN them: to look for signs in."""
 
 
 class EnvironRequest:
@@ -205,6 +214,18 @@ class EnvironRequest:
         environ = self.environ
         return [(name, _text(environ[key].strip())) for key, name in names.environ if key in environ]
 
+    def outline(self) -> Outline:
+        get = self.environ.get
+        sent = get("HTTP_AUTHORIZATION")
+        return get("HTTP_HOST"), get("REQUEST_METHOD", "GET"), get("CONTENT_TYPE"), None if sent is None else sent[:6]
+
+    def text(self) -> tuple[bytes, bytes]:
+        environ = self.environ
+        get = environ.get
+        target = f"{get('SCRIPT_NAME', '')}{get('PATH_INFO', '')}\n{get('QUERY_STRING', '')}"
+        headers = "\x1f".join([value for name, value in environ.items() if name[:5] == "HTTP_"])
+        return target.encode("utf-8", "replace"), headers.encode("utf-8", "replace")
+
 
 class DecodedRequest(EnvironRequest):
     """A WSGI request whose path a framework has decoded in the environ, as Django does: it is text, not bytes."""
@@ -298,6 +319,21 @@ class ScopeRequest:
         for name, value in self._headers:  # between two other things, a plain loop is faster than sum(map(len, …))
             held += len(name) + len(value)
         return held
+
+    def outline(self) -> Outline:
+        host = kind = sent = None
+        for name, value in self._headers:
+            if name == b"host":
+                host = value
+            elif name == b"content-type":
+                kind = value
+            elif name == b"authorization":
+                sent = value[:6]
+        return host, self.method, kind, sent
+
+    def text(self) -> tuple[bytes, bytes]:
+        target = self.path.encode("utf-8", "replace") + b"\n" + self._query
+        return target, BETWEEN.join([value for _, value in self._headers])
 
 
 @lru_cache(1024)

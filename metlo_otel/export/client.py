@@ -65,6 +65,7 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._batch_url = settings.collector_url + "/api/v2/log-request/batch"
+        self._sums_url = settings.collector_url + "/api/v1/aggregates"
         self._probe_url = settings.collector_url + "/api/v1/verify"
         self._config_url = settings.backend_url + "/api/v1/agent-config"
         self.renew()
@@ -88,13 +89,20 @@ class Client:
         So that a collector which hung is soon found to be back, an answer is awaited for READ_SECONDS; one that answers
         probes meanwhile is slow, and given longer.
         """
+        return self._post(self._batch_url, batch)
+
+    def send_aggregates(self, document: bytes) -> Outcome:
+        """POST what was counted since the last time, as JSON."""
+        return self._post(self._sums_url, document)
+
+    def _post(self, url: str, batch: bytes) -> Outcome:
         headers = {"Content-Type": "application/json"}
         if len(batch) >= _GZIP_FROM:
             headers["Content-Encoding"] = "gzip"
             batch = _gzip(batch)
         try:
             answer = self._session.post(
-                self._batch_url,
+                url,
                 data=batch,
                 headers=headers,
                 timeout=(CONNECT_SECONDS, self._patience),

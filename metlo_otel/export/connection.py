@@ -42,6 +42,10 @@ class Connection:
         """As Client.send()."""
         return self._timed(self._open().send, batch)
 
+    def send_aggregates(self, document: bytes) -> Outcome:
+        """As Client.send_aggregates()."""
+        return self._timed(self._open().send_aggregates, document)
+
     def get_config(self, etag: str | None = None) -> Served:
         """As Client.get_config()."""
         return self._timed(self._open().get_config, etag)

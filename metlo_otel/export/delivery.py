@@ -81,6 +81,14 @@ class Delivery:
                 wait = min(wait * 2, _LONGEST_WAIT)
         return all_taken
 
+    def deliver_aggregates(self, document: bytes) -> Outcome:
+        """Send what was counted, once. Who calls this counts what becomes of it."""
+        outcome = self._connection.send_aggregates(document)
+        if isinstance(outcome, TryLater):
+            self.failures += 1
+        self._note(outcome)
+        return outcome
+
     def _try(self, batch: Sequence[bytes]) -> Outcome:
         outcome = self._connection.send(b"[" + b",".join(batch) + b"]")
         self._note(outcome)

@@ -68,6 +68,7 @@ class Meters:
         exchanges = {
             "captured": "put into the queue",
             "sent": "taken by the collector",
+            "counted": "taken by the collector in aggregates alone",
             "blocked": "rejected by a rule",
         }
         meter.create_observable_counter(

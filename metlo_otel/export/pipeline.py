@@ -26,6 +26,7 @@ from metlo_otel.export.losses import Losses
 from metlo_otel.export.metrics import Meters
 from metlo_otel.export.queue import ExchangeQueue
 from metlo_otel.export.spans import ExchangeSpan
+from metlo_otel.export.watch import Watch
 from metlo_otel.reading.record import read_exchange
 
 EVERY = 1.0  # seconds between two batches that are not full
@@ -87,6 +88,19 @@ class Exporter(Protocol):
     def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
         """Send the spans, after what is left over."""
 
+    @property
+    def uncounted(self) -> bool:
+        """Whether there is anything in aggregates that is not sent yet."""
+
+    def send_aggregates(self) -> bool:
+        """Send what was counted; whether nothing of it is left over."""
+
+    def give_up_aggregates(self) -> None:
+        """Count what was counted and is not sent as dropped."""
+
+    def let_go(self) -> None:
+        """A held exchange is told of by aggregates alone."""
+
     def forget(self) -> int:
         """Keep nothing of what is left over; how many traces that were."""
 
@@ -98,16 +112,26 @@ class Pipeline:
     """Takes closed exchanges and sees to it that their traces reach the collector.
 
     The worker starts with start(), or the first put. It ends for a fork, by shutdown() or retire(), or dies of what
-    nobody thought of; in a process that goes on the next start() or put starts another one.
+    nobody thought of; in a process that goes on the next start() or put starts another one. `prepare` imports what it
+    is going to need, as its first step.
     """
 
-    def __init__(self, settings: Settings, exporter: Exporter, tick: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        exporter: Exporter,
+        tick: Callable[[], None] | None = None,
+        watch: Watch | None = None,
+    ) -> None:
+        self._watch = watch
+        self.prepare: Callable[[], None] = _nothing
         self._settings = settings
         self._tick = tick
         self._exporter = exporter
         self.counters = exporter.counters
         most, most_bytes = settings.max_queue_exchanges, settings.max_queue_bytes
         self._queue = ExchangeQueue(self.counters, most, most_bytes, batch=(FULL, _FULL_BYTES))
+        self._queue.also = lambda: exporter.uncounted
         self._closed, self._retired = settings.disabled, False
         self._begin()
         renew_after_fork(self)
@@ -178,6 +202,10 @@ class Pipeline:
             if self._closed:
                 self._queue.turn_away("closed")
                 return
+            if self._is_only_counted(exchange):
+                if self.idle:
+                    self.start()
+                return
             if self._queue.put(exchange) and not self._wake.is_set():
                 self._wake.set()
             if self.idle:
@@ -187,6 +215,15 @@ class Pipeline:
         except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
             self._exporter.guard.failed(self.put, problem)
             self._queue.turn_away("failed")
+
+    def _is_only_counted(self, exchange: Exchange) -> bool:
+        """Count an exchange where the collector takes aggregates; whether nothing more is to be told of it."""
+        if self._watch is None or not self._watch.counts:
+            return False
+        told = self._watch.tells(exchange)
+        if told and told is not True:
+            self._queue.turn_away(str(told))
+        return told is not True
 
     def turn_away(self, exchange: Exchange) -> None:
         """As put() after the end: nothing is sent any more."""
@@ -235,7 +272,7 @@ class Pipeline:
     def hurry(self) -> None:
         """Have what waits sent at once."""
         close_abandoned()
-        if self._queue.waiting or self._exporter.unfinished:
+        if self._queue.waiting or self._exporter.unfinished or self._exporter.uncounted:
             self.start()
         self._hurry.set()
         self._wake.set()
@@ -277,6 +314,7 @@ class Pipeline:
         if thread is not None and thread is not threading.current_thread():
             thread.join(_AT_LAST)  # so that the interpreter does not end around it, as a rule
         self._drop_waiting()
+        self._exporter.give_up_aggregates()
         self.counters.lose("undelivered", ended=True)
         self._exporter.shutdown()
         self._exporter.guard.run(self._losses.tell_all)
@@ -311,11 +349,16 @@ class Pipeline:
             self._may_start.append(None)
 
     def _work(self) -> None:
+        self._exporter.guard.run(self._keep_up)  # the rules first: requests may wait for them
+        self._importing = True
+        self._exporter.guard.run(self.prepare)
+        self._importing = False
         while not self._stops:
             if self._retired:
                 self._hurry.set()
             self._exporter.guard.run(self._round)
             if self._retired and (self._exporter.unfinished or not self._queue.waiting):
+                self._exporter.send_aggregates()
                 self.close()
             elif not self._stops:
                 self._wait()
@@ -351,8 +394,12 @@ class Pipeline:
         began = time.thread_time()
         self._keep_up()
         try:
+            if not self._exporter.unfinished:
+                self._exporter.send_aggregates()
             while not self._stops:
                 if not self._exporter.unfinished and not self._queue.waiting:
+                    if self._hurry.is_set():
+                        self._exporter.send_aggregates()
                     self._hurry.clear()
                     self._queue.done()
                     break
@@ -361,6 +408,7 @@ class Pipeline:
                     break
                 if time.monotonic() - self._kept_up >= EVERY:  # rules do not wait for all that waits
                     self._keep_up()
+                    self._exporter.send_aggregates()
         finally:
             self.counters.spend(time.thread_time() - began)
 
@@ -371,6 +419,8 @@ class Pipeline:
         guard.run(self._exporter.refresh_if_due)
         self.awaits_rules = False
         self._rules.set()
+        if self._watch is not None:
+            self._watch.tick()
         if self._tick is not None:
             guard.run(self._tick)
         guard.run(close_abandoned)
@@ -409,6 +459,9 @@ class Pipeline:
             _meters.decided(exchange.deciding / 1e9)
         try:
             span = self._exporter.span(read_exchange(exchange, self._settings, self._exporter.guard))
+            if exchange.suspected and not span.processed.attacks:
+                self._exporter.let_go()
+                return None
             if span.record.incomplete:
                 self.counters.leave(span.record.incomplete)
             return span
@@ -434,6 +487,10 @@ class Pipeline:
                 self._hurry.clear()
                 break
         return not (self._stops or self._retired)
+
+
+def _nothing() -> None:
+    pass
 
 
 def _wait_for_end(native_id: int | None, deadline: float) -> None:

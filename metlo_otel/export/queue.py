@@ -5,9 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from metlo_otel.core.counters import Counters
 from metlo_otel.core.exchange import Exchange
+
+
+def _nothing() -> bool:
+    return False
 
 
 class ExchangeQueue:
@@ -15,13 +20,14 @@ class ExchangeQueue:
 
     `waiting` are the exchanges, the oldest first, `bytes` what they hold, about; `in_flight` is how many were taken.
     What is put is counted as captured, what leaves for want of room as dropped. `batch` is as much as is worth a batch,
-    in exchanges and in bytes.
+    in exchanges and in bytes. `also` says whether something beside the queue waits to be sent.
     """
 
     def __init__(self, counters: Counters, max_exchanges: int, max_bytes: int, batch: tuple[int, int]) -> None:
         self._counters = counters
         self._max_exchanges = max_exchanges
         self._max_bytes = max_bytes
+        self.also: Callable[[], bool] = _nothing
         self._batch = min(batch[0], max_exchanges)
         self._batch_bytes = min(batch[1], max_bytes)
         self.clear()
@@ -110,7 +116,7 @@ class ExchangeQueue:
     def wait_empty(self, deadline: float) -> bool:
         """Wait until nothing waits and nothing is in flight, at most until time.monotonic() is `deadline`."""
         with self._lock:
-            while self.waiting or self.in_flight:
+            while self.waiting or self.in_flight or self.also():
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False

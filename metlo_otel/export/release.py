@@ -25,11 +25,27 @@ class Release:
 
     def withheld(self, record: Record, path: str) -> str | None:
         """Why nothing at all may be told of this exchange; None where something may. `path` is its path as sent."""
-        hosts = {record.host, self._config.map_host(record.host)}
-        if any(map(self._config.blocked_hosts.found, hosts)):
-            return "host_blocked"
+        return self.withheld_host(record.host) or self.withheld_path(record.host, (path, record.path))
+
+    def withheld_host(self, host: str) -> str | None:
+        """Why nothing may be told of requests to this host; None where something may of some."""
+        hosts = {host, self._config.map_host(host)}
+        return "host_blocked" if any(map(self._config.blocked_hosts.found, hosts)) else None
+
+    def narrows(self, host: str) -> bool:
+        """Whether nothing may be told of some paths of this host."""
+        hosts = {host, self._config.map_host(host)}
+        return any(any(map(entry.host.found, hosts)) for entry in self._config.blocked_paths)
+
+    def wanted(self, host: str, method: str) -> Patterns | None:
+        """The paths of this host whose content is wanted."""
+        return self._endpoints.get((self._config.map_host(host), method))
+
+    def withheld_path(self, host: str, paths: tuple[str, str]) -> str | None:
+        """Why nothing may be told of requests to this path, as it is and as sent."""
+        hosts = {host, self._config.map_host(host)}
         for entry in self._config.blocked_paths:
-            if any(map(entry.host.found, hosts)) and any(map(entry.paths.found, (path, record.path))):
+            if any(map(entry.host.found, hosts)) and any(map(entry.paths.found, paths)):
                 return "path_blocked"
         return None
 

@@ -111,6 +111,7 @@ class Wire:
             "scheme": _scheme(record),
             "ruleId": record.verdict.rule,
             **({"incomplete": list(record.incomplete)} if record.incomplete else {}),
+            **({"counted": True} if record.summed else {}),
             "requestBodySize": record.request.size,
             "requestBodyTruncated": record.request.truncated,
             "requestBodyBinary": binary_request,
@@ -168,7 +169,12 @@ def sendable_path(path: str) -> str:
 
 def sendable_host(record: Record) -> str:
     """The Host header without what no host can hold; where nothing is left, the address that the request came in on."""
-    return _NOT_IN_HOSTS.sub("", record.host) or _NOT_IN_HOSTS.sub("", record.destination[0]) or "unknown"
+    return host_of(record.host, record.destination[0])
+
+
+def host_of(host: str, address: str) -> str:
+    """The same of the header and the address."""
+    return _NOT_IN_HOSTS.sub("", host) or _NOT_IN_HOSTS.sub("", address) or "unknown"
 
 
 def _unsendable(record: Record) -> str | None:

@@ -54,6 +54,7 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         verdict=exchange.verdict,
         incomplete=exchange.incomplete,
         raw_query=request.query,
+        summed=exchange.summed,
     )
 
 

@@ -129,3 +129,25 @@ def test_a_description_is_held_against_answers(app: Flask, client: Client, colle
         return any(alert["kind"] == "spec_diff" for alert in client.items("alerts"))
 
     _within(_IN_FORCE, is_told)
+
+
+def test_all_that_agents_count_is_known(collector: RunningCollector, client: Client) -> None:
+    """Each request is counted by the collector once, whether or not it has a trace: most have none, an attack has."""
+    app = Flask("shop")
+    app.get("/items/<int:item>")(lambda item: {"id": item})
+    metlo = MetloFlask(app, collector.url, KEY, config_cache="off", first_rules_wait=5)
+    agent = metlo.agent
+    assert agent is not None
+    browser = app.test_client()
+    calls = 200
+    for number in range(calls):
+        assert browser.get(f"/items/{number}").status_code == 200
+    assert browser.get("/items/1?q=%27%20or%201=1--").status_code == 200
+    assert agent.flush(10)
+    stats = agent.stats()
+    (endpoint,) = client.items("endpoints")
+    assert (endpoint["path"], endpoint["calls"]) == ("/items/{item}", calls + 1)
+    assert (stats.captured, stats.sent + stats.counted, dict(stats.dropped)) == (calls + 1, calls + 1, {})
+    assert stats.counted > calls / 2
+    assert len(client.items("attacks")) == 1
+    agent.shutdown()

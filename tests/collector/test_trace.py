@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from metlo_otel.collector.database import begin_writing, open_database
-from metlo_otel.collector.endpoints import guess_template
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.inventory import Inventory
 from metlo_otel.collector.trace import Found, Trace, TraceError, read_trace
+from metlo_otel.core.guessing import guess_template
 from tests.collector.client import make_trace
 from tests.profiles import examples
 

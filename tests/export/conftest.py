@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from metlo_otel.analysis.prefilter import Suspicion
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.settings import Settings, read_settings
@@ -50,7 +51,7 @@ def pipeline(settings: Callable[..., Settings], log: RateLimitedLog) -> Iterator
     made: list[Pipeline] = []
 
     def make(seams: Any = None, on_change: Any = None, **more: Any) -> Pipeline:
-        made.append(open_pipeline(settings(**more), log, seams, on_change))
+        made.append(open_pipeline(settings(**more), log, seams, on_change, suspects=Suspicion(True)))
         return made[-1]
 
     yield make

@@ -25,6 +25,7 @@ class Metlo:
         self.always: Answer = OK
         self.config_answer: Answer | None = None
         self.posts: queue.Queue[list[dict[str, Any]]] = queue.Queue()
+        self.sums: queue.Queue[Any] = queue.Queue()
         self.tried = threading.Semaphore(0)
         self.headers: list[dict[str, str]] = []
         self.gets: list[dict[str, str]] = []
@@ -54,6 +55,13 @@ class Metlo:
         found = []
         while not self.posts.empty():
             found += self.posts.get()
+        return found
+
+    def counted(self) -> list[dict[str, Any]]:
+        """The series of all aggregates that were taken and not asked for yet."""
+        found = []
+        while not self.sums.empty():
+            found += self.sums.get()["series"]
         return found
 
     def close(self) -> None:
@@ -98,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer[0] == 200:
             body = gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body
             assert len(body) <= 2_097_152
-            metlo.posts.put(json.loads(body))
+            (metlo.sums if self.path == "/api/v1/aggregates" else metlo.posts).put(json.loads(body))
         metlo.tried.release()
         metlo.released.wait(metlo.slowness)
         self._answer(answer)

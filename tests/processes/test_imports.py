@@ -46,3 +46,14 @@ def test_importing_and_making_an_agent_is_nothing(module: str) -> None:
     command = [sys.executable, "-c", "\n".join(lines)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("[] 1\n", "")
+
+
+@pytest.mark.parametrize("way", ["flask", "fastapi", "django", "asgi", "wsgi"])
+def test_the_detectors_are_left_to_the_worker(way: str) -> None:
+    """Patterns that take a quarter of a second to compile are no part of an app's start."""
+    code = (
+        f"import sys; import metlo_otel.{way}; "
+        "print([name for name in sys.modules if name.startswith(('metlo_otel.analysis.detectors', 're2', 'requests'))])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == "[]"

@@ -27,14 +27,15 @@ def numbers(agent: Agent | None) -> dict[str, Any]:
     """What the agent counts."""
     assert agent is not None
     stats = asdict_of(agent)
-    return {**stats, "rest": stats["captured"] - stats["sent"] - sum(stats["dropped"].values()) - stats["queue_items"]}
+    settled = stats["sent"] + stats["counted"] + sum(stats["dropped"].values())
+    return {**stats, "rest": stats["captured"] - settled - stats["queue_items"]}
 
 
 def asdict_of(agent: Agent) -> dict[str, Any]:
     """The statistics, as JSON can hold them."""
     stats = agent.stats()
     return {
-        **{name: getattr(stats, name) for name in ("captured", "sent", "queue_items", "retried")},
+        **{name: getattr(stats, name) for name in ("captured", "sent", "counted", "queue_items", "retried")},
         "dropped": dict(stats.dropped),
     }
 

@@ -1,0 +1,139 @@
+"""What becomes of an exchange at its close, in the request's own thread: counted, checked, and told of or let go.
+
+An ordinary request costs a tuple, a few look-ups and one search through its text, and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.aggregates import Aggregates
+from metlo_otel.core.exchange import PASS, Exchange
+from metlo_otel.core.guard import Guard
+from metlo_otel.core.settings import Settings
+from metlo_otel.export.release import Release
+from metlo_otel.export.series import AllSeries, Series
+from metlo_otel.export.wire import sendable_path
+
+Suspects = Callable[[Exchange], bool]
+"""Whether anything in a request may be an attack."""
+
+_MOST_ADDRESSES = 4096  # that are remembered
+_NEW_SHAPES = 50  # told of in a second
+_SAMPLE = 10  # of one series told of in a second, whatever may be afforded
+_ERRORS = 5  # of one series told of in a second
+_TELLING_COST = 0.001  # seconds of CPU time that a trace takes from its reading to its sending, about
+
+
+class Watch:
+    """Counts exchanges into `aggregates` under the configuration in force, where its collector takes them.
+
+    `counts` says whether it does. `tick` is to be called once a second.
+    """
+
+    def __init__(self, settings: Settings, guard: Guard, aggregates: Aggregates, suspects: Suspects) -> None:
+        self._settings = settings
+        self._guard = guard
+        self._aggregates = aggregates
+        self._suspects = suspects
+        self._proxies = settings.trusted_proxies
+        self._by_peer = not (self._proxies.ranges or self._proxies.unix)
+        self._affordable = settings.analysis_budget / 100 / _TELLING_COST  # traces a second
+        self._sources: dict[str, str] = {}
+        self._given: dict[int, int] = {}
+        self._fair = 1
+        self._new_left = _NEW_SHAPES
+        self._left = self._first_left = self._affordable
+        self.counts = False
+        self.configure(AgentConfig())
+
+    def configure(self, config: AgentConfig) -> None:
+        """Count, and decide what is told of, by another configuration."""
+        self._release = Release(config, self._settings)
+        self._series = AllSeries(config, self._release, self._guard)
+        self._everything = config.full_capture
+        self.counts = config.aggregates
+
+    def tick(self) -> None:
+        """Another second: share out what may be told in it among the series of the last one."""
+        given, self._given = self._given, {}
+        self._fair = min(max(1, int(self._affordable / max(len(given), 1))), _SAMPLE)
+        self._new_left = _NEW_SHAPES
+        self._left = self._first_left = self._affordable
+
+    def tells(self, exchange: Exchange) -> bool | str:
+        """Count a closed exchange; whether to tell of it, or in a word why nothing at all may be told."""
+        request = exchange.request
+        address = request.peer[0] if self._by_peer else self._proxies.client(request)
+        source = self._sources.get(address) or self._source(address)
+        series = self._series.find(exchange, source)
+        if series.withheld or series.narrows:
+            paths = sendable_path(request.path), request.path
+            reason = series.withheld or self._release.withheld_path(request.host, paths)
+            if reason:
+                return reason
+        told = self._is_told(exchange, series)
+        exchange.summed = True
+        self._aggregates.add(
+            series.key,
+            (exchange.ended - exchange.started) / 1000,
+            exchange.request_body.size,
+            exchange.response_body.size,
+            exchange.verdict.blocked,
+            address or None,
+            not told,
+        )
+        return told
+
+    def _is_told(self, exchange: Exchange, series: Series) -> bool:
+        number = id(series)
+        given = self._given.get(number, 0)
+        if given < self._fair and self._may_have(given):
+            self._given[number] = given + 1
+            series.is_new = False
+            return True
+        if (
+            self._everything
+            or exchange.verdict is not PASS
+            or exchange.attacks
+            or exchange.incomplete
+            or (series.is_new and self._is_new(series))
+            or (series.wanted and series.wanted.found(sendable_path(exchange.request.path)))
+        ):
+            return True
+        if exchange.status >= 500 and given < self._fair + _ERRORS:
+            self._given[number] = given + 1
+            return True
+        exchange.suspected = self._suspects(exchange)
+        return exchange.suspected
+
+    def _may_have(self, given: int) -> bool:
+        """Whether there is room for one more of a series that was told of so often; for the first of each beside."""
+        if given == 0 and self._first_left > 0:
+            self._first_left -= 1
+            return True
+        self._left -= 1
+        return self._left >= 0
+
+    def _is_new(self, series: Series) -> bool:
+        if self._new_left <= 0:
+            return False
+        self._new_left -= 1
+        series.is_new = False
+        return True
+
+    def _source(self, address: str) -> str:
+        if len(self._sources) >= _MOST_ADDRESSES:
+            self._sources.clear()
+        found = self._sources[address] = source_of(address)
+        return found
+
+
+def source_of(address: str) -> str:
+    """Which of SOURCES a client's address is."""
+    try:
+        return "public" if ip_address(address.partition("%")[0]).is_global else "private"
+    except ValueError:
+        return "unknown"

@@ -1,0 +1,140 @@
+"""The signs of attacks: whatever is found of a request has one, and ordinary requests have none."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from benchmarks.detection import CORPUS, from_folder, from_headers
+from metlo_otel.analysis.attacks import detect
+from metlo_otel.analysis.prefilter import SIGNS, Suspicion, suspicious
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.processed import ATTACKS as CATEGORIES
+from metlo_otel.core.request import ScopeRequest
+from tests.analysis.attack_samples import ATTACKS
+from tests.shared import SHARED
+
+pytest.importorskip("re2")
+
+FOLDERS = (CORPUS, CORPUS / "later", CORPUS / "third")
+DATA = None if SHARED is None else SHARED / "data" / "detection"
+Sent = tuple[bytes, bytes, str]
+WAYS: dict[str, Callable[[str], Sent]] = {
+    "query": lambda value: (b"/a\nq=" + _quoted(value), b"", "reqQuery.q"),
+    "form": lambda value: (b"/a\n", b"x=1&q=" + _quoted(value), "reqBody.q"),
+    "json": lambda value: (b"/a\n", _json({"id": 3, "q": value}), "reqBody.q"),
+    "escaped json": lambda value: (b"/a\n", json.dumps([value]).encode(), "reqBody"),
+    "path": lambda value: (value.encode("utf-8", "replace") + b"\n", b"", "reqPath"),
+}  # fmt: skip
+
+
+def _quoted(value: str) -> bytes:
+    return quote(value, safe="", errors="replace").encode()
+
+
+def _json(document: Any) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _attacks() -> list[str]:
+    found = {value for values in ATTACKS.values() for value in values}
+    found |= {value for folder in FOLDERS for kind, value in from_folder(folder) if kind != "benign"}
+    if DATA is not None:
+        with gzip.open(DATA / "attack_values.json.gz") as file:
+            found |= {value for listed in json.load(file).values() for value in listed["values"][::4]}
+    return sorted(found)
+
+
+def _exchange(headers: list[tuple[bytes, bytes]]) -> Exchange:
+    return Exchange(ScopeRequest({"path": "/", "headers": headers}), 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_finding_is_without_a_sign(way: str) -> None:
+    """Whatever detection finds in a value has a sign, wherever the value stands and however it is written there."""
+    missed: dict[str, list[str]] = {"high": [], "low": []}
+    found = 0
+    for value in _attacks():
+        target, body, key = WAYS[way](value)
+        findings = [finding for place in detect([(key, value)]).values() for finding in place]
+        if findings:
+            found += 1
+            if not suspicious(target, body):
+                missed[findings[0].confidence].append(value)
+    assert found > 1000
+    assert missed["high"] == []
+    assert len(missed["low"]) <= found / 1000, missed["low"]
+
+
+def test_no_header_is_without_a_sign() -> None:
+    """The same of what is certain in a header, among others; what is ordinary in one is looked at once."""
+    suspicion = Suspicion(True)
+    missed = []
+    for value in _attacks():
+        raw = value.encode("utf-8", "replace")
+        exchange = _exchange([(b"accept", b"*/*"), (b"x-id", raw), (b"accept-encoding", b"gzip, br")])
+        told = value.isprintable() and detect([("reqHeaders.X-Id", value)])
+        if told and not suspicion(exchange):
+            missed.append(value)
+    assert missed == []
+
+
+def test_ordinary_headers_have_none() -> None:
+    """What browsers, apps, tools and proxies send is not suspicious."""
+    suspicion = Suspicion(True)
+    sent = [(name, value) for name, value in from_headers(CORPUS / "headers.txt")]
+    found = [(name, value) for name, value in sent if suspicion(_exchange([(name.encode(), value.encode())]))]
+    assert len(found) <= len(sent) / 100, found
+
+
+def _benign(name: str) -> Iterator[tuple[bytes, bytes]]:
+    import base64
+
+    assert DATA is not None
+    with gzip.open(DATA / "benign_requests.json.gz") as file:
+        listed: dict[str, list[dict[str, Any]]] = json.load(file)
+    for request in listed[name][::5]:
+        yield request["target"].replace("?", "\n").encode(), base64.b64decode(request["body"])
+
+
+@pytest.mark.skipif(DATA is None, reason="the data for detection is not there")
+@pytest.mark.parametrize(
+    ("name", "most"), [("openapi_example_bodies", 0.05), ("forms_prose", 0.02), ("user_agents", 0)]
+)
+def test_ordinary_requests_have_none(name: str, most: float) -> None:
+    """Of ordinary requests at most a few in a hundred are suspicious."""
+    found = [suspicious(target, body) for target, body in _benign(name)]
+    assert sum(found) <= len(found) * most
+
+
+@pytest.mark.parametrize("way", ["query", "json"])
+def test_with_and_without_re2(way: str) -> None:
+    """Where RE2 is not installed the answers are the same."""
+    ordinary = [value for folder in FOLDERS for kind, value in from_folder(folder) if kind == "benign"]
+    for value in [*ordinary, *_attacks()[::7]]:
+        target, body, _ = WAYS[way](value)
+        assert suspicious(target, body, True) == suspicious(target, body, False), value
+
+
+def test_each_category_has_signs() -> None:
+    """A category that is detected and has no signs would never be found where requests are only counted."""
+    assert set(CATEGORIES) == set(SIGNS)
+
+
+@pytest.mark.parametrize(
+    "hidden", ["%2527%2520or%25201=1--", "\\u0027 or 1=1--", "&#39; or 1=1--", "JyBvciAxPTEgLS0gYWFh"]
+)
+def test_encodings_hide_no_sign(hidden: str) -> None:
+    """One level of escapes more than the format has does not hide a sign."""
+    assert suspicious(b"/a\nq=" + hidden.encode(), b"")
+    assert suspicious(b"/a\n", b'{"a": "' + hidden.encode() + b'"}')
+
+
+def test_switched_off_nothing_is_suspicious() -> None:
+    """Where DETECTION is off nobody looks."""
+    assert not Suspicion(False)(_exchange([(b"x-id", b"' or 1=1--")]))
