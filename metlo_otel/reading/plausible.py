@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,7 @@ _STRUCTURED = ("{", "[", '"')
 _FORM = "application/x-www-form-urlencoded"
 MOST_PARTS = 4_000  # pairs, or nodes of a document
 _MAX_FILE = 16_384  # bytes up to which a file of text is looked into
+_RUN = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]{8,}")  # what is text in a file of something else
 _MISSING = object()
 
 
@@ -69,10 +71,9 @@ class Plausible:
             found += self._of_parts(content)
         has_parts = bool(found)
         for content in self.contents[-1:]:  # what an encoding was undone of says nothing that is not in the outcome
-            if looks_binary(content) and not wide(content):
-                continue
+            binary = looks_binary(content) and not wide(content)
             for text in texts(content, self.message.content_type):
-                found += self._of_text(_without_nuls(text, content), has_parts)
+                found += self._of_text(_without_nuls(text, content), has_parts, binary)
         if self.message.partial:
             self._note("body_size")
         return tuple(dict.fromkeys(found))
@@ -91,18 +92,23 @@ class Plausible:
         if reason not in self.incomplete:
             self.incomplete.append(reason)
 
-    def _of_text(self, text: str, has_parts: bool) -> list[Field]:
+    def _of_text(self, text: str, has_parts: bool, binary: bool) -> list[Field]:
         start = text.lstrip(_SPACE)
         if not start:
             return []
         if start[0] in _STRUCTURED:
-            return self._of_json(start) or [(self.section, clean(text), None)]
+            return self._of_json(start) or self._as_text(text, binary)
         if self.message.media_type == _FORM:
             return self._of_form(start)
         if has_parts:
             return []
         beside = self._of_form(start) if looks_like_a_form(start) and "\n" not in start.strip() else []
-        return [(self.section, clean(text), None), *beside]
+        return [*self._as_text(text, binary), *beside]
+
+    def _as_text(self, text: str, binary: bool) -> list[Field]:
+        """The text itself, of what looks binary the runs of text in it."""
+        text = "\n".join(_RUN.findall(text)) if binary else clean(text)
+        return [(self.section, text, None)] if text else []
 
     def _of_json(self, text: str) -> list[Field]:
         document = load(text)

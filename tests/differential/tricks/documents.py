@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 
 from tests.differential.message import Message, Trick, pct, post
+from tests.differential.tricks.forms import CONTROLS
 
 JSON = b"application/json"
 FORM = b"application/x-www-form-urlencoded"
@@ -108,6 +109,11 @@ JSONS = (
     _json("empty-type", lambda v: b'{"q":"' + escaped(v).encode() + b'"}', b""),
     _json("json-in-a-string", lambda v: json.dumps({"a": json.dumps({"q": v})}).encode()),
     _json("form-in-json", lambda v: json.dumps({"a": "q=" + pct(v).decode()}).encode()),
+    _json("control-characters-before", lambda v: b'{"a":"' + CONTROLS + b'","q":"' + escaped(v).encode() + b'"}'),
+    _json("control-characters-escaped", lambda v: json.dumps({"a": CONTROLS.decode(), "q": v}).encode()),
+    _json(
+        "control-characters-as-text", lambda v: b'{"a":"' + CONTROLS + b'","q":"' + v.encode() + b'"}', b"text/plain"
+    ),
     _json("graphql", lambda v: json.dumps({"query": f'{{user(name:"{v}"){{id}}}}'}).encode()),
 )
 
@@ -119,6 +125,7 @@ TEXTS = (
     Trick("text", "image-type", lambda v: post(v.encode(), b"image/png")),
     Trick("text", "nul-before", lambda v: post(b"\0" + v.encode(), b"text/plain")),
     Trick("text", "bad-byte-before", lambda v: post(b"\xff" + v.encode(), b"text/plain")),
+    Trick("text", "control-characters-before", lambda v: post(CONTROLS + v.encode(), b"text/plain")),
     Trick("text", "long-before", lambda v: post(b"x " * 3000 + v.encode(), b"text/plain")),
     Trick("text", "long-around", lambda v: post(b"x " * 3000 + v.encode() + b" x" * 3000, b"text/plain")),
     Trick("text", "of-a-get", lambda v: Message(b"GET", b"/echo", ((b"Content-Type", b"text/plain"),), v.encode())),
