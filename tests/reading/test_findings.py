@@ -6,7 +6,6 @@ import gzip
 import json
 import secrets
 import zlib
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -67,8 +66,8 @@ def flask_client(**options: Any) -> Client:
 
 
 @pytest.fixture(scope="module")
-def detecting() -> Iterator[Client]:
-    yield flask_client(detection="block")
+def detecting() -> Client:
+    return flask_client(detection="block")
 
 
 @pytest.mark.parametrize(

@@ -109,11 +109,6 @@ JSONS = (
     _json("empty-type", lambda v: b'{"q":"' + escaped(v).encode() + b'"}', b""),
     _json("json-in-a-string", lambda v: json.dumps({"a": json.dumps({"q": v})}).encode()),
     _json("form-in-json", lambda v: json.dumps({"a": "q=" + pct(v).decode()}).encode()),
-    _json("control-characters-before", lambda v: b'{"a":"' + CONTROLS + b'","q":"' + escaped(v).encode() + b'"}'),
-    _json("control-characters-escaped", lambda v: json.dumps({"a": CONTROLS.decode(), "q": v}).encode()),
-    _json(
-        "control-characters-as-text", lambda v: b'{"a":"' + CONTROLS + b'","q":"' + v.encode() + b'"}', b"text/plain"
-    ),
     _json("graphql", lambda v: json.dumps({"query": f'{{user(name:"{v}"){{id}}}}'}).encode()),
 )
 
@@ -126,6 +121,10 @@ TEXTS = (
     Trick("text", "nul-before", lambda v: post(b"\0" + v.encode(), b"text/plain")),
     Trick("text", "bad-byte-before", lambda v: post(b"\xff" + v.encode(), b"text/plain")),
     Trick("text", "control-characters-before", lambda v: post(CONTROLS + v.encode(), b"text/plain")),
+    Trick(
+        "text", "control-characters-binary", lambda v: post(b"\0" + CONTROLS + v.encode(), b"application/octet-stream")
+    ),
+    Trick("text", "control-characters-cp037", lambda v: post(CONTROLS + v.encode(), b"text/plain; charset=cp037")),
     Trick("text", "long-before", lambda v: post(b"x " * 3000 + v.encode(), b"text/plain")),
     Trick("text", "long-around", lambda v: post(b"x " * 3000 + v.encode() + b" x" * 3000, b"text/plain")),
     Trick("text", "of-a-get", lambda v: Message(b"GET", b"/echo", ((b"Content-Type", b"text/plain"),), v.encode())),

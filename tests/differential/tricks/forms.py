@@ -55,6 +55,7 @@ FORMS = (
     _form("bad-byte-before", lambda v: b"a=%ff&q=" + pct(v)),
     _form("raw-bad-byte-before", lambda v: b"a=\xff&q=" + pct(v)),
     _form("control-characters-before", lambda v: b"a=" + CONTROLS + b"&q=" + pct(v)),
+    _form("control-characters-cp037", lambda v: b"a=" + CONTROLS + b"&q=" + pct(v), FORM + b"; charset=cp037"),
     _form("nul-before", lambda v: b"a=%00&q=" + pct(v)),
     _form("raw-nul-before", lambda v: b"a=\0&q=" + pct(v)),
     _form("line-before", lambda v: b"\r\nq=" + pct(v)),
