@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, IsOver, inspect, never, strongest
+from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, inspect, strongest
 from metlo_otel.analysis.detectors import nosql, paths
 from metlo_otel.analysis.detectors.decoding import decode
 from metlo_otel.analysis.detectors.finding import Confidence, Finding
+from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.cookies import pieces, unescaped
 
 __all__ = ["HEAD", "TAIL", "Confidence", "Finding", "detect", "find", "inspect"]
@@ -38,7 +39,7 @@ def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
     return found
 
 
-def find(fields: Iterable[tuple[str, str]], is_over: IsOver = never) -> Iterator[tuple[str, Finding]]:
+def find(fields: Iterable[tuple[str, str]], is_over: Turn = no_turn) -> Iterator[tuple[str, Finding]]:
     """Each finding under its key, as it is found, until `is_over`.
 
     `fields` holds keys (`reqPath`, `reqQuery.q`, `reqBody.user.name`, `reqHeaders.X-Id`; a key may come
@@ -63,7 +64,7 @@ def find(fields: Iterable[tuple[str, str]], is_over: IsOver = never) -> Iterator
             return
 
 
-def _field(key: str, value: str, is_over: IsOver) -> Iterable[Finding]:
+def _field(key: str, value: str, is_over: Turn) -> Iterable[Finding]:
     section, _, name = key.partition(".")
     if section == "reqHeaders":
         return _header(name.lower(), value)

@@ -16,10 +16,9 @@ from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
-from metlo_otel.core.turns import Turn, Turns
+from metlo_otel.core.turns import Patience, Turn, Turns
 from metlo_otel.reading.fields import Fields, read_request
 
-_SECONDS, _STEP = 0.004, 65_536  # of CPU time, for each started so many bytes
 Findings = Mapping[str, list[Finding]]
 Warn = Callable[[str], None]
 
@@ -31,19 +30,6 @@ class Threat:
     key: str
     finding: Finding | None
     incomplete: tuple[str, ...] = ()
-
-
-class Patience:
-    """Says when the CPU time is over that looking at so many bytes may take; asked again and again, it stays over."""
-
-    def __init__(self, size: int, clock: Callable[[], float] = time.thread_time) -> None:
-        self._clock = clock
-        self._end = clock() + _SECONDS * (size // _STEP + 1)
-        self.is_over = False
-
-    def __call__(self) -> bool:
-        self.is_over = self.is_over or self._clock() > self._end
-        return self.is_over
 
 
 class Inspection:
@@ -88,8 +74,8 @@ class Inspection:
 
         What takes longer than 4 ms of CPU time for each started 64 KiB is left unread, and that is a reason.
         """
-        patience = Patience(len(record.request.inspected))
-        read = read_request(record, limit=self._settings.max_inspect)
+        patience = Patience(len(record.request.inspected) + len(record.raw_query))
+        read = read_request(record, patience, self._settings.max_inspect)
         for key, finding in find(_texts(record, read), patience):
             if finding.confidence == "high" and self._modes[finding.category] == "block":
                 return Threat(key, finding, read.incomplete)

@@ -9,6 +9,7 @@ from metlo_otel.core.addresses import pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import Paths
 from metlo_otel.core.query import Pairs
+from metlo_otel.core.turns import Patience
 from metlo_otel.reading.plausible import Plausible
 from metlo_otel.reading.record import request_message
 
@@ -125,9 +126,10 @@ class View:
         message = request_message(self.exchange)
         if not message.inspected:
             return
-        read = Plausible("reqBody", message, self.exchange.request_body.most)
+        patience = Patience(len(message.inspected))
+        read = Plausible("reqBody", message, self.exchange.request_body.most, patience)
         yield from dict.fromkeys(read.values())
-        self.exchange.note(*read.incomplete)
+        self.exchange.note(*read.incomplete, *(("time",) if patience.is_over else ()))
 
     def address(self) -> bytes | None:
         """The client's address as 4 or 16 bytes."""

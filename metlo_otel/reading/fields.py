@@ -72,7 +72,7 @@ def read_request(record: Record, turn: Turn = no_turn, limit: int = MAX_INSPECT)
     """Read what the client sent, within the same bounds."""
     query, headers = pair_fields("reqQuery.", record.query), pair_fields("reqHeaders.", record.request.headers)
     body = read_body("reqBody", record.request, turn)
-    more, incomplete = read_more("reqBody", record.request, body, limit)
+    more, incomplete = read_more("reqBody", record.request, body, limit, turn)
     return Fields(query, headers, body, more=(*_other_query(record), *more), incomplete=incomplete)
 
 

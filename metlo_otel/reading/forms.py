@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_to_bytes
 
 _PIECE = re.compile(r"[^&]+")
 _LIKE_A_FORM = re.compile(r"&*[\w.%+\-\[\]~!*$]{1,200}=")
@@ -32,4 +32,8 @@ def looks_like_a_form(text: str) -> bool:
 
 def unquoted(text: str, encoding: str) -> str:
     """A name or value of a form, decoded; what is invalid is replaced."""
-    return unquote_plus(text, encoding, "replace") if "%" in text or "+" in text else text
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    return unquote_to_bytes(text).decode(encoding, "replace") if text.isascii() else unquote(text, encoding, "replace")

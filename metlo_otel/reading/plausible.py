@@ -12,16 +12,17 @@ from typing import Any
 import orjson
 
 from metlo_otel.core.record import Message
+from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading import multipart
 from metlo_otel.reading.charsets import looks_binary, texts, wide
 from metlo_otel.reading.codings import codings, undo
 from metlo_otel.reading.forms import looks_like_a_form, pairs, unquoted
-from metlo_otel.reading.nodes import Field, clean, everything, field_key, loose_pair
+from metlo_otel.reading.nodes import MOST_PARTS, Field, clean, everything, field_key, loose_pair
 
 _SPACE = " \t\r\n\ufeff"
 _STRUCTURED = ("{", "[", '"')
 _FORM = "application/x-www-form-urlencoded"
-MOST_PARTS = 4_000  # pairs, or nodes of a document
+_STEP = 64  # of these between two turns
 _MAX_FILE = 16_384  # bytes up to which a file of text is looked into
 _RUN = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]{8,}")  # what is text in a file of something else
 _MISSING = object()
@@ -29,11 +30,15 @@ _MISSING = object()
 
 @dataclass
 class Plausible:
-    """The readings of one body, each made when it is first asked for. `limit` bounds what an encoding may unfold to."""
+    """The readings of one body, each made when it is first asked for. `limit` bounds what an encoding may unfold to.
+
+    Where `turn` says that the time is over, what was read so far is all; who gives it knows of that.
+    """
 
     section: str
     message: Message
     limit: int
+    turn: Turn = no_turn
     incomplete: list[str] = field(default_factory=list)
 
     @cached_property
@@ -114,28 +119,37 @@ class Plausible:
         document = load(text)
         if document is not _MISSING:
             return self._all_of(self.section, document)
-        lines = [line for line in text.splitlines() if line.strip()][:MOST_PARTS]
+        lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) > 1 and load(lines[0]) is not _MISSING:
-            read = [(line, load(line)) for line in lines]
-            below = self.section + ".[]"
-            return [
-                each
-                for line, value in read
-                for each in (self._all_of(below, value) if value is not _MISSING else [(below, clean(line), None)])
-            ]
+            return self._of_lines(lines)
         return []
 
+    def _of_lines(self, lines: list[str]) -> list[Field]:
+        found: list[Field] = []
+        below = self.section + ".[]"
+        for count, line in enumerate(lines):
+            if max(count, len(found)) > MOST_PARTS:
+                self._note("parts")
+                break
+            if not count % _STEP and self.turn():
+                break
+            value = load(line)
+            found += [(below, clean(line), None)] if value is _MISSING else self._all_of(below, value)
+        return found
+
     def _all_of(self, key: str, document: Any) -> list[Field]:
-        found, whole = everything(key, document, MOST_PARTS)
+        found, whole = everything([(key, document)], MOST_PARTS, self.turn)
         if not whole:
             self._note("parts")
         return found
 
     def _of_form(self, text: str) -> list[Field]:
         found: list[Field] = []
-        for name, value in pairs(text):
-            if len(found) >= MOST_PARTS:
+        for count, (name, value) in enumerate(pairs(text)):
+            if count >= MOST_PARTS:
                 self._note("parts")
+                break
+            if not count % _STEP and self.turn():
                 break
             found += loose_pair(self.section + ".", name, value)
         return found
@@ -145,7 +159,12 @@ class Plausible:
         if not declared and content.lstrip()[:2] != b"--":
             return []
         found: list[Field] = []
-        for part in multipart.all_parts(content, self.message.content_type):
+        parts = multipart.all_parts(content, self.message.content_type)
+        if len(parts) > multipart.MAX_PARTS:
+            self._note("parts")
+        for count, part in enumerate(parts):
+            if not count % _STEP and self.turn():
+                break
             found += self._of_part(part, content)
         return found
 

@@ -160,7 +160,12 @@ def closed(coding: str, body: bytes) -> Exchange:
 def test_an_encoding_is_undone_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a body in gzip there is one inflater, for the request thread and the worker together."""
     made, real = [], zlib.decompressobj
-    monkeypatch.setattr(zlib, "decompressobj", lambda *args: made.append(args) or real(*args))
+
+    def counted(*args: int) -> Any:
+        made.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(zlib, "decompressobj", counted)
     settings = read_settings({"api_key": "k", "host": "http://127.0.0.1:1"}, {})
     guard = Guard(RateLimitedLog(make_logger(None)))
     exchange = closed("gzip", gzip.compress(b'{"a": 1}'))

@@ -108,6 +108,9 @@ JSONS = (
     _json("no-type", lambda v: b'{"q":"' + escaped(v).encode() + b'"}', None),
     _json("empty-type", lambda v: b'{"q":"' + escaped(v).encode() + b'"}', b""),
     _json("json-in-a-string", lambda v: json.dumps({"a": json.dumps({"q": v})}).encode()),
+    _json("nan-and-a-twelfth-item", lambda v: b"[NaN," + b"0," * 11 + json.dumps(v).encode() + b"]"),
+    _json("many-numbers-before", lambda v: b"[" + b"0," * 5000 + json.dumps(v).encode() + b"]"),
+    _json("many-objects-before", lambda v: b"[" + b"{}," * 1500 + json.dumps(v).encode() + b"]"),
     _json("form-in-json", lambda v: json.dumps({"a": "q=" + pct(v).decode()}).encode()),
     _json("graphql", lambda v: json.dumps({"query": f'{{user(name:"{v}"){{id}}}}'}).encode()),
 )
