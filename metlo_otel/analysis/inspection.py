@@ -72,7 +72,7 @@ class Inspection:
     def threat(self, record: Record) -> Threat:
         """The first thing in a request that is certainly an attack of a category that DETECTION says to block.
 
-        What takes longer than 4 ms of CPU time for each started 64 KiB is left unread, and that is a reason.
+        What takes longer than 3.5 ms of CPU time for each started 64 KiB is left unread, and that is a reason.
         """
         patience = Patience(len(record.request.inspected) + len(record.raw_query))
         read = read_request(record, patience, self._settings.max_inspect)

@@ -12,6 +12,7 @@ import orjson
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.charsets import charset, decode, query_encoding
+from metlo_otel.reading.codings import codings
 from metlo_otel.reading.forms import looks_like_a_form, pairs
 from metlo_otel.reading.json_cut import Missing, close_cut
 from metlo_otel.reading.json_prefix import parse_prefix
@@ -88,7 +89,7 @@ def _is_simple(message: Message) -> bool:
     return (
         b"\0" not in message.body
         and query_encoding(message.content_type) is None
-        and not message.header("content-encoding")
+        and not codings(message.header("content-encoding"))
     )
 
 

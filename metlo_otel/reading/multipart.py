@@ -89,9 +89,9 @@ def all_parts(body: bytes, content_type: str) -> list[Part]:
 def _marks(body: bytes, boundary: bytes, most: int, anywhere: bool = False) -> list[Mark]:
     """Where the first boundaries stand, one more than `most`: alone in their line, or `anywhere` as Django has it."""
     line = rb"(?:--|[^\S\r\n]*(?=[\r\n])|[^\S\r\n]*\Z)"
-    found = re.finditer(rb"--" + re.escape(boundary) + (rb"(?:--)?" if anywhere else line), body)
-    places = (mark.span() for mark in found if anywhere or mark.start() == 0 or body[mark.start() - 1] in b"\r\n")
-    return list(islice(places, most + 1))
+    mark = rb"--" + re.escape(boundary)
+    pattern = mark + rb"(?:--)?" if anywhere else mark + rb"(?<![^\r\n]" + mark + rb")" + line
+    return [found.span() for found in islice(re.finditer(pattern, body), most + 1)]
 
 
 def _between(body: bytes, boundary: bytes, most: int, anywhere: bool = False) -> list[Part]:

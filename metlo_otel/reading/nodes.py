@@ -23,7 +23,7 @@ MAX_ITEMS = 10
 MAX_NODES = 500
 MAX_DEPTH = 50
 MOST_PARTS = 4_000  # pairs, or texts and names of a document, that are looked at beyond what is told
-_STEP, _NAMES = 16, 128  # containers, and names of one, between two turns
+_STEP, _NAMES = 64, 128  # texts and containers, and names of one, between two turns
 _MAX_KEY = 1024
 _TELLING = frozenset({str, dict, list})
 _TYPES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
@@ -93,18 +93,18 @@ def everything(left: Iterable[tuple[str, Any]], most: int, turn: Turn = no_turn)
     whole, asked = True, 0
     while waiting:
         key, value = waiting.pop()
+        asked += 1
+        if not asked % _STEP and turn():
+            break
         kind = type(value)
         if kind is str:
             found.append((key, clean(value), None))
             continue
-        below = _named(key, value, keys, found, most, turn) if kind is dict else _listed(key, value)
+        below = _named(key, value, keys, found, most, turn) if kind is dict else _listed(key, value, most)
         room = max(0, most - len(found) - len(waiting))
         if len(below) > room:
             below, whole = below[:room], False
         waiting += below[::-1]
-        asked += 1
-        if not asked % _STEP and turn():
-            break
     return found, whole
 
 
@@ -128,12 +128,12 @@ def _named(key: str, value: dict[str, Any], keys: set[str], found: list[Field], 
     return below
 
 
-def _listed(key: str, value: Any) -> Left:
+def _listed(key: str, value: Any, most: int) -> Left:
     """What stands in a list; nothing does where it is no list."""
     if type(value) is not list:
         return []
     below = key if key.endswith(".[].[]") else (key + ".[]")[:_MAX_KEY]
-    return [(below, item) for item in value if type(item) in _TELLING]
+    return list(islice(((below, item) for item in value if type(item) in _TELLING), max(0, most + 1)))
 
 
 def loose_pair(prefix: str, name: str, value: str) -> list[Field]:

@@ -161,7 +161,7 @@ def test_an_encoding_is_undone_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a body in gzip there is one inflater, for the request thread and the worker together."""
     made, real = [], zlib.decompressobj
 
-    def counted(*args: int) -> Any:
+    def counted(*args: Any) -> Any:
         made.append(args)
         return real(*args)
 

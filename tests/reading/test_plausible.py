@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import time
 import zlib
 from typing import Any
 
@@ -185,16 +184,6 @@ def test_hostile_requests_never_raise(pieces: list[str], content_type: str, codi
     read = Plausible("reqBody", message(body, content_type, ("Content-Encoding", coding)), 65_536)
     list(read.values())
     INSPECTION.threat(record(body, content_type))
-
-
-@pytest.mark.parametrize("sign", SIGNS)
-@pytest.mark.parametrize("content_type", [FORM, JSON, MULTIPART, "text/plain"])
-def test_a_decision_is_bounded(sign: str, content_type: str) -> None:
-    """64 KiB of one sign are decided about in bounded CPU time, and what was left out is known."""
-    body = (sign * 65_536).encode()[:65_536]
-    begun = time.thread_time()
-    INSPECTION.threat(record(body, content_type))
-    assert time.thread_time() - begun < 0.1  # the bound is some 5 ms, on a quiet machine
 
 
 CANARIES = [
