@@ -11,7 +11,7 @@ import orjson
 
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
-from metlo_otel.reading.charsets import charset, decode, query_encoding
+from metlo_otel.reading.charsets import charset, decode, is_unusable, query_encoding
 from metlo_otel.reading.codings import codings
 from metlo_otel.reading.forms import looks_like_a_form, pairs
 from metlo_otel.reading.json_cut import Missing, close_cut
@@ -89,6 +89,7 @@ def _is_simple(message: Message) -> bool:
     return (
         b"\0" not in message.body
         and query_encoding(message.content_type) is None
+        and not is_unusable(message.content_type)
         and not codings(message.header("content-encoding"))
     )
 

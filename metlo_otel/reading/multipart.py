@@ -6,6 +6,7 @@ import base64
 import binascii
 import quopri
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from urllib.parse import unquote_to_bytes
@@ -129,6 +130,20 @@ def replaced(body: bytes, pieces: list[tuple[int, int, bytes]]) -> bytes:
             kept += [body[position:start], new]
         position = max(position, end)
     return b"".join([*kept, body[position:]])
+
+
+def written(fields: Iterable[tuple[str, str | None, str]], boundary: bytes) -> bytes:
+    """A body of these parts: the name, a file's name or None, and what it says."""
+    parts = []
+    for name, filename, value in fields:
+        file = "" if filename is None else f'; filename="{_quoted(filename)}"'
+        head = f'Content-Disposition: form-data; name="{_quoted(name)}"{file}\r\n\r\n'
+        parts.append(b"--%s\r\n%s\r\n" % (boundary, (head + value).encode("utf-8", "replace")))
+    return b"".join(parts) + b"--%s--\r\n" % boundary
+
+
+def _quoted(text: str) -> str:
+    return _LINE.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def values(part: Part, body: bytes) -> list[str]:

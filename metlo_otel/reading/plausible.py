@@ -14,7 +14,7 @@ import orjson
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading import multipart
-from metlo_otel.reading.charsets import looks_binary, texts, wide
+from metlo_otel.reading.charsets import is_unusable, looks_binary, texts, wide
 from metlo_otel.reading.codings import codings, undo
 from metlo_otel.reading.forms import looks_like_a_form, pairs, unquoted
 from metlo_otel.reading.nodes import MOST_PARTS, Field, clean, everything, field_key, loose_pair
@@ -81,6 +81,8 @@ class Plausible:
                 found += self._of_text(_without_nuls(text, content), has_parts, binary)
         if self.message.partial:
             self._note("body_size")
+        if is_unusable(self.message.content_type):
+            self._note("charset")
         return tuple(dict.fromkeys(found))
 
     def values(self) -> Iterator[str]:

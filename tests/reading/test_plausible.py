@@ -113,6 +113,17 @@ def test_a_bomb_is_bounded_and_known() -> None:
     assert read.incomplete == ["body_size"]
 
 
+@pytest.mark.parametrize("charset", ["idna", "punycode", "undefined"])
+@pytest.mark.parametrize("kind", [FORM, JSON, "text/plain"])
+def test_an_unusable_charset_is_known(charset: str, kind: str) -> None:
+    """A codec of Python's that is no charset is not tried, and that it was named is known; a form is read in UTF-8."""
+    body = b"q=" + WORD.encode()
+    read = read_request(record(body, f"{kind}; charset={charset}"))
+    assert read.incomplete == ("charset",)
+    assert any(WORD in str(value) for _, value, _ in read.inspected)
+    assert read_request(record(body, f"{kind}; charset=nonsense")).incomplete == ()
+
+
 @pytest.mark.parametrize("before", [b"&" * 20_000, b"a=1&" * 900, b"\n"])
 def test_nothing_before_a_form_hides_it(before: bytes) -> None:
     """Empty pieces count for nothing, and fields behind the first five hundred are read."""
