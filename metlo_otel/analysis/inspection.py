@@ -93,9 +93,10 @@ class Inspection:
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
 
     def _in_turns(self, texts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """The texts, with a check before each whether requests should go first."""
-        for text in texts:
-            self._turns()
+        """The texts, with checks between them whether requests should go first."""
+        for count, text in enumerate(texts):
+            if not count % 8 or len(text[1]) > 128:
+                self._turns()
             yield text
 
     def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:

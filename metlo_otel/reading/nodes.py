@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from metlo_otel.core.turns import Turn, no_turn
-from metlo_otel.reading.names import OTHER, is_name, is_plain
+from metlo_otel.reading.names import OTHER, is_name, is_plain, known
 
 Scalar = str | int | float | bool | None
 Field = tuple[str, Scalar, str | None]
@@ -54,7 +54,7 @@ def _descend(key: str, value: Any, found: list[Field], depth: int, room: int, le
         named = islice(named, here)
     room -= len(value)
     for name, item in named:
-        if is_plain(name) or is_name(name, "x"):
+        if name in known or is_name(name, "x"):
             key = (prefix + name)[:_MAX_KEY]
         else:
             key = (prefix + OTHER)[:_MAX_KEY]
@@ -115,7 +115,7 @@ def _named(key: str, value: dict[str, Any], keys: set[str], found: list[Field], 
     for count, (name, item) in enumerate(islice(value.items(), max(0, most + 1 - len(found)))):
         if count % _NAMES == _NAMES - 1 and turn():
             break
-        if is_plain(name):
+        if name in known or is_plain(name):
             named = (prefix + name)[:_MAX_KEY]
         else:
             named, odd = field_key(prefix, name, "x")
