@@ -20,6 +20,7 @@ __all__ = ["HEAD", "TAIL", "Confidence", "Finding", "detect", "find", "inspect"]
 TOTAL = 262_144  # characters read of a request: MAX_INSPECT in several readings, and all before the body
 LEAST = 128  # read of each value even so
 _REMEMBERED = 300  # characters
+_STEP = 8  # short fields between two questions whether the time is over
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
@@ -29,10 +30,10 @@ _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
 
 
-def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
+def detect(fields: Iterable[tuple[str, str]], turn: Turn = no_turn) -> dict[str, list[Finding]]:
     """The findings of a request's fields, by the contract's keys; as find()."""
     found: dict[str, list[Finding]] = {}
-    for key, finding in find(fields):
+    for key, finding in find(fields, turn):
         place = found.setdefault(key, [])
         if finding not in place:
             place.append(finding)
@@ -60,7 +61,7 @@ def find(fields: Iterable[tuple[str, str]], is_over: Turn = no_turn) -> Iterator
         for finding in _field(key, value, is_over):
             introspects = finding.category == "GRAPHQL_INTROSPECTION" and "__" not in key
             yield (key + ".__schema" if introspects else key), finding
-        if is_over():
+        if (not len(seen) % _STEP or len(value) > _REMEMBERED) and is_over():
             return
 
 

@@ -87,17 +87,10 @@ class Inspection:
         return self._analyser[1]
 
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
-        found = detect(self._in_turns(_texts(record, fields)))
+        found = detect(_texts(record, fields), self._turns)
         wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
         self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
-
-    def _in_turns(self, texts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """The texts, with checks between them whether requests should go first."""
-        for count, text in enumerate(texts):
-            if not count % 8 or len(text[1]) > 128:
-                self._turns()
-            yield text
 
     def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:
         return Processed(

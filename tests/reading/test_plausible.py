@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -222,3 +223,12 @@ def test_content_is_never_told_as_a_name(shape: Any, canary: str, content_type: 
     """No key of data types, classes or attacks holds content, under any of the wrong types."""
     found = read_request(record(shape(canary).encode(), content_type, canary))
     assert not [key for key, _, _ in found.inspected if canary in key]
+
+
+def test_what_is_read_is_not_read_again() -> None:
+    """The fields of a short request are read once for whoever asks, those of a long one are not kept."""
+    short, long = record(b'{"a": 1}', JSON, "q=1"), record(b'{"a": "' + b"x" * 9000 + b'"}', JSON, "q=1")
+    assert read_request(short) is read_request(short)
+    assert read_request(replace(short, raw_query="q=2")) is not read_request(short)
+    assert read_request(long) is not read_request(long)
+    assert read_request(long) == read_request(long)
