@@ -9,6 +9,9 @@ from typing import Any
 from metlo_otel.core.exchange import PASS, Verdict
 from metlo_otel.core.request import Address
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
+"""Those that a trace may name."""
+
 Pairs = tuple[tuple[str, str], ...]
 
 

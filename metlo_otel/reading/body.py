@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
+from metlo_otel.core.query import pairs
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.charsets import charset, decode, is_unusable, query_encoding
 from metlo_otel.reading.codings import codings
-from metlo_otel.reading.forms import looks_like_a_form, pairs
+from metlo_otel.reading.forms import looks_like_a_form
 from metlo_otel.reading.json_cut import Missing, close_cut
 from metlo_otel.reading.json_prefix import parse_prefix
 from metlo_otel.reading.multipart import Part, read_parts

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from metlo_otel.core.query import pairs
 from metlo_otel.core.record import Record
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.body import Body, read_body, read_more
 from metlo_otel.reading.charsets import query_encoding
-from metlo_otel.reading.forms import pairs
 from metlo_otel.reading.nodes import MAX_NODES, Field, Scalar, loose_pair, pair_fields
 
 MAX_INSPECT = 65_536

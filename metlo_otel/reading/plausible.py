@@ -11,12 +11,13 @@ from typing import Any
 
 import orjson
 
+from metlo_otel.core.query import pairs, unquoted
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading import multipart
 from metlo_otel.reading.charsets import is_unusable, looks_binary, texts, wide
 from metlo_otel.reading.codings import codings, undo
-from metlo_otel.reading.forms import looks_like_a_form, pairs, unquoted
+from metlo_otel.reading.forms import looks_like_a_form
 from metlo_otel.reading.nodes import MOST_PARTS, Field, clean, everything, field_key, loose_pair
 
 _SPACE = " \t\r\n\ufeff"
