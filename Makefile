@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit live processes oldest newest versions differential bench peers servers faults mutants transparency soak clean
+.PHONY: demo test system check unit live processes oldest newest versions differential hostile bench peers servers faults mutants transparency soak clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -54,6 +54,10 @@ servers: .venv/ready
 # Every step of ours raises, hangs and gives nonsense, on every way in; `make test` has each raise once.
 faults: .venv/ready
 	METLO_ALL_FAULTS=1 .venv/bin/python -m pytest tests/contract/test_every_step.py
+
+# Twenty thousand hostile requests, of which `make unit` has some.
+hostile: .venv/ready
+	METLO_HOSTILE=all .venv/bin/python -m pytest tests/reading/test_hostile.py
 
 # How many small mistakes the tests notice, in FILES or in what differs from main: see docs/testing.md.
 mutants: .venv/ready

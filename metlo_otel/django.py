@@ -24,6 +24,7 @@ from metlo_otel.agent import Agent
 from metlo_otel.blocking.control import check_rules
 from metlo_otel.capture.ahead import ReadAhead
 from metlo_otel.capture.django import Ending, headers, route
+from metlo_otel.capture.django_read import note_read
 from metlo_otel.capture.streams import TeeInput, teed
 from metlo_otel.capture.wsgi import may_have_body
 from metlo_otel.contrib import require
@@ -50,7 +51,7 @@ _HINTS = {
 _PATH = "metlo_otel.django.MetloDjango"
 _MISPLACED = (
     f"{_PATH} comes in MIDDLEWARE after one that reads the request's body: that one acts on it before any rule is "
-    "asked, and what it has not kept in request.body no rule and no trace sees; move MetloDjango in front of it"
+    "asked, and what Django has not kept of it no rule and no trace sees; move MetloDjango in front of it"
 )
 _TWICE = f"{_PATH} is twice in MIDDLEWARE: the inner one does nothing; remove one"
 _NUMBERS = {kind: number for number, kind in enumerate(sorted(_HINTS), 1)}  # of the checks' ids
@@ -181,8 +182,9 @@ class MetloDjango:
         request, exchange = ending.request, ending.exchange
         ending.listen()
         self.agent.join(exchange)
-        if getattr(request, "_read_started", False) or hasattr(request, "_body"):
+        if note_read(request, exchange):
             self._warn(_MISPLACED)
+            return
         stream = getattr(request, "_stream", None)  # what request.body, request.POST and request.read() read from
         # Under ASGI a body is told by its messages: in HTTP/2, or behind a gateway, by no header
         if stream is not None and (scope is not None or may_have_body(request.META)):
@@ -207,8 +209,6 @@ class MetloDjango:
             exchange.status = CLIENT_CLOSED_REQUEST if isinstance(sys.exc_info()[1], CancelledError) else 500
             ending.gone()
             return
-        if not exchange.request_body.size:
-            exchange.request_body.add(getattr(request, "_body", b""))  # read by a middleware outside of this one
         ending.note(response)
         if response.streaming:
             self.agent.streaming(exchange)
@@ -240,9 +240,9 @@ def _raw(meta: Mapping[str, Any]) -> Request:
 def _ahead(agent: Agent, exchange: Exchange, request: HttpRequest, limit: int) -> None:
     """Note the body's beginning for the rules; the view reads it as if nobody had."""
     stream = getattr(request, "_stream", None)
-    if hasattr(request, "_body"):  # read by a middleware outside of this one
-        exchange.request_body.add(request._body)
-    elif not hasattr(request, "scope"):
+    if exchange.request_body.size or exchange.incomplete:  # read by a middleware outside of this one
+        return
+    if not hasattr(request, "scope"):
         ReadAhead(exchange, request.META, stream, agent.settings.read_ahead_wait, agent.guard)(limit)
     elif isinstance(stream, TeeInput):  # under ASGI Django has received all of it before
         stream.ahead(limit)

@@ -23,6 +23,7 @@ from metlo_otel.analysis.detectors import (
 from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
 from metlo_otel.analysis.detectors.finding import Finding
 from metlo_otel.analysis.detectors.telling import pattern, words
+from metlo_otel.core.turns import Turn, no_turn
 
 HEAD, TAIL = 4096, 1024  # characters: a value up to their sum is read at once
 LONGEST = 131_072  # characters that are read of a value
@@ -30,8 +31,6 @@ _OVERLAP = 768  # characters that two windows have in common: an attack is short
 _PADDING = re.compile(r"\s{64,}|/\*[^*]{64,}\*/")
 
 Tells = Callable[[str, list[str]], bool]
-IsOver = Callable[[], bool]
-"""Whether the time is over that reading may take."""
 Find = Callable[[str, str, list[str]], Iterator[Finding]]
 _BY_MARKS: tuple[tuple[frozenset[str], Tells, Find], ...] = (
     (sql.MARKS, sql_signs.tells, sql.find),
@@ -50,11 +49,6 @@ _ADDED = frozenset("'\"[")  # in texts with these a plus may tell something by i
 _TELLING_BARE = frozenset("'\"`{|&=<>")  # one of these stands in what tells something without any word
 
 
-def never() -> bool:
-    """There is time for everything."""
-    return False
-
-
 SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _, _ in _BY_MARKS))
 _ODD_PATH = (
     "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
@@ -64,7 +58,7 @@ _ODD_PATH = (
 _FILES = (".xml", ".ini", ".asa")
 
 
-def inspect(value: str, is_over: IsOver = never) -> tuple[Finding, ...]:
+def inspect(value: str, is_over: Turn = no_turn) -> tuple[Finding, ...]:
     """What the detectors find in one value: each category once, high confidence first.
 
     A value longer than `HEAD` + `TAIL` characters is read window by window, up to `LONGEST`, until `is_over`; an
@@ -85,7 +79,7 @@ def _ends(value: str) -> str:
     return f"{value[: LONGEST - TAIL]} {value[-TAIL:]}"
 
 
-def _in_windows(value: str, is_over: IsOver) -> Iterator[Finding]:
+def _in_windows(value: str, is_over: Turn) -> Iterator[Finding]:
     """Long padding closed up, then windows that overlap. Each begins and ends as the middle of a text does, so that
     where it was cut tells nothing.
     """

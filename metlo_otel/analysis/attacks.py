@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, IsOver, inspect, never, strongest
+from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, inspect, strongest
 from metlo_otel.analysis.detectors import nosql, paths
 from metlo_otel.analysis.detectors.decoding import decode
 from metlo_otel.analysis.detectors.finding import Confidence, Finding
+from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.cookies import pieces, unescaped
 
 __all__ = ["HEAD", "TAIL", "Confidence", "Finding", "detect", "find", "inspect"]
@@ -19,6 +20,7 @@ __all__ = ["HEAD", "TAIL", "Confidence", "Finding", "detect", "find", "inspect"]
 TOTAL = 262_144  # characters read of a request: MAX_INSPECT in several readings, and all before the body
 LEAST = 128  # read of each value even so
 _REMEMBERED = 300  # characters
+_STEP = 8  # short fields between two questions whether the time is over
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
@@ -28,17 +30,17 @@ _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
 
 
-def detect(fields: Iterable[tuple[str, str]]) -> dict[str, list[Finding]]:
+def detect(fields: Iterable[tuple[str, str]], turn: Turn = no_turn) -> dict[str, list[Finding]]:
     """The findings of a request's fields, by the contract's keys; as find()."""
     found: dict[str, list[Finding]] = {}
-    for key, finding in find(fields):
+    for key, finding in find(fields, turn):
         place = found.setdefault(key, [])
         if finding not in place:
             place.append(finding)
     return found
 
 
-def find(fields: Iterable[tuple[str, str]], is_over: IsOver = never) -> Iterator[tuple[str, Finding]]:
+def find(fields: Iterable[tuple[str, str]], is_over: Turn = no_turn) -> Iterator[tuple[str, Finding]]:
     """Each finding under its key, as it is found, until `is_over`.
 
     `fields` holds keys (`reqPath`, `reqQuery.q`, `reqBody.user.name`, `reqHeaders.X-Id`; a key may come
@@ -59,11 +61,11 @@ def find(fields: Iterable[tuple[str, str]], is_over: IsOver = never) -> Iterator
         for finding in _field(key, value, is_over):
             introspects = finding.category == "GRAPHQL_INTROSPECTION" and "__" not in key
             yield (key + ".__schema" if introspects else key), finding
-        if is_over():
+        if (not len(seen) % _STEP or len(value) > _REMEMBERED) and is_over():
             return
 
 
-def _field(key: str, value: str, is_over: IsOver) -> Iterable[Finding]:
+def _field(key: str, value: str, is_over: Turn) -> Iterable[Finding]:
     section, _, name = key.partition(".")
     if section == "reqHeaders":
         return _header(name.lower(), value)

@@ -13,7 +13,7 @@ from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
-from metlo_otel.core.turns import Turn, Turns
+from metlo_otel.core.turns import Patience, Turn, Turns
 
 if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a second: the worker imports them
     from metlo_otel.analysis.analyse import Analyser
@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a 
     from metlo_otel.core.exchange import Exchange
     from metlo_otel.reading.fields import Fields
 
-_SECONDS, _STEP = 0.004, 65_536  # of CPU time, for each started so many bytes
 Findings = Mapping[str, "list[Finding]"]
 Warn = Callable[[str], None]
 
@@ -34,19 +33,6 @@ class Threat:
     key: str
     finding: Finding | None
     incomplete: tuple[str, ...] = ()
-
-
-class Patience:
-    """Says when the CPU time is over that looking at so many bytes may take; asked again and again, it stays over."""
-
-    def __init__(self, size: int, clock: Callable[[], float] = time.thread_time) -> None:
-        self._clock = clock
-        self._end = clock() + _SECONDS * (size // _STEP + 1)
-        self.is_over = False
-
-    def __call__(self) -> bool:
-        self.is_over = self.is_over or self._clock() > self._end
-        return self.is_over
 
 
 class Inspection:
@@ -103,13 +89,13 @@ class Inspection:
     def threat(self, record: Record) -> Threat:
         """The first thing in a request that is certainly an attack of a category that DETECTION says to block.
 
-        What takes longer than 4 ms of CPU time for each started 64 KiB is left unread, and that is a reason.
+        What takes longer than 3.5 ms of CPU time for each started 64 KiB is left unread, and that is a reason.
         """
         from metlo_otel.analysis.attacks import find
         from metlo_otel.reading.fields import read_request
 
-        patience = Patience(len(record.request.inspected))
-        read = read_request(record, limit=self._settings.max_inspect)
+        patience = Patience(len(record.request.inspected) + len(record.raw_query))
+        read = read_request(record, patience, self._settings.max_inspect)
         for key, finding in find(_texts(record, read), patience):
             if finding.confidence == "high" and self._modes[finding.category] == "block":
                 return Threat(key, finding, read.incomplete)
@@ -125,16 +111,10 @@ class Inspection:
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
         from metlo_otel.analysis.attacks import detect
 
-        found = detect(self._in_turns(_texts(record, fields)))
+        found = detect(_texts(record, fields), self._turns)
         wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
         self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
-
-    def _in_turns(self, texts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-        """The texts, with a check before each whether requests should go first."""
-        for text in texts:
-            self._turns()
-            yield text
 
     def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:
         return Processed(

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 
 from metlo_otel.core.addresses import pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import Paths
 from metlo_otel.core.query import Pairs
+from metlo_otel.core.turns import Patience
+from metlo_otel.reading.cookies import unescaped as unescaped_value
 from metlo_otel.reading.plausible import Plausible
 from metlo_otel.reading.record import request_message
 
 Ask = Callable[[], str | None]
 
 ADDRESS, USER, SPARED = "address", "user", "spared"
-_ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 _NOT_READ = "\0not read"
 
 
@@ -125,9 +125,10 @@ class View:
         message = request_message(self.exchange)
         if not message.inspected:
             return
-        read = Plausible("reqBody", message, self.exchange.request_body.most)
+        patience = Patience(len(message.inspected))
+        read = Plausible("reqBody", message, self.exchange.request_body.most, patience)
         yield from dict.fromkeys(read.values())
-        self.exchange.note(*read.incomplete)
+        self.exchange.note(*read.incomplete, *(("time",) if patience.is_over else ()))
 
     def address(self) -> bytes | None:
         """The client's address as 4 or 16 bytes."""
@@ -138,11 +139,7 @@ class View:
 
 def unescaped(cookies: list[str]) -> list[str]:
     """Cookie headers as frameworks read quoted values: `\\145` is an `e`, and so is `\\e`."""
-    return [_ESCAPE.sub(_undone, text) for text in cookies if "\\" in text]
-
-
-def _undone(escape: re.Match[str]) -> str:
-    return chr(int(escape[1], 8)) if escape[1] else escape[2]
+    return [unescaped_value(text) for text in cookies if "\\" in text]
 
 
 def listed(text: str) -> list[str]:

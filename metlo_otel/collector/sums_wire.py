@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from metlo_otel.collector.endpoints import LONGEST_HOST, LONGEST_PATH, storable
 from metlo_otel.collector.sums import Counts, SeriesKey, Summed, Sums
-from metlo_otel.collector.trace import METHODS, TraceError, in_words
+from metlo_otel.collector.trace import TraceError, in_words
 from metlo_otel.core.aggregates import AUTHENTICATIONS, SOURCES, VERSION
 from metlo_otel.core.histogram import Histogram, read_histogram
+from metlo_otel.core.record import METHODS
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from metlo_otel.collector.addresses import is_public
+from metlo_otel.core.record import METHODS
 
 Places = Mapping[str, list[str]]
 
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"))
 _KEPT = (
     "request",
     "response",

@@ -28,6 +28,7 @@ _BYTES = (bytes, bytearray, memoryview)
 # closing takes, so they are only noted there.
 abandoned: deque[Exchange] = deque()
 _OVERHEAD = 2048  # bytes: an exchange with its buffers and dicts, before any content (measured with tracemalloc)
+_READ, _SHORT = 8, 8192  # bytes of fields for each of a short body that was read for a decision
 
 
 class Body:
@@ -249,7 +250,8 @@ class Exchange:
         kept = asked.size + answered.size
         if kept > answered.most:  # one of them may be over its own
             kept = asked.kept + answered.kept
-        return _OVERHEAD + self.request.held + kept
+        read = 0 if self.reading is None else _READ * min(asked.kept, _SHORT)
+        return _OVERHEAD + self.request.held + kept + read
 
 
 def close_abandoned() -> None:

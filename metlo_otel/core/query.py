@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from urllib.parse import unquote_plus, unquote_to_bytes
+from collections.abc import Iterator
+from urllib.parse import unquote, unquote_to_bytes
 
 from metlo_otel.core.paths import requoted
 
@@ -14,14 +15,23 @@ _UTF8 = ("utf-8", "ascii")
 _SLOW = ("idna", "punycode")  # codecs whose time is quadratic in what they read
 
 
-def query_pairs(query: str, encoding: str = "utf-8") -> Pairs:
-    """The decoded names and values of a query string; a name without `=` has the empty value, invalid bytes are
-    replaced.
+def pairs(text: str, encoding: str = "utf-8") -> Iterator[tuple[str, str]]:
+    """The decoded names and values of a query or form; empty pieces count for nothing, a name without `=` has the
+    empty value, invalid bytes are replaced.
     """
-    pairs = [pair.partition("=") for pair in query.split("&") if pair]
-    if "%" in query or "+" in query:
-        return [(unquote_plus(name, encoding), unquote_plus(value, encoding)) for name, _, value in pairs]
-    return [(name, value) for name, _, value in pairs]
+    encoded = "%" in text or "+" in text
+    for piece in filter(None, text.split("&")):
+        name, _, value = piece.partition("=")
+        yield (unquoted(name, encoding), unquoted(value, encoding)) if encoded else (name, value)
+
+
+def unquoted(text: str, encoding: str = "utf-8") -> str:
+    """A name or value, decoded."""
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" not in text:
+        return text
+    return unquote_to_bytes(text).decode(encoding, "replace") if text.isascii() else unquote(text, encoding, "replace")
 
 
 def query_readings(raw: bytes, charset: str = "") -> tuple[Pairs, ...]:
@@ -30,9 +40,9 @@ def query_readings(raw: bytes, charset: str = "") -> tuple[Pairs, ...]:
     Starlette reads bytes that are not ASCII as Latin-1; Werkzeug keeps a byte that is no UTF-8 percent-encoded; Django
     under WSGI reads all in the `charset` of the request's Content-Type.
     """
-    found = [query_pairs(_text(raw))]
+    found = [list(pairs(_text(raw)))]
     if not raw.isascii():
-        found.append(query_pairs(raw.decode("latin-1")))
+        found.append(list(pairs(raw.decode("latin-1"))))
     if b"%" in raw and any(_REPLACED in text for pair in found[0] for text in pair):
         found.append([(requoted(name), requoted(value)) for name, value in _pieces(raw)])
     encoding = codec(charset)
@@ -56,14 +66,14 @@ def _in_charset(raw: bytes, encoding: str) -> Pairs:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
             text = raw.decode("latin-1")
-        return query_pairs(text, encoding)
+        return list(pairs(text, encoding))
     except (LookupError, ValueError, Warning):  # a codec of bytes, or one that fails: so does the app
         return []
 
 
 def _pieces(raw: bytes) -> list[tuple[bytes, bytes]]:
-    pairs = [pair.partition(b"=") for pair in raw.replace(b"+", b" ").split(b"&") if pair]
-    return [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs]
+    found = [pair.partition(b"=") for pair in raw.replace(b"+", b" ").split(b"&") if pair]
+    return [(unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in found]
 
 
 def _text(raw: bytes) -> str:

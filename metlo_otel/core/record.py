@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 from metlo_otel.core.exchange import PASS, Verdict
 from metlo_otel.core.request import Address
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
+"""Those that a trace may name."""
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -23,7 +27,7 @@ class Message:
     `body` holds the first bytes, its content encoding undone; `size` says how many the whole body has, as it came over
     the wire. `cut` says whether there is more than is held where lengths do not tell: after decoding and masking.
     `sent` are the bytes as they came, to be inspected, where there are more than `body` has, or others; None: no.
-    `partial` says that more of it passed than is held for that.
+    `partial` says that more of it passed than is held for that, `read` holds what was read of it already.
     """
 
     headers: Pairs = ()
@@ -32,6 +36,7 @@ class Message:
     cut: bool | None = None
     sent: bytes | None = field(default=None, repr=False)
     partial: bool = False
+    read: list[Any] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def inspected(self) -> bytes:

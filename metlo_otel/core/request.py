@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 from metlo_otel.core.paths import Paths, as_sent, from_bytes, readings, spelled
-from metlo_otel.core.query import Pairs, query_pairs, query_readings
+from metlo_otel.core.query import Pairs, pairs, query_readings
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';,]{1,40})""", re.IGNORECASE)
 _MOST_MARKS = 4  # of a header's name that are looked up in either spelling
@@ -177,7 +177,7 @@ class EnvironRequest:
     def queries(self) -> tuple[Pairs, ...]:
         raw, kind = self.environ.get("QUERY_STRING", ""), self.environ.get("CONTENT_TYPE")
         if not kind and "%" not in raw and raw.isascii():
-            return (query_pairs(raw),)
+            return (list(pairs(raw)),)
         charset = _CHARSET.search(kind or "")
         return query_readings(_bytes(raw), charset[1] if charset else "")
 
@@ -284,7 +284,7 @@ class ScopeRequest:
     def queries(self) -> tuple[Pairs, ...]:
         raw = self._query
         if b"%" not in raw and raw.isascii():
-            return (query_pairs(raw.decode()),)
+            return (list(pairs(raw.decode())),)
         return query_readings(raw)
 
     @property

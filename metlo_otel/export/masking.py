@@ -24,6 +24,7 @@ _LONGEST_NAME, _MOST_KNOWN = 256, 4096
 _FORM = "application/x-www-form-urlencoded"
 _QUERY = re.compile(rb'("query"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # GraphQL within JSON
 _NESTED = re.compile(rb'()("\s*[{\[](?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # JSON in a string of JSON
+_SELECTION = re.compile(rb"[\xef\xbb\xbf \t\r\n]*\{[\s,]*[A-Za-z_]")  # GraphQL begins so, and no JSON does
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 _BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark is one too
 
@@ -155,18 +156,21 @@ class Masker:
         return f"{match[1]}{match[2]}={MASKED}" if self._hides(unquote_plus(match[2])) else match[0]
 
     def _body(self, message: Message) -> bytes:
+        """By what it looks like, whatever its type says: an app may have read it so."""
         body, media = message.body, message.media_type
-        if media == "multipart/form-data":
-            return self._multipart(body, message.content_type)
-        start = body.lstrip(_BLANKS)[:1]
-        if start == b"<" and "xml" in media and self._names_within(body):
+        start = body.lstrip(_BLANKS)[:2]
+        if media == "multipart/form-data" or start == b"--":
+            masked = self._multipart(body, message.content_type)
+            if masked or media == "multipart/form-data":
+                return masked
+        if start[:1] == b"<" and self._names_within(body):
             body = self._xml.sub(_element, body)
-        structured = start in (b"{", b"[", b'"')
-        if media == _FORM or not (structured or "json" in media):
+        structured = start[:1] in (b"{", b"[", b'"') and not _SELECTION.match(body)
+        if media == _FORM or not structured:
             body = self._form(body, anywhere=media != _FORM)
-        if media == _FORM and not structured:
-            return body
-        return self._arguments(body) if "graphql" in media else self._structured(body)
+        if not structured and b"(" in body and b":" in body and self._names_within(body):
+            body = self._arguments(body)
+        return body if media == _FORM and not structured else self._structured(body)
 
     def _structured(self, body: bytes) -> bytes:
         """JSON, JSON in its strings, and GraphQL in its `query`."""

@@ -12,9 +12,10 @@ from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.guessing import guess_template
 from metlo_otel.core.matching import Patterns
+from metlo_otel.core.record import METHODS
 from metlo_otel.core.routes import template
 from metlo_otel.export.release import Release
-from metlo_otel.export.wire import METHODS, host_of, sendable_path
+from metlo_otel.export.wire import host_of, sendable_path
 
 _MOST = 4096  # remembered of each kind
 _UNROUTED = (404, 405)

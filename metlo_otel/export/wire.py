@@ -11,7 +11,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Places, Processed, Session
-from metlo_otel.core.record import Pairs, Record
+from metlo_otel.core.record import METHODS, Pairs, Record
 from metlo_otel.core.routes import bare, fits
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.release import Release
@@ -20,7 +20,6 @@ from metlo_otel.reading.wire_text import text_of
 Trace = dict[str, Any]
 Encrypt = Callable[[Trace, str], Trace | None]
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE"})
 _NOT_IN_PATHS = re.compile(r"[\\?<>&=\x00-\x1f\x7f]")
 _NOT_IN_HOSTS = re.compile(r"[\x00-\x20\x7f]")
 _NOT_FOUND, _NOBODY = Processed(), Session()

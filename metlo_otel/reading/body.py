@@ -9,15 +9,27 @@ from typing import Any
 
 import orjson
 
+from metlo_otel.core.query import pairs
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
-from metlo_otel.reading.charsets import charset, decode, query_encoding
-from metlo_otel.reading.forms import looks_like_a_form, pairs
+from metlo_otel.reading.charsets import charset, decode, is_unusable, query_encoding
+from metlo_otel.reading.codings import codings
+from metlo_otel.reading.forms import looks_like_a_form
 from metlo_otel.reading.json_cut import Missing, close_cut
 from metlo_otel.reading.json_prefix import parse_prefix
 from metlo_otel.reading.multipart import Part, read_parts
-from metlo_otel.reading.nodes import MAX_ITEMS, MAX_NODES, Field, everything, is_beyond, pair_fields, untyped, walk
-from metlo_otel.reading.plausible import MOST_PARTS, Plausible
+from metlo_otel.reading.nodes import (
+    MAX_ITEMS,
+    MAX_NODES,
+    MOST_PARTS,
+    Field,
+    Left,
+    everything,
+    pair_fields,
+    untyped,
+    walk,
+)
+from metlo_otel.reading.plausible import Plausible
 
 MAX_WHOLE_JSON = 65_536
 """Bytes up to which JSON is parsed in one step; what is longer is read piece by piece up to the limits of fields."""
@@ -33,8 +45,8 @@ _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/j
 class Body:
     """A body's fields; `document` is its JSON: whole where `parsed`, else what stood before a fault or cut.
 
-    `text` is what was decoded (None: binary, or never needed), `size` the whole body's in bytes, as it was sent,
-    `whole` says that the fields are all that anybody can read in it.
+    `text` is what was decoded (None: binary, or never needed), `size` the whole body's in bytes, as it was sent. `left`
+    is what the fields do not tell of the only thing that anybody reads in it; None: there may be more to read.
     """
 
     fields: tuple[Field, ...] = ()
@@ -43,7 +55,7 @@ class Body:
     cut: bool = False
     text: str | None = ""
     size: int = 0
-    whole: bool = False
+    left: tuple[tuple[str, Any], ...] | None = None
 
 
 def read_body(section: str, message: Message, turn: Turn = no_turn) -> Body:
@@ -59,25 +71,18 @@ def read_body(section: str, message: Message, turn: Turn = no_turn) -> Body:
     return replace(body, cut=cut, size=message.size)
 
 
-def read_more(section: str, message: Message, body: Body, limit: int) -> tuple[tuple[Field, ...], tuple[str, ...]]:
+def read_more(
+    section: str, message: Message, body: Body, limit: int, turn: Turn = no_turn
+) -> tuple[tuple[Field, ...], tuple[str, ...]]:
     """What else an app may find in a request's body than what is declared, and why not all of it could be read."""
-    if body.whole and message.sent is None and not message.partial and _is_simple(message):
-        return (), ()
     if not message.inspected:
         return (), ("body_size",) if message.partial else ()
-    if body.parsed and message.sent is None and not message.partial and _is_simple(message):
-        return _behind(section, body)
-    plausible = Plausible(section, message, limit)
+    if body.left is not None and message.sent is None and not message.partial and _is_simple(message):
+        more, whole = everything(body.left, MOST_PARTS - len(body.fields), turn) if body.left else ([], True)
+        return tuple(more), () if whole else ("parts",)
+    plausible = Plausible(section, message, limit, turn)
     known = set(untyped(body.fields))
     return tuple([each for each in plausible.fields if each not in known]), tuple(plausible.incomplete)
-
-
-def _behind(section: str, body: Body) -> tuple[tuple[Field, ...], tuple[str, ...]]:
-    """What of a document that is read already is not told: behind the first items, in the depth."""
-    found, whole = everything(section, body.document, MOST_PARTS)
-    known = {(key, value) for key, value, _ in body.fields}
-    more = [each for each in found if each[:2] not in known]
-    return tuple(more), () if whole else ("parts",)
 
 
 def _is_simple(message: Message) -> bool:
@@ -85,7 +90,8 @@ def _is_simple(message: Message) -> bool:
     return (
         b"\0" not in message.body
         and query_encoding(message.content_type) is None
-        and not message.header("content-encoding")
+        and not is_unusable(message.content_type)
+        and not codings(message.header("content-encoding"))
     )
 
 
@@ -99,9 +105,8 @@ def _json(section: str, data: bytes, message: Message, cut: bool, turn: Turn) ->
         except orjson.JSONDecodeError:
             pass
         else:
-            fields = walk(section, document)
-            whole = len(fields) < MAX_NODES // 2 and not is_beyond(document)
-            return Body(tuple(fields), document, True, text=None, whole=whole)
+            left: Left = []
+            return Body(tuple(walk(section, document, left=left)), document, True, text=None, left=tuple(left))
     text = decode(data, message.content_type, message.media_type, cut)
     return Body(text=None) if text is None else _loose_json(section, text, turn)
 
@@ -151,11 +156,11 @@ def _form(section: str, data: bytes, message: Message, cut: bool, turn: Turn) ->
     named = list(islice(pairs(text, encoding), MAX_NODES + 1))
     turn()
     whole = len(named) <= MAX_NODES and text[:1] not in ("{", "[", '"', "-", " ", "\n")
-    return Body(pair_fields(section + ".", named), text=text, whole=whole)
+    return Body(pair_fields(section + ".", named), text=text, left=() if whole else None)
 
 
 def _multipart(section: str, data: bytes, message: Message, _cut: bool, _turn: Turn) -> Body:
-    parts = read_parts(data, message.content_type)[:_MAX_PARTS]
+    parts = read_parts(data, message.content_type, _MAX_PARTS)[:_MAX_PARTS]
     named = [(part.name, _said(part, data)) for part in parts if part.name is not None]
     return Body(pair_fields(section + ".", named), text=None)
 
@@ -171,15 +176,17 @@ def _plain(section: str, data: bytes, message: Message, cut: bool, _turn: Turn) 
     if text is None:
         return Body(text=None)
     inside: tuple[Field, ...] = ()
+    left: Left = []
     document: Any = None
     if text[:1] in ("{", "[") and len(text) <= MAX_WHOLE_JSON:
         try:
             document = orjson.loads(text)
-            inside = untyped(walk(section, document))
+            inside = untyped(walk(section, document, left=left))
         except orjson.JSONDecodeError:
             document = None
-    whole = document is None and text[:1].isalpha() and not looks_like_a_form(text)
-    return Body(((section, text, "string"), *inside), document, document is not None, text=text, whole=whole)
+    whole = document is not None or (text[:1].isalpha() and not looks_like_a_form(text))
+    fields = (section, text, "string"), *inside
+    return Body(fields, document, document is not None, text=text, left=tuple(left) if whole else None)
 
 
 _READERS: dict[str, Callable[[str, bytes, Message, bool, Turn], Body]] = {

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 _CHARSET = re.compile(r'charset\s*=\s*["\']?([\w.:+-]{1,40})', re.IGNORECASE)
 # Codecs that are no charset of the web, some of them slow on hostile input.
-_REFUSED = frozenset({"idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape", "utf-7", "mbcs", "oem"})
-_SLOW = frozenset({"idna", "punycode", "undefined", "mbcs", "oem"})
+_UNUSABLE = frozenset({"idna", "punycode", "undefined", "mbcs", "oem"})
+_REFUSED = _UNUSABLE | {"unicode-escape", "raw-unicode-escape", "utf-7"}
 _TEXTUAL = re.compile(
     r"text/|application/(?:json|xml|x-www-form-urlencoded|yaml|x-yaml|graphql|javascript)|.*\+(?:json|xml|yaml)$"
 )
@@ -62,9 +62,9 @@ def texts(data: bytes, content_type: str = "") -> list[str]:
     What is invalid is replaced; byte order marks are left out.
     """
     found = [data.decode("utf-8", "replace").removeprefix("\ufeff")]
-    named = _named(content_type) if "harset" in content_type.lower() else None
-    if named is not None and named != "utf-8" and named.replace("_", "-") not in _SLOW:
-        found.append(_replaced(data, named))
+    named = _usable(content_type)
+    if named not in (None, "utf-8"):
+        found.append(_replaced(data, str(named)))
     if b"\0" in data or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         found += [_replaced(data, wide_) for wide_ in wide(data)]
     return list(dict.fromkeys(found))
@@ -72,8 +72,21 @@ def texts(data: bytes, content_type: str = "") -> list[str]:
 
 def query_encoding(content_type: str) -> str | None:
     """Another encoding than UTF-8 that a framework may read the query in, because the request's type names it."""
+    named = _usable(content_type)
+    return None if named in (None, "utf-8", "ascii") else named
+
+
+def is_unusable(content_type: str) -> bool:
+    """Whether a charset is named that Python has and nobody reads a request in: what an app makes of it is not known.
+
+    A name that nothing knows is no charset at all: frameworks read UTF-8 then.
+    """
     named = _named(content_type) if "harset" in content_type.lower() else None
-    return None if named in (None, "utf-8", "ascii") or str(named).replace("_", "-") in _SLOW else named
+    return named is not None and named.replace("_", "-") in _UNUSABLE
+
+
+def _usable(content_type: str) -> str | None:
+    return None if is_unusable(content_type) else (_named(content_type) if "harset" in content_type.lower() else None)
 
 
 def _replaced(data: bytes, encoding: str) -> str:

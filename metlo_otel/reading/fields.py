@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from metlo_otel.core.query import pairs
 from metlo_otel.core.record import Record
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.body import Body, read_body, read_more
 from metlo_otel.reading.charsets import query_encoding
-from metlo_otel.reading.forms import pairs
 from metlo_otel.reading.nodes import MAX_NODES, Field, Scalar, loose_pair, pair_fields
 
 MAX_INSPECT = 65_536
@@ -17,6 +17,7 @@ MAX_INSPECT = 65_536
 
 
 _MOST_PAIRS = 10_000  # of a query
+_SHORT = 8192  # bytes: such a request is never read in part, and its fields may wait with it for the worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +70,21 @@ def read_fields(record: Record, turn: Turn = no_turn) -> Fields:
 
 
 def read_request(record: Record, turn: Turn = no_turn, limit: int = MAX_INSPECT) -> Fields:
-    """Read what the client sent, within the same bounds."""
+    """Read what the client sent, within the same bounds; what was read of a short request is not read again."""
+    asked = record.query, record.raw_query, limit
+    for known in record.request.read:
+        if known[0] == asked:
+            return known[1]  # type: ignore[no-any-return]  # it was put there below
+    found = _read_request(record, turn, limit)
+    if len(record.request.inspected) <= _SHORT and len(record.raw_query) <= _SHORT:
+        record.request.read[:] = [(asked, found)]
+    return found
+
+
+def _read_request(record: Record, turn: Turn, limit: int) -> Fields:
     query, headers = pair_fields("reqQuery.", record.query), pair_fields("reqHeaders.", record.request.headers)
     body = read_body("reqBody", record.request, turn)
-    more, incomplete = read_more("reqBody", record.request, body, limit)
+    more, incomplete = read_more("reqBody", record.request, body, limit, turn)
     return Fields(query, headers, body, more=(*_other_query(record), *more), incomplete=incomplete)
 
 

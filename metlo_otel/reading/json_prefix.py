@@ -64,8 +64,8 @@ class _Reader:
 
     def read(self, turn: Turn) -> Prefix:
         for number in range(_MAX_TOKENS):
-            if not number % _TURN:
-                turn()
+            if not number % _TURN and turn():
+                break
             match = _TOKEN.match(self.text, self.position)
             if match is None or match.lastgroup == "open":
                 return self._end()

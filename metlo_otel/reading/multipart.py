@@ -6,11 +6,17 @@ import base64
 import binascii
 import quopri
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from urllib.parse import unquote_to_bytes
 
 MAX_PARTS = 1000
 _BOUNDARY = re.compile(r'(?:\A|[;,\s])boundary\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;,]*)([^;]*))', re.IGNORECASE)
+_USUAL = re.compile(
+    rb'\r\nContent-Disposition: form-data; name="([^"\\\r\n]*)"(?:; filename="([^"\\\r\n]*)")?'
+    rb"(?:\r\nContent-Type: [\w/.+-]+)?\r\n\r\n"
+)  # a part's headers as programs write them
 _FIRST_LINE = re.compile(rb"\A\s*--([^\r\n]{1,200}?)[ \t]*[\r\n]")
 _BLANK = re.compile(rb"\r\n\r\n|\n\r?\n|\r\r")
 _FOLD = re.compile(r"(?:\r\n|\n|\r)[ \t]+")
@@ -19,6 +25,10 @@ _PARAMETER = re.compile(r';\s*([^\s=;"]+?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PLACEHOLDER = re.compile(rb"\[file, (at least )?\d+ bytes\]")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]{1,40})", re.IGNORECASE)
+
+
+Mark = tuple[int, int]
+"""Where a boundary begins and ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +66,10 @@ def boundaries(content_type: str, body: bytes = b"") -> list[bytes]:
     return named
 
 
-def read_parts(body: bytes, content_type: str) -> list[Part]:
-    """The parts by the first boundary named that occurs, at most 1,000; one that the body's end cuts is not whole."""
+def read_parts(body: bytes, content_type: str, most: int = MAX_PARTS) -> list[Part]:
+    """The parts by the first boundary named that occurs, at most 1,000 and what is behind; see _between."""
     for boundary in boundaries(content_type):
-        parts = parts_between(body, boundary)
+        parts = _between(body, boundary, most)
         if parts:
             return parts
     return []
@@ -69,32 +79,40 @@ def all_parts(body: bytes, content_type: str) -> list[Part]:
     """The parts by every boundary that may be meant, and by lines and anywhere: what any reader takes for a part."""
     found: dict[tuple[int, int], Part] = {}
     for boundary in boundaries(content_type, body):
-        parts = parts_between(body, boundary)
-        if body.count(b"--" + boundary) != len(parts) + 1:
-            parts = [*parts, *parts_between(body, boundary, anywhere=True)]
+        parts = _between(body, boundary, MAX_PARTS)
+        if len(parts) <= MAX_PARTS and body.count(b"--" + boundary) != len(_marks(body, boundary, MAX_PARTS)):
+            parts += _between(body, boundary, MAX_PARTS, anywhere=True)
         for part in parts:
             found.setdefault((part.start, part.end), part)
     return list(found.values())
 
 
-def parts_between(body: bytes, boundary: bytes, anywhere: bool = False) -> list[Part]:
-    """The parts between lines that hold the boundary; `anywhere` as Django finds it, within lines too."""
-    line = rb"(?:\A|\r?\n|\r)--" + re.escape(boundary) + rb"(?:--|[^\S\r\n]*(?=[\r\n])|[^\S\r\n]*\Z)"
-    pattern = rb"\r?\n?--" + re.escape(boundary) + rb"(?:--)?" if anywhere else line
-    marks = []
-    for mark in re.finditer(pattern, body):
-        marks.append(mark)
-        if len(marks) > MAX_PARTS:
-            break
-    found = []
-    for index, mark in enumerate(marks):
-        whole = index + 1 < len(marks)
-        end = marks[index + 1].start() if whole else len(body)
-        if whole or not mark[0].endswith(b"--"):
-            part = _part(body, mark.end(), end, whole)
-            if part is not None:
-                found.append(part)
-    return found
+def _marks(body: bytes, boundary: bytes, most: int, anywhere: bool = False) -> list[Mark]:
+    """Where the first boundaries stand, one more than `most`: alone in their line, or `anywhere` as Django has it."""
+    line = rb"(?:--|[^\S\r\n]*(?=[\r\n])|[^\S\r\n]*\Z)"
+    mark = rb"--" + re.escape(boundary)
+    pattern = mark + rb"(?:--)?" if anywhere else mark + rb"(?<![^\r\n]" + mark + rb")" + line
+    return [found.span() for found in islice(re.finditer(pattern, body), most + 1)]
+
+
+def _between(body: bytes, boundary: bytes, most: int, anywhere: bool = False) -> list[Part]:
+    """The parts between boundaries. One that the body's end cuts is not whole, and what stands behind the first `most`
+    is one part without a name.
+    """
+    marks = _marks(body, boundary, most, anywhere)
+    found = [_part(body, end, _line_end(body, start), True) for (_, end), (start, _) in pairwise(marks[: most + 1])]
+    if len(marks) > most:
+        found.append(Part((), None, marks[-1][1], len(body), False))
+    elif marks and not body.startswith(b"--", marks[-1][0] + len(boundary) + 2):
+        found.append(_part(body, marks[-1][1], len(body), False))
+    return [part for part in found if part is not None]
+
+
+def _line_end(body: bytes, start: int) -> int:
+    """Where the line before the one at `start` ends."""
+    if body[start - 2 : start] == b"\r\n":
+        return start - 2
+    return start - 1 if body[start - 1 : start] in (b"\r", b"\n") else start
 
 
 def without_files(body: bytes, content_type: str) -> bytes | None:
@@ -114,10 +132,26 @@ def replaced(body: bytes, pieces: list[tuple[int, int, bytes]]) -> bytes:
     return b"".join([*kept, body[position:]])
 
 
+def written(fields: Iterable[tuple[str, str | None, str]], boundary: bytes) -> bytes:
+    """A body of these parts: the name, a file's name or None, and what it says."""
+    parts = []
+    for name, filename, value in fields:
+        file = "" if filename is None else f'; filename="{_quoted(filename)}"'
+        head = f'Content-Disposition: form-data; name="{_quoted(name)}"{file}\r\n\r\n'
+        parts.append(b"--%s\r\n%s\r\n" % (boundary, (head + value).encode("utf-8", "replace")))
+    return b"".join(parts) + b"--%s--\r\n" % boundary
+
+
+def _quoted(text: str) -> str:
+    return _LINE.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
+
+
 def values(part: Part, body: bytes) -> list[str]:
     """What readers may take a part's content for: UTF-8, its own charset, the coding of its transfer undone."""
     content = body[part.start : part.end]
     found = [content.decode("utf-8", "replace")]
+    if part.charset is None and not part.coding:
+        return found
     if part.charset is not None:
         try:
             found.append(content.decode(part.charset, "replace"))
@@ -141,6 +175,11 @@ def _size(body: bytes, part: Part) -> bytes:
 
 
 def _part(body: bytes, start: int, end: int, whole: bool) -> Part | None:
+    usual = _USUAL.match(body, start, end)
+    if usual is not None:
+        name, file = usual.groups()
+        filename = None if file is None else file.decode("utf-8", "replace")
+        return Part((name.decode("utf-8", "replace"),), filename, usual.end(), end, whole)
     blank = _BLANK.search(body, start, end)
     if blank is None:
         return Part((), None, start, end, whole) if whole and end > start else None

@@ -14,8 +14,22 @@ _ODD = re.compile(r"[{}\"<>=;\s\x00-\x1f\x7f]")
 _POINTER = re.compile(r"(?:[\w.@$-]{1,32}:){1,3}[\w.@$#-]{0,40}|/[\w.~/:@-]{0,63}")  # a namespace, a JSON pointer
 _FLAG = re.compile(r"[a-z_]{0,20}[0-9]{0,2}|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){0,4}")
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{20,}")
-is_plain = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,15}|[A-Za-z_][A-Za-z_.-]{0,29}").fullmatch
-"""Matches most names: short, of letters and few digits, which need no second look."""
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,15}|[A-Za-z_][A-Za-z_.-]{0,29}")  # most: they need no second look
+_MOST_KNOWN = 4096
+known: set[str] = set()
+"""Plain names that were met before, so that asking for one again costs nothing; some thousand, by `is_plain` alone."""
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is as most are: short, of letters and few digits."""
+    if name in known:
+        return True
+    if _PLAIN.fullmatch(name) is None:
+        return False
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known.add(name)
+    return True
 
 
 def is_name(name: str, value: str = "") -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from metlo_otel.reading.names import OTHER, is_name, is_plain
+from metlo_otel.core.turns import Turn, no_turn
+from metlo_otel.reading.names import OTHER, is_name, is_plain, known
 
 Scalar = str | int | float | bool | None
 Field = tuple[str, Scalar, str | None]
@@ -15,108 +16,124 @@ Field = tuple[str, Scalar, str | None]
 A value of None with the type None only brings its key to notice.
 """
 
+Left = list[tuple[str, Any]]
+"""Keys and values that were not told of."""
+
 MAX_ITEMS = 10
 MAX_NODES = 500
 MAX_DEPTH = 50
+MOST_PARTS = 4_000  # pairs, or texts and names of a document, that are looked at beyond what is told
+_STEP, _NAMES = 64, 128  # texts and containers, and names of one, between two turns
 _MAX_KEY = 1024
 _TELLING = frozenset({str, dict, list})
 _TYPES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
 
-def walk(key: str, value: Any, room: int = MAX_NODES) -> list[Field]:
-    """The fields of a decoded JSON value under a key; at most `room` nodes are visited."""
+def walk(key: str, value: Any, room: int = MAX_NODES, left: Left | None = None) -> list[Field]:
+    """The fields of a decoded JSON value under a key; at most `room` nodes are visited, the rest goes to `left`."""
     kind = _TYPES.get(type(value))
     if kind is not None:
         return [(key, value, kind)]
     found: list[Field] = []
-    _descend(key, value, found, 1, room)
+    _descend(key, value, found, 1, room, [] if left is None else left)
     return found
 
 
-def _descend(key: str, value: Any, found: list[Field], depth: int, room: int) -> int:
+def _descend(key: str, value: Any, found: list[Field], depth: int, room: int, left: Left) -> int:
     """Note what lies below a container; what is left of `room`. Written for speed: every field passes here."""
-    if type(value) is dict:
-        prefix = key + "."
-        named = value.items() if len(value) <= room else islice(value.items(), max(0, room))
-        room -= len(value)
-        for name, item in named:
-            if is_plain(name) or is_name(name, "x"):
-                key = (prefix + name)[:_MAX_KEY]
-            else:
-                key = (prefix + OTHER)[:_MAX_KEY]
-                found.append((key, clean(name), None))
-            kind = _TYPES.get(type(item))
-            if kind is not None:
-                found.append((key, item, kind))
-            elif item and depth < MAX_DEPTH:
-                room = _descend(key, item, found, depth + 1, room)
+    if depth > MAX_DEPTH:
+        left.append((key, value))
         return room
-    below = (key + ".[]")[:_MAX_KEY]
-    for item in value[: max(0, min(MAX_ITEMS, room))]:
+    if type(value) is not dict:
+        return _descend_list((key + ".[]")[:_MAX_KEY], value, found, depth, room, left)
+    prefix = key + "."
+    named: Iterable[tuple[str, Any]] = value.items()
+    if len(value) > room:
+        here = max(0, room)
+        left.append((key, dict(islice(named, here, None))))
+        named = islice(named, here)
+    room -= len(value)
+    for name, item in named:
+        if name in known or is_name(name, "x"):
+            key = (prefix + name)[:_MAX_KEY]
+        else:
+            key = (prefix + OTHER)[:_MAX_KEY]
+            found.append((key, clean(name), None))
+        kind = _TYPES.get(type(item))
+        if kind is not None:
+            found.append((key, item, kind))
+        elif item:
+            room = _descend(key, item, found, depth + 1, room, left)
+    return room
+
+
+def _descend_list(below: str, value: Any, found: list[Field], depth: int, room: int, left: Left) -> int:
+    told = max(0, min(MAX_ITEMS, room))
+    if len(value) > told:
+        left.append((below[:-3], value[told:]))
+        value = value[:told]
+    for item in value:
         room -= 1
         kind = _TYPES.get(type(item))
         if kind is not None:
             found.append((below, item, kind))
-        elif item and depth < MAX_DEPTH:
-            room = _descend(below, item, found, depth + 1, room)
+        elif item:
+            room = _descend(below, item, found, depth + 1, room, left)
     return room
 
 
-def is_beyond(value: Any, depth: int = 1) -> bool:
-    """Whether a document has more than `walk` tells of it: a long array, or a great depth."""
-    if type(value) is list and len(value) > MAX_ITEMS:
-        return True
-    if type(value) not in (dict, list):
-        return False
-    if depth >= MAX_DEPTH:
-        return True
-    for item in value.values() if type(value) is dict else value:
-        kind = type(item)
-        if (kind is dict or kind is list) and is_beyond(item, depth + 1):
-            return True
-    return False
-
-
-def everything(key: str, value: Any, most: int) -> tuple[list[Field], bool]:
-    """Every text below a value, at most `most` nodes, without types, and whether that was all.
+def everything(left: Iterable[tuple[str, Any]], most: int, turn: Turn = no_turn) -> tuple[list[Field], bool]:
+    """Every text below these values, at most `most` nodes, without types, and whether there are no more.
 
     Names that look like none are texts too: see field_key. No recursion, for depth is the client's choice.
     """
     found: list[Field] = []
-    waiting = [(key, value)]
+    keys: set[str] = set()
+    waiting = list(left)[::-1]
+    whole, asked = True, 0
     while waiting:
         key, value = waiting.pop()
+        asked += 1
+        if not asked % _STEP and turn():
+            break
         kind = type(value)
         if kind is str:
             found.append((key, clean(value), None))
-        elif kind is dict:
-            most -= len(value)
-            if most < 0:
-                return found, False
-            prefix = key + "."
-            for name, item in reversed(value.items()):
-                if is_plain(name):
-                    if type(item) in _TELLING:
-                        waiting.append(((prefix + name)[:_MAX_KEY], item))
-                    else:  # its name may tell something all the same
-                        found.append(((prefix + name)[:_MAX_KEY], "", None))
-                else:
-                    waiting.append(_named(key, name, item, found))
-        elif kind is list:
-            most -= len(value)
-            if most < 0:
-                return found, False
-            below = key if key.endswith(".[].[]") else (key + ".[]")[:_MAX_KEY]
-            waiting += [(below, item) for item in reversed(value) if type(item) in _TELLING]
-    return found, True
+            continue
+        below = _named(key, value, keys, found, most, turn) if kind is dict else _listed(key, value, most)
+        room = max(0, most - len(found) - len(waiting))
+        if len(below) > room:
+            below, whole = below[:room], False
+        waiting += below[::-1]
+    return found, whole
 
 
-def _named(key: str, name: str, item: Any, found: list[Field]) -> tuple[str, Any]:
-    named, odd = field_key(key + ".", name, "x")
-    found += odd
-    if type(item) not in _TELLING:  # its name may tell something all the same
-        found.append((named, "", None))
-    return named, item
+def _named(key: str, value: dict[str, Any], keys: set[str], found: list[Field], most: int, turn: Turn) -> Left:
+    """What stands below an object; names that may tell something by themselves are found."""
+    below: Left = []
+    prefix = key + "."
+    for count, (name, item) in enumerate(islice(value.items(), max(0, most + 1 - len(found)))):
+        if count % _NAMES == _NAMES - 1 and turn():
+            break
+        if name in known or is_plain(name):
+            named = (prefix + name)[:_MAX_KEY]
+        else:
+            named, odd = field_key(prefix, name, "x")
+            found += odd
+        if type(item) in _TELLING:
+            below.append((named, item))
+        elif named not in keys:
+            keys.add(named)
+            found.append((named, "", None))
+    return below
+
+
+def _listed(key: str, value: Any, most: int) -> Left:
+    """What stands in a list; nothing does where it is no list."""
+    if type(value) is not list:
+        return []
+    below = key if key.endswith(".[].[]") else (key + ".[]")[:_MAX_KEY]
+    return list(islice(((below, item) for item in value if type(item) in _TELLING), max(0, most + 1)))
 
 
 def loose_pair(prefix: str, name: str, value: str) -> list[Field]:

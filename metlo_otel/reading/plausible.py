@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,28 +11,35 @@ from typing import Any
 
 import orjson
 
+from metlo_otel.core.query import pairs, unquoted
 from metlo_otel.core.record import Message
+from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading import multipart
-from metlo_otel.reading.charsets import looks_binary, texts, wide
+from metlo_otel.reading.charsets import is_unusable, looks_binary, texts, wide
 from metlo_otel.reading.codings import codings, undo
-from metlo_otel.reading.forms import looks_like_a_form, pairs, unquoted
-from metlo_otel.reading.nodes import Field, clean, everything, field_key, loose_pair
+from metlo_otel.reading.forms import looks_like_a_form
+from metlo_otel.reading.nodes import MOST_PARTS, Field, clean, everything, field_key, loose_pair
 
 _SPACE = " \t\r\n\ufeff"
 _STRUCTURED = ("{", "[", '"')
 _FORM = "application/x-www-form-urlencoded"
-MOST_PARTS = 4_000  # pairs, or nodes of a document
+_STEP = 64  # of these between two turns
 _MAX_FILE = 16_384  # bytes up to which a file of text is looked into
+_RUN = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]{8,}")  # what is text in a file of something else
 _MISSING = object()
 
 
 @dataclass
 class Plausible:
-    """The readings of one body, each made when it is first asked for. `limit` bounds what an encoding may unfold to."""
+    """The readings of one body, each made when it is first asked for. `limit` bounds what an encoding may unfold to.
+
+    Where `turn` says that the time is over, what was read so far is all; who gives it knows of that.
+    """
 
     section: str
     message: Message
     limit: int
+    turn: Turn = no_turn
     incomplete: list[str] = field(default_factory=list)
 
     @cached_property
@@ -69,12 +77,13 @@ class Plausible:
             found += self._of_parts(content)
         has_parts = bool(found)
         for content in self.contents[-1:]:  # what an encoding was undone of says nothing that is not in the outcome
-            if looks_binary(content) and not wide(content):
-                continue
+            binary = looks_binary(content) and not wide(content)
             for text in texts(content, self.message.content_type):
-                found += self._of_text(_without_nuls(text, content), has_parts)
+                found += self._of_text(_without_nuls(text, content), has_parts, binary)
         if self.message.partial:
             self._note("body_size")
+        if is_unusable(self.message.content_type):
+            self._note("charset")
         return tuple(dict.fromkeys(found))
 
     def values(self) -> Iterator[str]:
@@ -91,45 +100,59 @@ class Plausible:
         if reason not in self.incomplete:
             self.incomplete.append(reason)
 
-    def _of_text(self, text: str, has_parts: bool) -> list[Field]:
+    def _of_text(self, text: str, has_parts: bool, binary: bool) -> list[Field]:
         start = text.lstrip(_SPACE)
         if not start:
             return []
         if start[0] in _STRUCTURED:
-            return self._of_json(start) or [(self.section, clean(text), None)]
+            return self._of_json(start) or self._as_text(text, binary)
         if self.message.media_type == _FORM:
             return self._of_form(start)
         if has_parts:
             return []
         beside = self._of_form(start) if looks_like_a_form(start) and "\n" not in start.strip() else []
-        return [(self.section, clean(text), None), *beside]
+        return [*self._as_text(text, binary), *beside]
+
+    def _as_text(self, text: str, binary: bool) -> list[Field]:
+        """The text itself, of what looks binary the runs of text in it."""
+        text = "\n".join(_RUN.findall(text)) if binary else clean(text)
+        return [(self.section, text, None)] if text else []
 
     def _of_json(self, text: str) -> list[Field]:
         document = load(text)
         if document is not _MISSING:
             return self._all_of(self.section, document)
-        lines = [line for line in text.splitlines() if line.strip()][:MOST_PARTS]
+        lines = [line for line in text.splitlines() if line.strip()]
         if len(lines) > 1 and load(lines[0]) is not _MISSING:
-            read = [(line, load(line)) for line in lines]
-            below = self.section + ".[]"
-            return [
-                each
-                for line, value in read
-                for each in (self._all_of(below, value) if value is not _MISSING else [(below, clean(line), None)])
-            ]
+            return self._of_lines(lines)
         return []
 
+    def _of_lines(self, lines: list[str]) -> list[Field]:
+        found: list[Field] = []
+        below = self.section + ".[]"
+        for count, line in enumerate(lines):
+            if max(count, len(found)) > MOST_PARTS:
+                self._note("parts")
+                break
+            if not count % _STEP and self.turn():
+                break
+            value = load(line)
+            found += [(below, clean(line), None)] if value is _MISSING else self._all_of(below, value)
+        return found
+
     def _all_of(self, key: str, document: Any) -> list[Field]:
-        found, whole = everything(key, document, MOST_PARTS)
+        found, whole = everything([(key, document)], MOST_PARTS, self.turn)
         if not whole:
             self._note("parts")
         return found
 
     def _of_form(self, text: str) -> list[Field]:
         found: list[Field] = []
-        for name, value in pairs(text):
-            if len(found) >= MOST_PARTS:
+        for count, (name, value) in enumerate(pairs(text)):
+            if count >= MOST_PARTS:
                 self._note("parts")
+                break
+            if not count % _STEP and self.turn():
                 break
             found += loose_pair(self.section + ".", name, value)
         return found
@@ -139,7 +162,12 @@ class Plausible:
         if not declared and content.lstrip()[:2] != b"--":
             return []
         found: list[Field] = []
-        for part in multipart.all_parts(content, self.message.content_type):
+        parts = multipart.all_parts(content, self.message.content_type)
+        if len(parts) > multipart.MAX_PARTS:
+            self._note("parts")
+        for count, part in enumerate(parts):
+            if not count % _STEP and self.turn():
+                break
             found += self._of_part(part, content)
         return found
 

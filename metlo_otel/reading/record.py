@@ -9,12 +9,12 @@ from typing import Any
 
 from metlo_otel.core.exchange import Body, Exchange
 from metlo_otel.core.guard import Guard
+from metlo_otel.core.query import pairs
 from metlo_otel.core.record import Message, Pairs, Record, fresh_id
 from metlo_otel.core.routes import template
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.tracing import traceparent
 from metlo_otel.reading.codings import codings, undo
-from metlo_otel.reading.forms import pairs
 
 _MANY_PAIRS = 1000
 _BODILESS = (204, 304)

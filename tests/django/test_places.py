@@ -17,7 +17,7 @@ import metlo_otel.django
 from metlo_otel.asgi import ASGIMiddleware
 from metlo_otel.testing import MemoryCollector
 from metlo_otel.wsgi import WSGIMiddleware
-from tests.contract.http import post
+from tests.contract.http import Call, post
 from tests.django.site import OURS, site
 
 Get = Callable[[HttpRequest], Any]
@@ -37,7 +37,11 @@ def batch(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"{response.status_code}")
 
 
-urlpatterns = [path("view", view), path("closed", view), path("batch", batch)]
+def form(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(str(request.POST.dict()))
+
+
+urlpatterns = [path("view", view), path("form", form), path("closed", view), path("batch", batch)]
 CLOSED = {"name": "closed", "block": True, "path": "/closed"}
 
 
@@ -52,6 +56,14 @@ def reading_body(get_response: Get) -> Get:
 def reading_stream(get_response: Get) -> Get:
     def middleware(request: HttpRequest) -> Any:
         assert request.read()
+        return get_response(request)
+
+    return middleware
+
+
+def reading_form(get_response: Get) -> Get:
+    def middleware(request: HttpRequest) -> Any:
+        assert request.POST or request.FILES
         return get_response(request)
 
     return middleware
@@ -105,6 +117,34 @@ def test_behind_what_reads_the_body(
     (text,) = said(caplog)
     assert "after one that reads the request's body" in text
     assert "in front of it" in text
+
+
+PART = '--B\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "incomplete"),
+    [
+        ([("q", "", "good")], 200, None),
+        ([("q", "", "good"), ("r", "", "some evil")], 403, None),
+        ([('evil\\"', "", "")], 403, None),
+        ([("f", '; filename="a.txt"', "evil")], 200, ["read_before"]),
+        ([("f", '; filename="evil.txt"', "text")], 403, ["read_before"]),
+    ],
+)
+def test_a_form_that_was_read(
+    interface: str, collector: MemoryCollector, fields: Any, status: int, incomplete: Any
+) -> None:
+    """Rules look at what `request.POST` holds where a middleware outside has asked it; that files are gone is told."""
+    body = "".join(PART.format(*field) for field in fields) + "--B--\r\n"
+    rules = [{"name": "evil", "block": True, "body": {"contains": "evil"}}]
+    middleware = [f"{__name__}.reading_form", OURS]
+    with site(interface, collector, __name__, middleware, config={"RULES": rules}) as served:
+        call = Call("POST", "/form", (("Content-Type", "multipart/form-data; boundary=B"),), (body.encode(),))
+        assert served.serve(call).status == status
+        (trace,) = served.told()
+    assert trace["meta"].get("incomplete") == incomplete
+    assert ("q" in trace["request"]["body"]) == (fields[0][0] == "q")
 
 
 def test_what_others_read_later_is_said_of_nobody(

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 
 from tests.differential.message import Message, Trick, pct, post
+from tests.differential.tricks.forms import CONTROLS
 
 JSON = b"application/json"
 FORM = b"application/x-www-form-urlencoded"
@@ -107,6 +108,9 @@ JSONS = (
     _json("no-type", lambda v: b'{"q":"' + escaped(v).encode() + b'"}', None),
     _json("empty-type", lambda v: b'{"q":"' + escaped(v).encode() + b'"}', b""),
     _json("json-in-a-string", lambda v: json.dumps({"a": json.dumps({"q": v})}).encode()),
+    _json("nan-and-a-twelfth-item", lambda v: b"[NaN," + b"0," * 11 + json.dumps(v).encode() + b"]"),
+    _json("many-numbers-before", lambda v: b"[" + b"0," * 5000 + json.dumps(v).encode() + b"]"),
+    _json("many-objects-before", lambda v: b"[" + b"{}," * 1500 + json.dumps(v).encode() + b"]"),
     _json("form-in-json", lambda v: json.dumps({"a": "q=" + pct(v).decode()}).encode()),
     _json("graphql", lambda v: json.dumps({"query": f'{{user(name:"{v}"){{id}}}}'}).encode()),
 )
@@ -119,6 +123,11 @@ TEXTS = (
     Trick("text", "image-type", lambda v: post(v.encode(), b"image/png")),
     Trick("text", "nul-before", lambda v: post(b"\0" + v.encode(), b"text/plain")),
     Trick("text", "bad-byte-before", lambda v: post(b"\xff" + v.encode(), b"text/plain")),
+    Trick("text", "control-characters-before", lambda v: post(CONTROLS + v.encode(), b"text/plain")),
+    Trick(
+        "text", "control-characters-binary", lambda v: post(b"\0" + CONTROLS + v.encode(), b"application/octet-stream")
+    ),
+    Trick("text", "control-characters-cp037", lambda v: post(CONTROLS + v.encode(), b"text/plain; charset=cp037")),
     Trick("text", "long-before", lambda v: post(b"x " * 3000 + v.encode(), b"text/plain")),
     Trick("text", "long-around", lambda v: post(b"x " * 3000 + v.encode() + b" x" * 3000, b"text/plain")),
     Trick("text", "of-a-get", lambda v: Message(b"GET", b"/echo", ((b"Content-Type", b"text/plain"),), v.encode())),

@@ -11,6 +11,7 @@ from tests.differential.message import Trick, pct, plus, post
 
 FORM = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data; boundary=B"
+CONTROLS = bytes(range(1, 9)) * 300  # what no text has, so many that a body looks like a file
 Bytes = Callable[[str], bytes]
 
 
@@ -53,6 +54,8 @@ FORMS = (
     _form("bad-percent-before", lambda v: b"%=%zz&q=" + pct(v)),
     _form("bad-byte-before", lambda v: b"a=%ff&q=" + pct(v)),
     _form("raw-bad-byte-before", lambda v: b"a=\xff&q=" + pct(v)),
+    _form("control-characters-before", lambda v: b"a=" + CONTROLS + b"&q=" + pct(v)),
+    _form("control-characters-cp037", lambda v: b"a=" + CONTROLS + b"&q=" + pct(v), FORM + b"; charset=cp037"),
     _form("nul-before", lambda v: b"a=%00&q=" + pct(v)),
     _form("raw-nul-before", lambda v: b"a=\0&q=" + pct(v)),
     _form("line-before", lambda v: b"\r\nq=" + pct(v)),
@@ -85,6 +88,8 @@ MULTIPARTS = (
     _multi("last-of-two", lambda v: part(b"1") + one(v)),
     _multi("first-of-two", lambda v: part(v.encode()) + one("1")),
     _multi("many-before", lambda v: part(b"1", b'form-data; name="a"') * 120 + one(v)),
+    _multi("control-characters-before", lambda v: part(CONTROLS, b'form-data; name="a"') + one(v)),
+    _multi("control-characters-in-the-value", lambda v: one(CONTROLS.decode() + v)),
     _multi("long-before", lambda v: part(b"x" * 6000, b'form-data; name="a"') + one(v)),
     _multi("preamble", lambda v: b"x" * 1000 + b"\r\n" + one(v)),
     _multi("line-before", lambda v: b"\r\n" + one(v)),

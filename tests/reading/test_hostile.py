@@ -1,0 +1,157 @@
+"""Hostile requests: nothing raises, and work and memory are bounded, which what was not read tells of.
+
+`make hostile` tries 20,000 generated ones, `make test` some of them. How long it takes is measured by
+`python -m benchmarks.steps`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import random
+import tracemalloc
+
+import pytest
+
+from benchmarks.hostile import SIZE, bodies
+from metlo_otel.analysis.inspection import Inspection
+from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.record import Message, Record
+from metlo_otel.core.settings import read_settings
+from metlo_otel.core.turns import Patience
+from metlo_otel.reading.fields import read_request
+from metlo_otel.reading.multipart import MAX_PARTS
+from metlo_otel.reading.nodes import MAX_NODES, MOST_PARTS
+from metlo_otel.reading.plausible import Plausible
+
+GENERATED = 20_000 if os.environ.get("METLO_HOSTILE") == "all" else 300
+BLOCK = 100
+KINDS = [(kind, body) for _, kind, body in bodies()]
+NAMES = [name for name, _, _ in bodies()]
+TYPES = [
+    *sorted({kind for kind, _ in KINDS}),
+    "application/graphql",
+    "image/png",
+    "a/b; charset=utf-16",
+    "text/plain; charset=idna",
+    "application/json; charset=undefined",
+    "multipart/form-data",
+    "multipart/form-data; boundary=",
+    'multipart/form-data; boundary="',
+    "\0",
+]
+CODINGS = ["", "", "gzip", "br", "deflate, gzip", "gzip" + ", gzip" * 9, "identity,,"]
+PIECES = [
+    *(b"'", b'"', b"<a ", b"%27", b"&#x27;", b"{", b"[", b"}", b"]", b"&a=", b"\\u0027", b"\\ud800", b"\0", b" or "),
+    *(b"--B\r\n", b"--B--", b"\r\n\r\n", b"\n", b"\r", b'Content-Disposition: form-data; name="', b"name*=x'y'%", b";"),
+    *(b"\xff\xfe", b"\xef\xbb\xbf", b"NaN", b"1e999", b"-", b":", b",", b"=", b"+", b"a" * 70, b"query{a(b:", b'"""'),
+]
+INSPECTION = Inspection(
+    read_settings({"api_key": "k", "host": "http://127.0.0.1:1", "detection": "block", "analysis_budget": 100}, {}),
+    lambda _: None,
+)
+
+
+def record(body: bytes, kind: str, coding: str = "", query: str = "") -> Record:
+    headers = (("Content-Type", kind), ("Content-Encoding", coding), ("Cookie", query))
+    message = Message(headers, body, len(body), sent=body if coding else None)
+    return Record("POST", "http", "h", "/graphql", (), message, message, 200, ("192.0.2.1", 1), ("", None), None, None)
+
+
+def generated(seed: int) -> Record:
+    """A request of pieces: as often as not one of the known kinds, cut and damaged."""
+    chance = random.Random(seed)
+    kind, body = chance.choice(KINDS)
+    if chance.random() < 0.7:
+        pieces = [chance.choice(PIECES) for _ in range(chance.randrange(1, 60))]
+        body = b"".join(piece * chance.choice((1, 1, 1, 2, 40)) for piece in pieces)
+    else:
+        start = chance.randrange(2000)
+        body = body[start : start + chance.randrange(4000)] + chance.randbytes(chance.randrange(8))
+    if chance.random() < 0.5:
+        kind = chance.choice(TYPES)
+    coding = chance.choice(CODINGS)
+    if coding.startswith("gzip") and chance.random() < 0.7:
+        body = gzip.compress(body, 1)[: chance.randrange(20, 9000)]
+    return record(body, kind, coding, body[:200].decode("latin-1"))
+
+
+@pytest.mark.parametrize("first", range(0, GENERATED, BLOCK))
+def test_no_hostile_request_raises(first: int) -> None:
+    """Rules, detection and analysis read whatever comes, and what is bounded stays so."""
+    config = AgentConfig()
+    for seed in range(first, first + BLOCK):
+        sent = generated(seed)
+        INSPECTION.threat(sent)
+        INSPECTION.analyse(sent, config)
+        read = Plausible("reqBody", sent.request, SIZE)
+        assert all(isinstance(text, str) for text in read.values())
+        assert len(read.fields) <= 4 * MOST_PARTS, seed
+
+
+@pytest.mark.parametrize(("kind", "body"), KINDS, ids=NAMES)
+def test_parts_are_bounded(kind: str, body: bytes) -> None:
+    """So many fields are read of a body, and more of them are a reason for `incomplete`."""
+    read = read_request(record(body, kind))
+    assert len(read.more) <= MOST_PARTS + MAX_NODES
+    assert len(read.sent) <= 2 * MAX_NODES + 10
+    assert set(read.incomplete) <= {"parts"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "few", "many"),
+    [
+        ("application/x-www-form-urlencoded", b"a=b&" * MOST_PARTS, b"a=b&" * (MOST_PARTS + 1)),
+        ("application/json", b"[" + b'"a",' * MOST_PARTS + b"1]", b"[" + b'"a",' * (MOST_PARTS + 20) + b"1]"),
+        ("multipart/form-data; boundary=B", b"--B\r\n\r\n" * MAX_PARTS, b"--B\r\n\r\n" * (MAX_PARTS + 2)),
+    ],
+)
+def test_the_bound_is_told(kind: str, few: bytes, many: bytes) -> None:
+    """Up to the bound everything is read, and what lies beyond is known."""
+    assert read_request(record(few, kind)).incomplete == ()
+    assert read_request(record(many, kind)).incomplete == ("parts",)
+
+
+@pytest.mark.parametrize(("kind", "body"), KINDS, ids=NAMES)
+def test_readers_stop_when_the_time_is_over(kind: str, body: bytes) -> None:
+    """Every reader asks between its steps whether there is time for more, and stops where there is none."""
+    more = read_request(record(body, kind), lambda: True).more
+    assert len(more) <= 200
+    threat = INSPECTION.threat(record(body, kind))
+    assert threat.finding is None or threat.finding.confidence == "high"
+
+
+def test_time_for_bytes() -> None:
+    """Looking may take 3.5 ms for each started 64 KiB; what is short is read whatever the clock says."""
+    now = [0.0]
+    for size, seconds in ((SIZE, 0.0035), (SIZE + 1, 0.007), (8193, 0.0035)):
+        now[0] = 0.0
+        patience = Patience(size, lambda: now[0])
+        now[0] = seconds
+        assert not patience()
+        now[0] += 0.001
+        assert patience()
+        now[0] = 0.0
+        assert patience()
+    now[0] = 0.0
+    patience = Patience(8192, lambda: now[0])
+    now[0] = 9.0
+    assert not patience()
+
+
+@pytest.mark.parametrize(("kind", "body"), KINDS, ids=NAMES)
+def test_memory_is_bounded(kind: str, body: bytes) -> None:
+    """Reading takes at most four times the bytes where they are text, and no more than a parsed document else.
+
+    An object of JSON takes 64 bytes for the three that it is sent in: that is the parser's, and the app's too.
+    """
+    sent = record(body, kind)
+    read_request(sent)
+    tracemalloc.start()
+    try:
+        read_request(record(body, kind))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    text = kind in ("text/plain", "application/xml") and b"=" not in body[:4] and body[:1] not in (b"[", b"{")
+    assert peak <= SIZE * (4 if text else 48)
