@@ -9,6 +9,7 @@ from typing import Any
 
 from metlo_otel.blocking import rules
 from metlo_otel.blocking.checks import RuleError, one_of, shown, text, whole_number
+from metlo_otel.blocking.every_request import SAID, needs_condition
 from metlo_otel.blocking.friendly_conditions import CONDITIONS, Mistakes, condition_groups
 from metlo_otel.blocking.rules import RateLimit, Rule
 
@@ -46,8 +47,8 @@ def parse_friendly(item: Mapping[str, Any], place: int) -> tuple[Rule | None, li
     by = mistakes.attempt(_by, item)
     asked = [field for field in CONDITIONS if field in item]
     groups = [group for field in asked for group in condition_groups(field, item[field], mistakes)]
-    if kind == rules.BLOCK and known and not asked:
-        mistakes.add("block", f"needs one of {', '.join(CONDITIONS)}; path: '*' means every request")
+    if kind and known and not asked and by is not None and needs_condition(kind, by):
+        mistakes.add("block" if kind == rules.BLOCK else "limit", f"needs one of {', '.join(CONDITIONS)}; {SAID}")
     if kind != rules.RATE_LIMIT and "status" in item:
         mistakes.add("status", "is known after the response: only rules with a limit may ask for it")
     if known and kind is None and not mistakes.found:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from metlo_otel.blocking.every_request import check_said, parse_written
 from metlo_otel.blocking.friendly import parse_friendly
 from metlo_otel.blocking.rules import INTERVALS, Condition, Group, Rule, parse_rule
 from metlo_otel.collector.jsontext import check_servable
@@ -55,7 +56,7 @@ def wire_form(item: Any) -> dict[str, Any]:
     mode = given.get("mode") or "block"
     if mode not in MODES:
         raise ValueError(f"mode: is block or monitor, not {str(mode)[:60]!r}")
-    parse_rule(given)
+    parse_written(given)
     names = ("uuid", "tagName", "ruleType", "identifiers", "action", "conditionGroups")
     return {**{name: given[name] for name in names}, "name": str(given.get("name") or "")[:255], "mode": mode}
 
@@ -135,12 +136,20 @@ def _called(document: Mapping[str, Any]) -> str:
 def change_rule(
     connection: Connection, rule: str, enabled: bool | None = None, mode: str | None = None
 ) -> StoredRule | None:
-    """Switch a rule on or off, or between block and monitor; None where there is none with this id."""
+    """Switch a rule on or off, or between block and monitor; None where there is none with this id.
+
+    Raises ValueError where it would then enforce what nobody may store: one of an older version can be switched off.
+    """
     found = find_rule(connection, rule)
     if found is None:
         return None
     document = {**found.document, "mode": mode or found.mode}
-    return put_rule(connection, document, found.enabled if enabled is None else enabled)
+    wanted = found.enabled if enabled is None else enabled
+    if wanted and document["mode"] == "block":
+        check_said(parse_rule(document))
+    row = {"mode": document["mode"], "enabled": wanted, "document": json.dumps(document)}
+    connection.execute(update(RULES).where(RULES.c.id == rule).values(**row, changed=int(time.time() * 1000)))
+    return find_rule(connection, rule)
 
 
 def remove_rule(connection: Connection, rule: str) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from metlo_otel.blocking.every_request import EVERY_PATH
 from metlo_otel.blocking.rules import IDENTIFIERS, INTERVALS, KEYED_FIELDS, KINDS, UNITS
 from metlo_otel.collector.dashboard.forms import Form
 from metlo_otel.collector.dashboard.text import json_text
@@ -45,6 +46,7 @@ CHOICES: dict[str, Mapping[str, str]] = {
     "intervals": {name: name.replace("_", " ") for name in INTERVALS},
     "identifiers": {"ip": "address", "user": "user", "session": "session"},
 }
+_EVERY = ("path", "eq", "*")
 _EMPTY_LIMIT = {"threshold": "100", "interval": "minute_1", "hour": "0", "minute": "10", "second": "0"}
 
 
@@ -190,12 +192,17 @@ def _action(form: RuleForm) -> dict[str, Any] | None:
 
 
 def _condition(row: Row) -> dict[str, Any]:
+    """A row as a condition; `*` as the path is every path, as in rules files."""
+    if (row.field, row.operator, row.value.strip()) == _EVERY:
+        return asdict(EVERY_PATH)
     key = row.key.strip() if row.field in KEYED_FIELDS else None
     return {"field": row.field, "operator": row.operator, "key": key, "value": row.value}
 
 
 def _row(condition: Mapping[str, Any]) -> Row:
-    return Row(condition["field"], condition["operator"], condition.get("key") or "", str(condition["value"]))
+    row = Row(condition["field"], condition["operator"], condition.get("key") or "", str(condition["value"]))
+    every = (row.field, row.operator, row.value) == (EVERY_PATH.field, EVERY_PATH.operator, EVERY_PATH.value)
+    return Row("path", "eq", "", "*") if every else row
 
 
 def _limit(given: Mapping[str, Any] | None) -> Mapping[str, str] | None:
