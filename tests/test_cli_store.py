@@ -16,7 +16,7 @@ import yaml
 
 from metlo_otel.cli import main
 from metlo_otel.collector.actions import put_rule
-from metlo_otel.collector.configuration import configure
+from metlo_otel.collector.configuration import configure, read_document
 from metlo_otel.collector.queries.filters import LARGEST_PAGE
 from metlo_otel.collector.rules import list_rules
 from metlo_otel.collector.server import RunningCollector
@@ -130,6 +130,41 @@ def test_rules(run: Run, tmp_path: Path, database: str) -> None:
     ]
     code, _, said = run("rules", "rm", "nonsense")
     assert (code, "nonsense" in said) == (2, True)
+
+
+def test_rules_on_and_off(run: Run, tmp_path: Path) -> None:
+    """Rules are switched by the beginning of an id; a wrong one changes nothing."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(_RULES)
+    run("rules", "add", str(file), "--off")
+    first, second = (rule["id"] for rule in _lines(run("rules", "list", "--json")[1]))
+    assert run("rules", "on", first[:8], "nonsense")[0] == 2
+    for action, wanted in (("on", [True, False]), ("off", [False, False])):
+        assert run("rules", action, first[:8])[0] == 0
+        assert [rule["enabled"] for rule in _lines(run("rules", "list", "--json")[1])] == wanted
+    assert second
+
+
+def test_watching_everything(run: Run, tmp_path: Path, database: str) -> None:
+    """While everything is watched agents are served no rule that they would enforce; off is as it was before."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(_RULES + "- {name: seen, tag: seen}\n")
+    run("rules", "add", str(file))
+
+    def served(own: bool) -> list[tuple[str, str | None]]:
+        store = Store(database, duties=False)
+        try:
+            document, _ = store.read(partial(read_document, own=own))
+        finally:
+            store.close()
+        return [(rule["ruleType"], rule.get("mode")) for rule in json.loads(document)["wafConfig"]]
+
+    before = [served(own) for own in (True, False)]
+    assert run("rules", "watch", "on")[:2] == (0, "All rules only watch.\n")
+    assert served(own=True) == [("block", "monitor"), ("rate_limit", "monitor"), ("tag", "monitor")]
+    assert served(own=False) == [("tag", None)]
+    assert run("rules", "watch", "off")[0] == 0
+    assert [served(own) for own in (True, False)] == before
 
 
 def test_help_names_the_largest_limit(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

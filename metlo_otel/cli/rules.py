@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("Id", "Name", "Kind", "Mode", "In force")
 _WHO = "command line"
+_SWITCHES = {"on": "put rules in force", "off": "have agents stop applying rules, which stay stored"}
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -31,14 +32,25 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     removed = add_command(actions, "rm", "remove rules")
     removed.add_argument("ids", nargs="+", metavar="ID", help="as `rules list` shows it; its beginning is enough")
     removed.set_defaults(run=_remove)
-    for each in (listed, added, removed):
+    switched = [_add_switch(actions, name, words) for name, words in _SWITCHES.items()]
+    watched = add_command(actions, "watch", "have all rules only watched (on), or enforced as they say (off)")
+    watched.add_argument("state", choices=("on", "off"), help="on: no agent blocks or limits anything by a rule")
+    watched.set_defaults(run=_watch)
+    for each in (listed, added, removed, *switched, watched):
         add_database(each)
     checked = add_command(actions, "check", "tell every mistake in a file of rules, with its line")
     _add_file(checked)
     checked.set_defaults(run=_check)
-    for each in (listed, added, removed):
+    for each in (listed, added, removed, *switched):
         add_json(each)
     add_json(checked, "one object")
+
+
+def _add_switch(actions: Commands[argparse.ArgumentParser], name: str, words: str) -> argparse.ArgumentParser:
+    command = add_command(actions, name, words)
+    command.add_argument("ids", nargs="+", metavar="ID", help="as `rules list` shows it; its beginning is enough")
+    command.set_defaults(run=partial(_switch, enabled=name == "on"))
+    return command
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:
@@ -91,13 +103,40 @@ def _remove(options: argparse.Namespace) -> int:
     return 0
 
 
+def _switch(options: argparse.Namespace, enabled: bool) -> int:
+    from metlo_otel.collector.actions import change_rule
+    from metlo_otel.collector.rules import list_rules
+
+    with opened(options) as store:
+        known = store.read(list_rules)
+        found = [_named(known, name) for name in options.ids]
+        try:
+            changed = store.change(
+                lambda connection: [change_rule(connection, rule.id, _WHO, enabled=enabled) for rule in found]
+            ).result()
+        except ValueError as problem:
+            raise CommandError(f"nothing is changed: {problem}") from None
+    _show(options, [rule for rule in changed if rule is not None], "")
+    return 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from metlo_otel.collector.actions import set_watching
+
+    watching = options.state == "on"
+    with opened(options) as store:
+        store.change(partial(set_watching, watching=watching, who=_WHO)).result()
+    print("All rules only watch." if watching else "Rules do what each of them says.")
+    return 0
+
+
 def _named(rules: list[StoredRule], name: str) -> StoredRule:
     exact = [rule for rule in rules if rule.id == name]
     found = exact or [rule for rule in rules if rule.id.startswith(name)]
     if len(found) == 1:
         return found[0]
     problem = "there is no rule" if not found else f"there are {len(found)} rules"
-    raise CommandError(f"nothing is removed: {problem} whose id begins with {name!r}")
+    raise CommandError(f"nothing is changed: {problem} whose id begins with {name!r}")
 
 
 def _check(options: argparse.Namespace) -> int:

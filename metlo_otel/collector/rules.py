@@ -168,10 +168,15 @@ def list_rules(connection: Connection) -> list[StoredRule]:
     return [_stored(row) for row in connection.execute(select(RULES).order_by(RULES.c.position, RULES.c.id))]
 
 
-def served_rules(connection: Connection, monitored: bool) -> list[dict[str, Any]]:
-    """What is in force, in the wire form; rules in monitor mode only for who knows that mode."""
-    rules = [rule for rule in list_rules(connection) if rule.enabled and (monitored or rule.mode == "block")]
-    return [dict(rule.document) if monitored else _plain(rule.document) for rule in rules]
+def served_rules(connection: Connection, monitored: bool, watching: bool = False) -> list[dict[str, Any]]:
+    """What is in force, in the wire form; rules in monitor mode only for who knows that mode.
+
+    While `watching` no rule is enforced: tags are still put.
+    """
+    rules = [rule for rule in list_rules(connection) if rule.enabled]
+    if monitored:
+        return [{**rule.document, "mode": "monitor" if watching else rule.mode} for rule in rules]
+    return [_plain(rule.document) for rule in rules if rule.mode == "block" and not (watching and rule.kind != "tag")]
 
 
 def _plain(document: Mapping[str, Any]) -> dict[str, Any]:

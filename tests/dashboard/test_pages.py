@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from metlo_otel.collector import queries
+from metlo_otel.collector.configuration import is_watching
 from metlo_otel.collector.rules import list_rules
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import Client, make_trace
@@ -263,6 +264,15 @@ def test_the_life_of_a_rule(collector: RunningCollector, browser: Browser) -> No
     assert changes[:5] == ["rules.remove", "rules.change", "rules.change", "rules.put", "rules.put"]
 
 
+def test_everything_is_watched(collector: RunningCollector, browser: Browser) -> None:
+    """One switch has no rule enforced; every page says so until it is switched back, and the audit log who did it."""
+    assert "only watched" in done(browser, "rules/watch", watching="on")
+    assert "only watched" in text_of(browser.get("/dashboard/traces").text)
+    assert collector.store.read(is_watching)
+    assert "only watched" not in done(browser, "rules/watch", watching="")
+    assert [action for _, action in audited(collector)][:2] == ["rules.watch", "rules.watch"]
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -375,7 +385,16 @@ def test_changing_the_password(collector: RunningCollector, browser: Browser) ->
 
 
 CHANGES = (
-    *("rules", "rules/try", "rules/block", "rules/endpoint", "rules/x/enabled", "rules/x/remove", "alerts"),
+    *(
+        "rules",
+        "rules/try",
+        "rules/block",
+        "rules/endpoint",
+        "rules/watch",
+        "rules/x/enabled",
+        "rules/x/remove",
+        "alerts",
+    ),
     *("endpoints/1/capture", "specs", "specs/remove", "settings/keys", "settings/keys/1/revoke", "settings/part"),
     *("settings/capture", "settings/webhooks", "settings/webhooks/remove", "settings/tracing", "settings/password"),
 )

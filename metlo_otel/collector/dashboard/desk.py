@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from metlo_otel.collector.audit import note
+from metlo_otel.collector.configuration import is_watching
 from metlo_otel.collector.dashboard.access import Access
 from metlo_otel.collector.dashboard.gate import has_session, session_of
 from metlo_otel.collector.dashboard.rendering import Pages
@@ -105,6 +106,7 @@ class Desk:
             "current": _current(request.url.path),
             "notes": notes,
             "open_alerts": await self.read(_count_open_alerts),
+            "watching": await self.read(is_watching),
         }
         return self.pages.render(page, {**frame, **values}, status)
 

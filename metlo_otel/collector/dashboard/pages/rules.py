@@ -26,6 +26,8 @@ DONE = {
     "on": "The rule is switched on.",
     "off": "The rule is switched off.",
     "removed": "The rule is removed.",
+    "watching": "Connected agents only watch within seconds.",
+    "enforcing": "Rules do again what each of them says.",
     "blocked": "A rule that blocks them is in force. Connected agents apply it within seconds.",
 }
 _EXAMPLE = json.dumps(
@@ -55,6 +57,7 @@ def routes(desk: Desk) -> list[Route]:
         Route("/rules", page.save, methods=["POST"]),
         Route("/rules/new", page.new, methods=["GET"]),
         Route("/rules/try", page.dry_run, methods=["POST"]),
+        Route("/rules/watch", page.watch, methods=["POST"]),
         Route("/rules/block", page.block, methods=["POST"]),
         Route("/rules/endpoint", page.block_endpoint, methods=["POST"]),
         Route("/rules/{id:path}/enabled", page.enable, methods=["POST"]),
@@ -140,6 +143,12 @@ class RulePages:
         if await self._desk.change(work) is None:
             raise HTTPException(404, "There is no such rule.")
         return seen(f"/dashboard/rules?done={'on' if wanted else 'off'}")
+
+    async def watch(self, request: Request) -> Response:
+        """Have all rules only watched, or enforced as each of them says."""
+        watching = (await read_form(request)).get("watching") == "on"
+        await self._desk.change(partial(actions.set_watching, watching=watching, who=self._desk.who(request)))
+        return seen(f"/dashboard/rules?done={'watching' if watching else 'enforcing'}")
 
     async def remove(self, request: Request) -> Response:
         """Forget a rule."""
