@@ -114,7 +114,10 @@ def test_rules(run: Run, tmp_path: Path, database: str) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(_RULES)
     assert run("rules", "check", str(file), store=False)[:2] == (0, "2 right, 0 mistakes\n")
-    assert run("rules", "add", str(file))[0] == 0
+    code, _, said = run("rules", "add", str(file))
+    assert (code, "no bots: would have blocked 0 of 3" in said, "--yes" in said) == (2, True, True)
+    assert run("rules", "list")[1] == "There are no rules.\n"
+    assert run("rules", "add", str(file), "--yes")[0] == 0
     listed = _lines(run("rules", "list", "--json")[1])
     assert [(rule["name"], rule["enabled"], rule["mode"]) for rule in listed] == [
         ("no bots", True, "block"),
@@ -138,9 +141,10 @@ def test_rules_on_and_off(run: Run, tmp_path: Path) -> None:
     file.write_text(_RULES)
     run("rules", "add", str(file), "--off")
     first, second = (rule["id"] for rule in _lines(run("rules", "list", "--json")[1]))
-    assert run("rules", "on", first[:8], "nonsense")[0] == 2
-    for action, wanted in (("on", [True, False]), ("off", [False, False])):
-        assert run("rules", action, first[:8])[0] == 0
+    assert run("rules", "on", "--yes", first[:8], "nonsense")[0] == 2
+    assert "would have blocked" in run("rules", "on", first[:8])[2]
+    for action, wanted in (("on --yes", [True, False]), ("off", [False, False])):
+        assert run("rules", *action.split(), first[:8])[0] == 0
         assert [rule["enabled"] for rule in _lines(run("rules", "list", "--json")[1])] == wanted
     assert second
 
@@ -149,7 +153,7 @@ def test_watching_everything(run: Run, tmp_path: Path, database: str) -> None:
     """While everything is watched agents are served no rule that they would enforce; off is as it was before."""
     file = tmp_path / "rules.yaml"
     file.write_text(_RULES + "- {name: seen, tag: seen}\n")
-    run("rules", "add", str(file))
+    run("rules", "add", str(file), "--yes")
 
     def served(own: bool) -> list[tuple[str, str | None]]:
         store = Store(database, duties=False)

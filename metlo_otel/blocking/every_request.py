@@ -23,6 +23,11 @@ def needs_condition(kind: str, identifiers: tuple[str, ...]) -> bool:
     return kind == BLOCK or (kind == RATE_LIMIT and not identifiers)
 
 
+def shuts_everybody_out(rule: Rule) -> bool:
+    """Whether a rule, enforced, closes the app for everybody at once."""
+    return needs_condition(rule.kind, rule.identifiers) and is_for_every_request(rule)
+
+
 def check_said(rule: Rule) -> None:
     """Raise RuleError for a rule that would close the app for everybody only because nothing was filled in."""
     if needs_condition(rule.kind, rule.identifiers) and not any(group.conditions for group in rule.groups):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,11 @@ from metlo_otel.cli.tables import clean, write_json, write_table
 
 if TYPE_CHECKING:
     from metlo_otel.collector.rules import StoredRule
+    from metlo_otel.collector.store import Store
 
 _COLUMNS = ("Id", "Name", "Kind", "Mode", "In force")
 _WHO = "command line"
+_TRIED = 10  # rules that are tried on stored requests, which takes up to a second each
 _SWITCHES = {"on": "put rules in force", "off": "have agents stop applying rules, which stay stored"}
 
 
@@ -28,6 +31,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     added = add_command(actions, "add", "add the rules of a file; one with the id of a stored rule replaces it")
     _add_file(added)
     added.add_argument("--off", action="store_true", help="store them, but do not put them in force yet")
+    _add_yes(added)
     added.set_defaults(run=_add)
     removed = add_command(actions, "rm", "remove rules")
     removed.add_argument("ids", nargs="+", metavar="ID", help="as `rules list` shows it; its beginning is enough")
@@ -49,8 +53,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
 def _add_switch(actions: Commands[argparse.ArgumentParser], name: str, words: str) -> argparse.ArgumentParser:
     command = add_command(actions, name, words)
     command.add_argument("ids", nargs="+", metavar="ID", help="as `rules list` shows it; its beginning is enough")
+    if name == "on":
+        _add_yes(command)
     command.set_defaults(run=partial(_switch, enabled=name == "on"))
     return command
+
+
+def _add_yes(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--yes", action="store_true", help="enforce rules at once, without first telling what they do")
 
 
 def _add_file(command: argparse.ArgumentParser) -> None:
@@ -76,6 +86,8 @@ def _add(options: argparse.Namespace) -> int:
     document = (load_json if name.lower().endswith(".json") else load_yaml)(text).value
     items = document["rules"] if isinstance(document, dict) else document
     with opened(options) as store:
+        if not (options.yes or options.off):
+            _ask(store, items or (), "stored", "--off or mode: monitor")
         try:
             stored = store.change(
                 lambda connection: [put_rule(connection, item, _WHO, enabled=not options.off) for item in items or ()]
@@ -110,6 +122,8 @@ def _switch(options: argparse.Namespace, enabled: bool) -> int:
     with opened(options) as store:
         known = store.read(list_rules)
         found = [_named(known, name) for name in options.ids]
+        if enabled and not options.yes:
+            _ask(store, [rule.document for rule in found], "changed", "mode: monitor")
         try:
             changed = store.change(
                 lambda connection: [change_rule(connection, rule.id, _WHO, enabled=enabled) for rule in found]
@@ -118,6 +132,28 @@ def _switch(options: argparse.Namespace, enabled: bool) -> int:
             raise CommandError(f"nothing is changed: {problem}") from None
     _show(options, [rule for rule in changed if rule is not None], "")
     return 0
+
+
+def _ask(store: Store, items: Iterable[Any], what: str, other: str) -> None:
+    """Raise CommandError where rules would be enforced at once, with what they would have done to stored requests."""
+    from metlo_otel.collector.dashboard.dry_run import try_rule
+    from metlo_otel.collector.rules import is_enforced, wire_form
+
+    try:
+        enforced = [document for document in map(wire_form, items) if is_enforced(document)]
+    except ValueError as problem:
+        raise CommandError(f"nothing is {what}: {problem}") from None
+    told = [
+        f"{clean(document['name'] or document['uuid'])}: {store.read(partial(try_rule, item=document)).sentence}"
+        for document in enforced[:_TRIED]
+    ]
+    if len(enforced) > _TRIED:
+        told.append(f"and {len(enforced) - _TRIED} more")
+    if told:
+        listed = "\n".join(told)
+        raise CommandError(
+            f"nothing is {what}, for these would be enforced; --yes does it, {other} does not:\n{listed}"
+        )
 
 
 def _watch(options: argparse.Namespace) -> int:

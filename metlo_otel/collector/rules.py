@@ -179,6 +179,11 @@ def served_rules(connection: Connection, monitored: bool, watching: bool = False
     return [_plain(rule.document) for rule in rules if rule.mode == "block" and not (watching and rule.kind != "tag")]
 
 
+def is_enforced(document: Mapping[str, Any]) -> bool:
+    """Whether a rule in the wire form blocks or limits once it is switched on: it does not only watch or tag."""
+    return document["ruleType"] != "tag" and (document.get("mode") or "block") == "block"
+
+
 def _plain(document: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in ("name", "mode")}
 

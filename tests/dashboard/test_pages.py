@@ -41,6 +41,15 @@ def done(browser: Browser, path: str, **fields: Any) -> str:
     return text_of(answer.text)
 
 
+def enforced(browser: Browser, **fields: Any) -> str:
+    """The words of the page after a rule is saved that the collector asks for first."""
+    asked = browser.post("/dashboard/rules", **fields).text
+    assert "would have blocked" in text_of(asked)
+    code = re.search(r'name="confirmed" value="([^"]+)"', asked)
+    assert code is not None
+    return done(browser, "rules", **fields, confirmed=code[1])
+
+
 def audited(collector: RunningCollector) -> list[tuple[str, str]]:
     """Who did what, newest first."""
     found = collector.store.read(lambda connection: queries.find_audit(connection, {}))
@@ -250,7 +259,7 @@ RULE |= {"operator": "startswith", "value": "/admin", "enabled": "on"}
 
 def test_the_life_of_a_rule(collector: RunningCollector, browser: Browser) -> None:
     """Written, changed, switched off and on, and removed; each is in the audit log."""
-    assert "The rule is stored" in done(browser, "rules", **RULE)
+    assert "The rule is stored" in enforced(browser, **RULE)
     (rule,) = collector.store.read(list_rules)
     page = f"rules/{rule.id}"
     assert 'value="/admin"' in browser.get(f"/dashboard/{page}").text
@@ -262,6 +271,25 @@ def test_the_life_of_a_rule(collector: RunningCollector, browser: Browser) -> No
     assert collector.store.read(list_rules) == []
     changes = [action for _, action in audited(collector)]
     assert changes[:5] == ["rules.remove", "rules.change", "rules.change", "rules.put", "rules.put"]
+
+
+def test_nothing_is_enforced_unasked(collector: RunningCollector, browser: Browser, agent: Client) -> None:
+    """The dry run comes before a rule is enforced, saved or switched on; a yes is for the rule that was shown."""
+    agent.post([attack()])
+    first = browser.post("/dashboard/rules", **RULE).text
+    code = re.findall(r'name="confirmed" value="([^"]+)"', first)[0]
+    assert "Dry run: would have blocked 0 of 1" in text_of(first)
+    other = {**RULE, "value": "/", "confirmed": code}
+    assert "would have blocked 1 of 1, of these" in text_of(browser.post("/dashboard/rules", **other).text)
+    assert collector.store.read(list_rules) == []
+    code = re.findall(r'name="confirmed" value="([^"]+)"', browser.post("/dashboard/rules", **other).text)[0]
+    assert "Yes, every request" in done(browser, "rules", **{**other, "confirmed": code})
+    assert collector.store.read(list_rules) == []
+    done(browser, "rules", **{**other, "confirmed": code, "every": "on"})
+    (rule,) = collector.store.read(list_rules)
+    done(browser, f"rules/{rule.id}/enabled", enabled="")
+    assert "Yes, every request" in done(browser, f"rules/{rule.id}/enabled", enabled="on")
+    assert not collector.store.read(list_rules)[0].enabled
 
 
 def test_everything_is_watched(collector: RunningCollector, browser: Browser) -> None:
@@ -426,7 +454,7 @@ def test_the_form_means_what_the_rule_does(collector: RunningCollector, browser:
     simple = [{"rule": "one", "conditions": [path]}, {"rule": "all", "conditions": [header]}]
     for uuid, groups in (("1", simple), ("2", [*simple, {"rule": "one", "conditions": [path, header]}])):
         rule = {"uuid": uuid, "ruleType": "block", "conditionGroups": groups}
-        done(browser, "rules", text=json.dumps(rule), enabled="on")
+        enforced(browser, text=json.dumps(rule), enabled="on")
     form = browser.get("/dashboard/rules/1").text
     assert re.findall(r'<input name="value" value="([^"]*)">', form) == ["/a", "b", ""]
     assert 'name="text"' not in form
@@ -444,7 +472,8 @@ def test_a_dry_run_counts_as_agents_do(browser: Browser, agent: Client) -> None:
         ({"field": "ip_address", "operator": "eq", "value": "10.0.0.0/30"}, "would have blocked 4 of 10"),
         ({**parameter, "value": "OR 1=1"}, "would have blocked 8 of 10"),
         ({**parameter, "value": "OR 1=1"}, "Of 1 the collector has no content"),
-        ({**limit, "operator": "startswith", "value": "/"}, "would have blocked 7 of 10 Only the stored"),
+        ({**limit, "operator": "startswith", "value": "/"}, "would have blocked 7 of 10, of these"),
+        ({**limit, "operator": "startswith", "value": "/"}, "with status 2xx Only the stored"),
         ({**limit, "operator": "startswith", "value": "/", "identifiers": "ip"}, "would have blocked 0 of 10"),
         ({**limit, "field": "status_code", "operator": "eq", "value": "404"}, "would have blocked 7 of 10"),
         ({"kind": "tag", "tag": "x", "mode": "monitor", "value": "/items"}, "would have tagged 10 of 10"),

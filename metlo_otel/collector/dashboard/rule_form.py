@@ -67,7 +67,7 @@ class RuleForm:
     uuid: str = ""
     name: str = ""
     kind: str = "block"
-    mode: str = "block"
+    mode: str = "monitor"
     enabled: bool = True
     match: str = "all"
     rows: Sequence[Row] = ()
@@ -139,7 +139,7 @@ def read_rule_form(form: Form) -> RuleForm:
         uuid=form.get("uuid"),
         name=form.get("name").strip(),
         kind=form.get("kind") if form.get("kind") in KINDS else "block",
-        mode=form.get("mode") or "block",
+        mode=form.get("mode") or "monitor",
         enabled=form.get("enabled") == "on",
         match=form.get("match") or "all",
         rows=[row for row in rows if row.field],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metlo_otel.collector import actions, queries, rules
+from metlo_otel.collector.dashboard.confirming import Question, is_answered, question_of
 from metlo_otel.collector.dashboard.desk import Desk, Note, seen
 from metlo_otel.collector.dashboard.dry_run import try_rule
 from metlo_otel.collector.dashboard.forms import read_form
@@ -93,9 +96,14 @@ class RulePages:
 
     async def save(self, request: Request) -> Response:
         """Add a rule or replace one."""
-        form = read_rule_form(await read_form(request))
+        sent = await read_form(request)
+        form = read_rule_form(sent)
         try:
-            work = partial(actions.put_rule, item=item_of(form), who=self._desk.who(request), enabled=form.enabled)
+            document = rules.wire_form(item_of(form))
+            question = question_of(document, form.enabled)
+            if question is not None and not is_answered(question, sent):
+                return await self._ask(request, form, document, question)
+            work = partial(actions.put_rule, item=document, who=self._desk.who(request), enabled=form.enabled)
             rule = await self._desk.change(work)
         except ValueError as problem:
             return await self._form(request, form, problem=_sentence(problem))
@@ -109,6 +117,11 @@ class RulePages:
         except ValueError as problem:
             return await self._form(request, form, problem=_sentence(problem))
         return await self._form(request, form, known=bool(form.uuid), tried=tried)
+
+    async def _ask(self, request: Request, form: RuleForm, document: Mapping[str, Any], question: Question) -> Response:
+        """Show what a rule would have done before it is enforced."""
+        tried = await self._desk.read(partial(_try, item=document))
+        return await self._form(request, form, known=bool(form.uuid), tried=tried, question=question)
 
     async def block(self, request: Request) -> Response:
         """Block an actor for ever."""
@@ -124,7 +137,7 @@ class RulePages:
     async def block_endpoint(self, request: Request) -> Response:
         """Block every request to an endpoint."""
         endpoint = await self._endpoint((await read_form(request)).get("endpoint"))
-        item = item_of(form_for(endpoint, "block"))
+        item = item_of(replace(form_for(endpoint, "block"), mode="block"))
         rule = await self._desk.change(partial(actions.put_rule, item=item, who=self._desk.who(request)))
         return seen(f"/dashboard/rules/{quote(rule.id, safe='')}?done=saved")
 
@@ -136,9 +149,17 @@ class RulePages:
         return found
 
     async def enable(self, request: Request) -> Response:
-        """Switch a rule on or off."""
+        """Switch a rule off, or on: one that is enforced then is asked for first."""
         wanted = (await read_form(request)).get("enabled") == "on"
         name = request.path_params["id"]
+        found = await self._desk.read(partial(rules.find_rule, rule=name))
+        question = None if found is None else question_of(found.document, wanted)
+        if found is not None and question is not None:
+            form = form_of(found.document, enabled=True)
+            try:
+                return await self._ask(request, form, rules.wire_form(item_of(form)), question)
+            except ValueError as problem:
+                return await self._form(request, form, known=True, problem=_sentence(problem))
         work = partial(actions.change_rule, rule=name, who=self._desk.who(request), enabled=wanted)
         if await self._desk.change(work) is None:
             raise HTTPException(404, "There is no such rule.")
@@ -165,9 +186,17 @@ class RulePages:
         known: bool = False,
         problem: str = "",
         tried: Any = None,
+        question: Question | None = None,
     ) -> Response:
         status = 400 if problem else 200
-        values = {"form": form, "known": known, "problem": problem, "tried": tried, "choices": CHOICES}
+        values = {
+            "form": form,
+            "known": known,
+            "problem": problem,
+            "tried": tried,
+            "choices": CHOICES,
+            "question": question,
+        }
         return await self._desk.render(request, "rule.html", *notes, status=status, **values)
 
 
