@@ -42,7 +42,7 @@ def parse_friendly(item: Mapping[str, Any], place: int) -> tuple[Rule | None, li
     name = mistakes.attempt(text, item["name"], "name") if "name" in item else None
     chosen = mistakes.attempt(text, item["id"], "id") if "id" in item else None
     mode = mistakes.attempt(one_of, item.get("mode", "block"), ("block", "monitor"), "mode")
-    ends = mistakes.attempt(_until, item["until"]) if "until" in item else None
+    ends = mistakes.attempt(moment, item["until"]) if "until" in item else None
     limit = mistakes.attempt(_limit, item) if "limit" in item else None
     by = mistakes.attempt(_by, item)
     asked = [field for field in CONDITIONS if field in item]
@@ -110,7 +110,7 @@ def _kind(item: Mapping[str, Any]) -> str | None:
     return rules.BLOCK if "block" in item else None
 
 
-def _until(value: Any) -> float:
+def moment(value: Any) -> float:
     """ISO 8601 in milliseconds since 1970; UTC where no offset is given, a day alone means its end."""
     right = "is a day or a time like 2030-01-31 or 2030-01-31T18:00:00Z"
     if not isinstance(value, str):

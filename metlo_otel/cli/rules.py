@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
-from metlo_otel.cli.tables import clean, write_json, write_table
+from metlo_otel.cli.tables import clean, moment, write_json, write_table
 
 if TYPE_CHECKING:
     from metlo_otel.collector.rules import StoredRule
     from metlo_otel.collector.store import Store
 
-_COLUMNS = ("Id", "Name", "Kind", "Mode", "In force")
+_COLUMNS = ("Id", "Name", "Kind", "Mode", "In force", "Until")
 _WHO = "command line"
 _TRIED = 10  # rules that are tried on stored requests, which takes up to a second each
 _SWITCHES = {"on": "put rules in force", "off": "have agents stop applying rules, which stay stored"}
@@ -213,4 +213,6 @@ def _document(rule: StoredRule) -> dict[str, Any]:
 
 
 def _row(rule: StoredRule) -> tuple[str, ...]:
-    return rule.id, rule.name, rule.kind, rule.mode, "yes" if rule.enabled else "no"
+    in_force = "yes" if rule.is_on else "ended" if rule.enabled else "no"
+    until = "for ever" if rule.ends is None else moment(int(rule.ends))
+    return rule.id, rule.name, rule.kind, rule.mode, in_force, until

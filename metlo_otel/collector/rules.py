@@ -37,6 +37,16 @@ class StoredRule:
     made: int
     changed: int
 
+    @property
+    def ends(self) -> float | None:
+        """When it ends, in ms since the epoch; None: never."""
+        return (self.document.get("action") or {}).get("blockEndTime")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is switched on and has not ended."""
+        return self.enabled and (self.ends is None or self.ends > time.time() * 1000)
+
 
 def wire_form(item: Any) -> dict[str, Any]:
     """A rule in the wire form, out of one in the wire form or in that of rules files, checked.

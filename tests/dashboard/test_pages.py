@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -214,6 +215,45 @@ def test_one_click_blocks(collector: RunningCollector, browser: Browser, agent: 
     assert ("ada (127.0.0.1)", "rules.put") in audited(collector)
     assert "is blocked" in text_of(browser.get("/dashboard/actors").text)
     assert "is blocked" in text_of(browser.get("/dashboard/attacks").text)
+
+
+@pytest.mark.parametrize(("chosen", "hours"), [("", 1), ("1h", 1), ("24h", 24), ("ever", None)])
+def test_one_click_blocks_for_a_time(
+    collector: RunningCollector, browser: Browser, chosen: str, hours: int | None
+) -> None:
+    """An hour unless chosen otherwise; a click takes it back, and only what a click made is offered to be undone."""
+    before = time.time() * 1000
+    fields: dict[str, Any] = {"kind": "address", "value": "192.0.2.66", "back": "/dashboard/actors", "for": chosen}
+    answer = browser.post("/dashboard/rules/block", **fields)
+    (rule,) = collector.store.read(list_rules)
+    assert rule.is_on
+    assert rule.ends is None if hours is None else 0 <= (rule.ends or 0) - before - hours * 3_600_000 < 60_000
+    assert f"/dashboard/rules/{rule.id}/remove" in answer.text
+    assert "removed" in done(browser, f"rules/{rule.id}/remove?back=/dashboard/actors")
+    assert collector.store.read(list_rules) == []
+    assert ">Undo<" not in browser.get("/dashboard/actors?done=blocked&undo=office").text
+    assert browser.post("/dashboard/rules/block", **{**fields, "for": "5y"}).status_code == 400
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "10.1.2.3", "::ffff:192.168.0.1", "fd00::1", "203.0.113.9"])
+def test_one_click_warns(collector: RunningCollector, browser: Browser, agent: Client, value: str) -> None:
+    """One's own address, private ones and the one from which most requests come are blocked after a second yes."""
+    agent.post([attack(f"/items/{number}", "203.0.113.9") for number in range(25)])
+    fields: dict[str, Any] = {"kind": "address", "value": value, "back": "/dashboard/actors", "for": "24h"}
+    assert "Block all the same" in done(browser, "rules/block", **fields)
+    assert collector.store.read(list_rules) == []
+    done(browser, "rules/block", **fields, sure="on")
+    assert len(collector.store.read(list_rules)) == 1
+
+
+def test_until_in_the_form(collector: RunningCollector, browser: Browser) -> None:
+    """A rule ends when its form says, in UTC, and the form shows it again."""
+    done(browser, "rules", **{**RULE, "mode": "monitor", "until": "2001-02-03T04:05"})
+    (rule,) = collector.store.read(list_rules)
+    assert rule.ends == 981_173_100_000
+    assert not rule.is_on
+    assert 'value="2001-02-03T04:05:00.000"' in browser.get(f"/dashboard/rules/{rule.id}").text
+    assert "ended" in text_of(browser.get("/dashboard/rules").text)
 
 
 def test_one_click_goes_back_to_us(browser: Browser) -> None:

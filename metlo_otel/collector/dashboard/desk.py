@@ -54,11 +54,14 @@ NAVIGATION = (
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A message at the top of a page: `kind` is good, wrong, warn or empty; `secret` is shown this once."""
+    """A message at the top of a page: `kind` is good, wrong, warn or empty; `secret` is shown this once,
+    `undo` is the rule that a button beside it removes.
+    """
 
     text: str
     kind: str = ""
     secret: str = ""
+    undo: str = ""
 
 
 class Desk:
@@ -105,6 +108,7 @@ class Desk:
             "navigation": NAVIGATION,
             "current": _current(request.url.path),
             "notes": notes,
+            "here": request.url.path,
             "open_alerts": await self.read(_count_open_alerts),
             "watching": await self.read(is_watching),
         }

@@ -22,7 +22,16 @@ from metlo_otel.collector.dashboard.dry_run import try_rule
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import is_page
 from metlo_otel.collector.dashboard.pages.asking import done
-from metlo_otel.collector.dashboard.rule_form import CHOICES, RuleForm, form_for, form_of, item_of, read_rule_form
+from metlo_otel.collector.dashboard.quick_block import DURATIONS, end_of, warnings
+from metlo_otel.collector.dashboard.rule_form import (
+    CHOICES,
+    RuleForm,
+    form_for,
+    form_of,
+    item_of,
+    read_rule_form,
+    until_text,
+)
 
 DONE = {
     "saved": "The rule is stored. Connected agents apply it within seconds.",
@@ -124,22 +133,37 @@ class RulePages:
         return await self._form(request, form, known=bool(form.uuid), tried=tried, question=question)
 
     async def block(self, request: Request) -> Response:
-        """Block an actor for ever."""
+        """Block an actor for a time; one's own address, private ones and those of many clients are asked for first."""
         form = await read_form(request)
-        work = partial(actions.block_actor, kind=form.get("kind"), value=form.get("value"), who=self._desk.who(request))
+        back = form.get("back").partition("?")[0]
+        back = back if is_page(back) else ""
+        kind, value, chosen = form.get("kind"), form.get("value"), form.get("for")
+        own = self._desk.address(request)
+        if form.get("sure") != "on" and (
+            found := await self._desk.read(partial(warnings, kind=kind, value=value, own=own))
+        ):
+            shown: dict[str, Any] = {"kind": kind, "value": value, "back": back or "/dashboard/rules"}
+            shown |= {"durations": DURATIONS, "chosen": chosen or "1h", "warnings": found}
+            return await self._desk.render(request, "block.html", **shown)
         try:
+            work = partial(
+                actions.block_actor, kind=kind, value=value, who=self._desk.who(request), until=end_of(chosen)
+            )
             rule = await self._desk.change(work)
         except ValueError as problem:
             raise HTTPException(400, f"No rule can be made of this: {problem}.") from None
-        back = form.get("back").partition("?")[0]
-        return seen(f"{back if is_page(back) else '/dashboard/rules/' + quote(rule.id, safe='')}?done=blocked")
+        return _undoable(rule, back)
 
     async def block_endpoint(self, request: Request) -> Response:
-        """Block every request to an endpoint."""
-        endpoint = await self._endpoint((await read_form(request)).get("endpoint"))
-        item = item_of(replace(form_for(endpoint, "block"), mode="block"))
-        rule = await self._desk.change(partial(actions.put_rule, item=item, who=self._desk.who(request)))
-        return seen(f"/dashboard/rules/{quote(rule.id, safe='')}?done=saved")
+        """Block every request to an endpoint for a time."""
+        form = await read_form(request)
+        endpoint = await self._endpoint(form.get("endpoint"))
+        try:
+            until = until_text(end_of(form.get("for")))
+        except ValueError as problem:
+            raise HTTPException(400, f"No rule can be made of this: {problem}.") from None
+        item = item_of(replace(form_for(endpoint, "block"), mode="block", until=until))
+        return _undoable(await self._desk.change(partial(actions.put_rule, item=item, who=self._desk.who(request))), "")
 
     async def _endpoint(self, number: str) -> dict[str, Any]:
         known = number.isascii() and number.isdecimal() and len(number) < 19
@@ -172,11 +196,13 @@ class RulePages:
         return seen(f"/dashboard/rules?done={'watching' if watching else 'enforcing'}")
 
     async def remove(self, request: Request) -> Response:
-        """Forget a rule."""
+        """Forget a rule; where a click made it, back to where that was."""
+        back = request.query_params.get("back", "")
         work = partial(actions.remove_rule, rule=request.path_params["id"], who=self._desk.who(request))
         if not await self._desk.change(work):
             raise HTTPException(404, "There is no such rule.")
-        return seen("/dashboard/rules?done=removed")
+        onward = is_page(back) and not back.startswith("/dashboard/rules/")
+        return seen(f"{back if onward else '/dashboard/rules'}?done=removed")
 
     async def _form(
         self,
@@ -204,6 +230,11 @@ def _try(connection: Connection, item: Any) -> dict[str, Any]:
     found = try_rule(connection, item)
     traces = [trace for number in found.shown if (trace := queries.read_one(connection, str(number)))]
     return {"sentence": found.sentence, "about": found.about, "traces": traces}
+
+
+def _undoable(rule: rules.StoredRule, back: str) -> Response:
+    """To the page from which somebody was blocked, or to the rule, with the offer to undo it."""
+    return seen(f"{back or '/dashboard/rules/' + quote(rule.id, safe='')}?done=blocked&undo={quote(rule.id, safe='')}")
 
 
 def _sentence(problem: ValueError) -> str:
