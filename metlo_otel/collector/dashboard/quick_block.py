@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, func, select
 
+from metlo_otel.collector.dashboard.words import DURATIONS
 from metlo_otel.collector.schema import TRACES
 from metlo_otel.core.addresses import in_ranges, normalise, parse_networks
 
-DURATIONS: dict[str, str] = {"1h": "for 1 hour", "24h": "for 24 hours", "ever": "for ever"}
 _HOURS = {"1h": 1, "24h": 24}
 _HOUR = 3_600_000  # ms
 _INSIDE = parse_networks(

@@ -22,7 +22,7 @@ from metlo_otel.collector.dashboard.dry_run import try_rule
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import is_page
 from metlo_otel.collector.dashboard.pages.asking import done
-from metlo_otel.collector.dashboard.quick_block import DURATIONS, end_of, warnings
+from metlo_otel.collector.dashboard.quick_block import end_of, warnings
 from metlo_otel.collector.dashboard.rule_form import (
     CHOICES,
     RuleForm,
@@ -143,7 +143,7 @@ class RulePages:
             found := await self._desk.read(partial(warnings, kind=kind, value=value, own=own))
         ):
             shown: dict[str, Any] = {"kind": kind, "value": value, "back": back or "/dashboard/rules"}
-            shown |= {"durations": DURATIONS, "chosen": chosen or "1h", "warnings": found}
+            shown |= {"chosen": chosen or "1h", "warnings": found}
             return await self._desk.render(request, "block.html", **shown)
         try:
             work = partial(
