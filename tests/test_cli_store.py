@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import update
 
 from metlo_otel.cli import main
 from metlo_otel.collector.actions import put_rule
 from metlo_otel.collector.configuration import configure, read_document
 from metlo_otel.collector.queries.filters import LARGEST_PAGE
 from metlo_otel.collector.rules import list_rules
+from metlo_otel.collector.schema import RULES
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import read_trace
@@ -147,6 +149,25 @@ def test_rules_on_and_off(run: Run, tmp_path: Path) -> None:
         assert run("rules", *action.split(), first[:8])[0] == 0
         assert [rule["enabled"] for rule in _lines(run("rules", "list", "--json")[1])] == wanted
     assert second
+
+
+def test_an_older_rule_for_everybody(run: Run, tmp_path: Path, database: str) -> None:
+    """A rule without a condition that an older version stored can be switched off, and not on again."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(_RULES)
+    run("rules", "add", str(file), "--yes")
+    rule = _lines(run("rules", "list", "--json")[1])[0]
+    text = json.dumps({**rule["rule"], "conditionGroups": []})
+    store = Store(database, duties=False)
+    store.change(
+        lambda found: found.execute(update(RULES).where(RULES.c.id == rule["id"]).values(document=text))
+    ).result()
+    store.close()
+    assert run("rules", "off", rule["id"])[0] == 0
+    for yes in ([], ["--yes"]):
+        code, _, said = run("rules", "on", rule["id"], *yes)
+        assert (code, "path: '*' means every request" in said) == (2, True)
+    assert [each["enabled"] for each in _lines(run("rules", "list", "--json")[1])] == [False, True]
 
 
 def test_watching_everything(run: Run, tmp_path: Path, database: str) -> None:
