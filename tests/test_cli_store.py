@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import update
 
 from metlo_otel.cli import main
 from metlo_otel.collector.actions import put_rule
-from metlo_otel.collector.configuration import configure
+from metlo_otel.collector.configuration import configure, read_document
 from metlo_otel.collector.queries.filters import LARGEST_PAGE
 from metlo_otel.collector.rules import list_rules
+from metlo_otel.collector.schema import RULES
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import read_trace
@@ -114,7 +116,10 @@ def test_rules(run: Run, tmp_path: Path, database: str) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(_RULES)
     assert run("rules", "check", str(file), store=False)[:2] == (0, "2 right, 0 mistakes\n")
-    assert run("rules", "add", str(file))[0] == 0
+    code, _, said = run("rules", "add", str(file))
+    assert (code, "no bots: would have blocked 0 of 3" in said, "--yes" in said) == (2, True, True)
+    assert run("rules", "list")[1] == "There are no rules.\n"
+    assert run("rules", "add", str(file), "--yes")[0] == 0
     listed = _lines(run("rules", "list", "--json")[1])
     assert [(rule["name"], rule["enabled"], rule["mode"]) for rule in listed] == [
         ("no bots", True, "block"),
@@ -130,6 +135,61 @@ def test_rules(run: Run, tmp_path: Path, database: str) -> None:
     ]
     code, _, said = run("rules", "rm", "nonsense")
     assert (code, "nonsense" in said) == (2, True)
+
+
+def test_rules_on_and_off(run: Run, tmp_path: Path) -> None:
+    """Rules are switched by the beginning of an id; a wrong one changes nothing."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(_RULES)
+    run("rules", "add", str(file), "--off")
+    first, second = (rule["id"] for rule in _lines(run("rules", "list", "--json")[1]))
+    assert run("rules", "on", "--yes", first[:8], "nonsense")[0] == 2
+    assert "would have blocked" in run("rules", "on", first[:8])[2]
+    for action, wanted in (("on --yes", [True, False]), ("off", [False, False])):
+        assert run("rules", *action.split(), first[:8])[0] == 0
+        assert [rule["enabled"] for rule in _lines(run("rules", "list", "--json")[1])] == wanted
+    assert second
+
+
+def test_an_older_rule_for_everybody(run: Run, tmp_path: Path, database: str) -> None:
+    """A rule without a condition that an older version stored can be switched off, and not on again."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(_RULES)
+    run("rules", "add", str(file), "--yes")
+    rule = _lines(run("rules", "list", "--json")[1])[0]
+    text = json.dumps({**rule["rule"], "conditionGroups": []})
+    store = Store(database, duties=False)
+    store.change(
+        lambda found: found.execute(update(RULES).where(RULES.c.id == rule["id"]).values(document=text))
+    ).result()
+    store.close()
+    assert run("rules", "off", rule["id"])[0] == 0
+    for yes in ([], ["--yes"]):
+        code, _, said = run("rules", "on", rule["id"], *yes)
+        assert (code, "path: '*' means every request" in said) == (2, True)
+    assert [each["enabled"] for each in _lines(run("rules", "list", "--json")[1])] == [False, True]
+
+
+def test_watching_everything(run: Run, tmp_path: Path, database: str) -> None:
+    """While everything is watched agents are served no rule that they would enforce; off is as it was before."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(_RULES + "- {name: seen, tag: seen}\n")
+    run("rules", "add", str(file), "--yes")
+
+    def served(own: bool) -> list[tuple[str, str | None]]:
+        store = Store(database, duties=False)
+        try:
+            document, _ = store.read(partial(read_document, own=own))
+        finally:
+            store.close()
+        return [(rule["ruleType"], rule.get("mode")) for rule in json.loads(document)["wafConfig"]]
+
+    before = [served(own) for own in (True, False)]
+    assert run("rules", "watch", "on")[:2] == (0, "All rules only watch.\n")
+    assert served(own=True) == [("block", "monitor"), ("rate_limit", "monitor"), ("tag", "monitor")]
+    assert served(own=False) == [("tag", None)]
+    assert run("rules", "watch", "off")[0] == 0
+    assert [served(own) for own in (True, False)] == before
 
 
 def test_help_names_the_largest_limit(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

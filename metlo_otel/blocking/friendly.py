@@ -9,6 +9,7 @@ from typing import Any
 
 from metlo_otel.blocking import rules
 from metlo_otel.blocking.checks import RuleError, one_of, shown, text, whole_number
+from metlo_otel.blocking.every_request import SAID, needs_condition
 from metlo_otel.blocking.friendly_conditions import CONDITIONS, Mistakes, condition_groups
 from metlo_otel.blocking.rules import RateLimit, Rule
 
@@ -41,13 +42,13 @@ def parse_friendly(item: Mapping[str, Any], place: int) -> tuple[Rule | None, li
     name = mistakes.attempt(text, item["name"], "name") if "name" in item else None
     chosen = mistakes.attempt(text, item["id"], "id") if "id" in item else None
     mode = mistakes.attempt(one_of, item.get("mode", "block"), ("block", "monitor"), "mode")
-    ends = mistakes.attempt(_until, item["until"]) if "until" in item else None
+    ends = mistakes.attempt(moment, item["until"]) if "until" in item else None
     limit = mistakes.attempt(_limit, item) if "limit" in item else None
     by = mistakes.attempt(_by, item)
     asked = [field for field in CONDITIONS if field in item]
     groups = [group for field in asked for group in condition_groups(field, item[field], mistakes)]
-    if kind == rules.BLOCK and known and not asked:
-        mistakes.add("block", f"needs one of {', '.join(CONDITIONS)}; path: '*' means every request")
+    if kind and known and not asked and by is not None and needs_condition(kind, by):
+        mistakes.add("block" if kind == rules.BLOCK else "limit", f"needs one of {', '.join(CONDITIONS)}; {SAID}")
     if kind != rules.RATE_LIMIT and "status" in item:
         mistakes.add("status", "is known after the response: only rules with a limit may ask for it")
     if known and kind is None and not mistakes.found:
@@ -109,7 +110,7 @@ def _kind(item: Mapping[str, Any]) -> str | None:
     return rules.BLOCK if "block" in item else None
 
 
-def _until(value: Any) -> float:
+def moment(value: Any) -> float:
     """ISO 8601 in milliseconds since 1970; UTC where no offset is given, a day alone means its end."""
     right = "is a day or a time like 2030-01-31 or 2030-01-31T18:00:00Z"
     if not isinstance(value, str):

@@ -9,9 +9,10 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from metlo_otel.blocking.checks import RuleError, shown
+from metlo_otel.blocking.every_request import parse_written
 from metlo_otel.blocking.friendly import parse_friendly
 from metlo_otel.blocking.located import DocumentError, Located, Path, load_json, load_yaml, path_of
-from metlo_otel.blocking.rules import Rule, parse_rule
+from metlo_otel.blocking.rules import Rule
 
 _WIRE = ("ruleType", "conditionGroups", "uuid")
 _LARGEST = 64 * 1024 * 1024  # bytes of a rules file
@@ -151,7 +152,7 @@ def _parse(item: Any, place: int) -> tuple[Rule | None, list[RuleError]]:
     if not any(name in item for name in _WIRE):
         return parse_friendly(item, place)
     try:
-        return parse_rule(item), []
+        return parse_written(item), []
     except RuleError as problem:
         return None, [problem]
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from metlo_otel.collector import rules, specs
 from metlo_otel.collector.alerts import set_alert_status
 from metlo_otel.collector.audit import note
-from metlo_otel.collector.configuration import changed, configure, set_full_capture
+from metlo_otel.collector.configuration import changed, configure, set_full_capture, set_watching
 from metlo_otel.collector.keys import add_key, revoke_key
 from metlo_otel.collector.notify import set_webhooks
 from metlo_otel.collector.rules import StoredRule
@@ -27,6 +27,7 @@ __all__ = [
     "revoke_key",
     "set_alert_status",
     "set_full_capture",
+    "set_watching",
     "set_webhooks",
 ]
 

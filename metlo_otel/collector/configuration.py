@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
 """The parts of agent-config that are set as a whole. No list of data classes means the built-in one."""
 
 _VERSION = "configuration version"
+_WATCHING = "watch everything"
 _PARAMETER = re.compile(r"\{[^{}/]*\}")
 
 
@@ -87,6 +88,18 @@ def read_version(connection: Connection) -> str:
     return str(get_setting(connection, _VERSION, ""))
 
 
+def is_watching(connection: Connection) -> bool:
+    """Whether all rules only watch now, whatever each of them says."""
+    return get_setting(connection, _WATCHING) is True
+
+
+def set_watching(connection: Connection, watching: bool, who: str) -> None:
+    """Have no rule enforced by any agent, or every rule as it says: the switch for when rules do harm."""
+    put_setting(connection, _WATCHING, watching)
+    note(connection, who, "rules.watch", {"watching": watching})
+    changed(connection)
+
+
 def set_full_capture(connection: Connection, endpoint: int, capture: bool, who: str) -> bool:
     """Have agents send the content of an endpoint's requests or not; whether there is such an endpoint."""
     row = ENDPOINTS.update().where(ENDPOINTS.c.id == endpoint).values(full_capture=capture)
@@ -113,7 +126,7 @@ def read_document(connection: Connection, own: bool = False) -> tuple[bytes, str
             **({"aggregates": True} if own else {}),
             "endpoints": _endpoints(connection, specs),
             "specs": [{"name": name, "spec": text} for name, _, text in specs],
-            "wafConfig": served_rules(connection, monitored=own),
+            "wafConfig": served_rules(connection, monitored=own, watching=is_watching(connection)),
         }
     )
     return document, f'"{hashlib.sha256(document).hexdigest()[:32]}"'

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from metlo_otel.blocking.every_request import check_said, parse_written
 from metlo_otel.blocking.friendly import parse_friendly
 from metlo_otel.blocking.rules import INTERVALS, Condition, Group, Rule, parse_rule
 from metlo_otel.collector.jsontext import check_servable
@@ -36,6 +37,16 @@ class StoredRule:
     made: int
     changed: int
 
+    @property
+    def ends(self) -> float | None:
+        """When it ends, in ms since the epoch; None: never."""
+        return (self.document.get("action") or {}).get("blockEndTime")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is switched on and has not ended."""
+        return self.enabled and (self.ends is None or self.ends > time.time() * 1000)
+
 
 def wire_form(item: Any) -> dict[str, Any]:
     """A rule in the wire form, out of one in the wire form or in that of rules files, checked.
@@ -55,7 +66,7 @@ def wire_form(item: Any) -> dict[str, Any]:
     mode = given.get("mode") or "block"
     if mode not in MODES:
         raise ValueError(f"mode: is block or monitor, not {str(mode)[:60]!r}")
-    parse_rule(given)
+    parse_written(given)
     names = ("uuid", "tagName", "ruleType", "identifiers", "action", "conditionGroups")
     return {**{name: given[name] for name in names}, "name": str(given.get("name") or "")[:255], "mode": mode}
 
@@ -135,12 +146,20 @@ def _called(document: Mapping[str, Any]) -> str:
 def change_rule(
     connection: Connection, rule: str, enabled: bool | None = None, mode: str | None = None
 ) -> StoredRule | None:
-    """Switch a rule on or off, or between block and monitor; None where there is none with this id."""
+    """Switch a rule on or off, or between block and monitor; None where there is none with this id.
+
+    Raises ValueError where it would then enforce what nobody may store: one of an older version can be switched off.
+    """
     found = find_rule(connection, rule)
     if found is None:
         return None
     document = {**found.document, "mode": mode or found.mode}
-    return put_rule(connection, document, found.enabled if enabled is None else enabled)
+    wanted = found.enabled if enabled is None else enabled
+    if wanted and document["mode"] == "block":
+        check_said(parse_rule(document))
+    row = {"mode": document["mode"], "enabled": wanted, "document": json.dumps(document)}
+    connection.execute(update(RULES).where(RULES.c.id == rule).values(**row, changed=int(time.time() * 1000)))
+    return find_rule(connection, rule)
 
 
 def remove_rule(connection: Connection, rule: str) -> bool:
@@ -159,10 +178,20 @@ def list_rules(connection: Connection) -> list[StoredRule]:
     return [_stored(row) for row in connection.execute(select(RULES).order_by(RULES.c.position, RULES.c.id))]
 
 
-def served_rules(connection: Connection, monitored: bool) -> list[dict[str, Any]]:
-    """What is in force, in the wire form; rules in monitor mode only for who knows that mode."""
-    rules = [rule for rule in list_rules(connection) if rule.enabled and (monitored or rule.mode == "block")]
-    return [dict(rule.document) if monitored else _plain(rule.document) for rule in rules]
+def served_rules(connection: Connection, monitored: bool, watching: bool = False) -> list[dict[str, Any]]:
+    """What is in force, in the wire form; rules in monitor mode only for who knows that mode.
+
+    While `watching` no rule is enforced: tags are still put.
+    """
+    rules = [rule for rule in list_rules(connection) if rule.enabled]
+    if monitored:
+        return [{**rule.document, "mode": "monitor" if watching else rule.mode} for rule in rules]
+    return [_plain(rule.document) for rule in rules if rule.mode == "block" and not (watching and rule.kind != "tag")]
+
+
+def is_enforced(document: Mapping[str, Any]) -> bool:
+    """Whether a rule in the wire form blocks or limits once it is switched on: it does not only watch or tag."""
+    return document["ruleType"] != "tag" and (document.get("mode") or "block") == "block"
 
 
 def _plain(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def test_limits(written: dict[str, Any], limit: RateLimit) -> None:
 )
 def test_by(by: Any, identifiers: tuple[str, ...]) -> None:
     """Who is counted: the address unless said otherwise."""
-    assert only(limit="5 per minute", **({"by": by} if by else {})).identifiers == identifiers
+    assert only(limit="5 per minute", path="/a", **({"by": by} if by else {})).identifiers == identifiers
 
 
 @pytest.mark.parametrize(

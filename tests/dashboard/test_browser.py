@@ -108,10 +108,36 @@ def test_a_rule_is_tried_first(page: Page, demo: Demo) -> None:
     page.get_by_role("link", name="No climbing out of the manuals").click()
     page.get_by_role("button", name="Try on stored requests").click()
     told = page.get_by_role("heading", name="would have blocked").inner_text()
-    hit, tried = (int(number.replace(",", "")) for number in re.findall(r"[\d,]+", told))
+    hit, tried = (int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", told)[:2])
     assert 0 < hit < tried
     page.get_by_role("link", name="Rules").first.click()
     assert "off" in page.get_by_role("row").filter(has_text="No climbing out").inner_text()
+
+
+def test_block_for_an_hour_and_undo(page: Page, demo: Demo) -> None:
+    """A visitor is blocked for an hour unless one chooses otherwise, and one click takes it back."""
+    page.get_by_role("link", name="Actors").click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("button", name="Block")).first
+    assert row.get_by_label("For how long").input_value() == "1h"
+    row.get_by_role("button", name="Block").click()
+    if page.get_by_role("button", name="Block all the same").count():
+        page.get_by_role("button", name="Block all the same").click()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text("The rule is removed").wait_for()
+
+
+def test_an_untouched_form_is_refused(browser: Browser, demo: Demo) -> None:
+    """A new rule only watches, and without a condition there is none."""
+    page = browser.new_page()  # whose console may tell of a 400
+    page.goto(demo.dashboard)
+    page.get_by_label("Password").fill(demo.password)
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Rules").click()
+    page.get_by_role("link", name="New rule").click()
+    assert page.get_by_label("Mode").input_value() == "monitor"
+    page.get_by_role("button", name="Save").click()
+    assert "path: '*' means every request" in page.get_by_role("alert").inner_text()
+    page.close()
 
 
 def test_by_keyboard(page: Page, demo: Demo) -> None:

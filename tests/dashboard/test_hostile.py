@@ -109,7 +109,13 @@ def attacked(collector: RunningCollector, browser: Browser, agent: Client) -> Br
     passed["processedTraceData"]["block"] = False
     answer = agent.post([hostile_trace(), passed, make_trace("/plain")])
     assert answer.status_code == 200, answer.text
-    rule = {"name": EVIL, "block": True, "path": {"is": f"/{EVIL}"}, "header": {FIELD: {"contains": EVIL}}}
+    rule = {
+        "name": EVIL,
+        "mode": "monitor",
+        "block": True,
+        "path": {"is": f"/{EVIL}"},
+        "header": {FIELD: {"contains": EVIL}},
+    }
     assert browser.post("/dashboard/rules", text=json.dumps(rule), enabled="on").status_code == 200
     spec = {"openapi": "3.1.0", "info": {"title": EVIL, "version": "1"}, "paths": {f"/{EVIL}": {"get": {}}}}
     host = f"{MARK}.<i>.example"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import html
 import json
 import re
+import time
 from typing import Any
 
 import pytest
 
 from metlo_otel.collector import queries
+from metlo_otel.collector.configuration import is_watching
 from metlo_otel.collector.rules import list_rules
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import Client, make_trace
@@ -38,6 +40,15 @@ def done(browser: Browser, path: str, **fields: Any) -> str:
     answer = browser.post(f"/dashboard/{path}", **fields)
     assert answer.status_code == 200, text_of(answer.text)
     return text_of(answer.text)
+
+
+def enforced(browser: Browser, **fields: Any) -> str:
+    """The words of the page after a rule is saved that the collector asks for first."""
+    asked = browser.post("/dashboard/rules", **fields).text
+    assert "would have blocked" in text_of(asked)
+    code = re.search(r'name="confirmed" value="([^"]+)"', asked)
+    assert code is not None
+    return done(browser, "rules", **fields, confirmed=code[1])
 
 
 def audited(collector: RunningCollector) -> list[tuple[str, str]]:
@@ -206,6 +217,45 @@ def test_one_click_blocks(collector: RunningCollector, browser: Browser, agent: 
     assert "is blocked" in text_of(browser.get("/dashboard/attacks").text)
 
 
+@pytest.mark.parametrize(("chosen", "hours"), [("", 1), ("1h", 1), ("24h", 24), ("ever", None)])
+def test_one_click_blocks_for_a_time(
+    collector: RunningCollector, browser: Browser, chosen: str, hours: int | None
+) -> None:
+    """An hour unless chosen otherwise; a click takes it back, and only what a click made is offered to be undone."""
+    before = time.time() * 1000
+    fields: dict[str, Any] = {"kind": "address", "value": "192.0.2.66", "back": "/dashboard/actors", "for": chosen}
+    answer = browser.post("/dashboard/rules/block", **fields)
+    (rule,) = collector.store.read(list_rules)
+    assert rule.is_on
+    assert rule.ends is None if hours is None else 0 <= (rule.ends or 0) - before - hours * 3_600_000 < 60_000
+    assert f"/dashboard/rules/{rule.id}/remove" in answer.text
+    assert "removed" in done(browser, f"rules/{rule.id}/remove?back=/dashboard/actors")
+    assert collector.store.read(list_rules) == []
+    assert ">Undo<" not in browser.get("/dashboard/actors?done=blocked&undo=office").text
+    assert browser.post("/dashboard/rules/block", **{**fields, "for": "5y"}).status_code == 400
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "10.1.2.3", "::ffff:192.168.0.1", "fd00::1", "203.0.113.9"])
+def test_one_click_warns(collector: RunningCollector, browser: Browser, agent: Client, value: str) -> None:
+    """One's own address, private ones and the one from which most requests come are blocked after a second yes."""
+    agent.post([attack(f"/items/{number}", "203.0.113.9") for number in range(25)])
+    fields: dict[str, Any] = {"kind": "address", "value": value, "back": "/dashboard/actors", "for": "24h"}
+    assert "Block all the same" in done(browser, "rules/block", **fields)
+    assert collector.store.read(list_rules) == []
+    done(browser, "rules/block", **fields, sure="on")
+    assert len(collector.store.read(list_rules)) == 1
+
+
+def test_until_in_the_form(collector: RunningCollector, browser: Browser) -> None:
+    """A rule ends when its form says, in UTC, and the form shows it again."""
+    done(browser, "rules", **{**RULE, "mode": "monitor", "until": "2001-02-03T04:05"})
+    (rule,) = collector.store.read(list_rules)
+    assert rule.ends == 981_173_100_000
+    assert not rule.is_on
+    assert 'value="2001-02-03T04:05:00.000"' in browser.get(f"/dashboard/rules/{rule.id}").text
+    assert "ended" in text_of(browser.get("/dashboard/rules").text)
+
+
 def test_one_click_goes_back_to_us(browser: Browser) -> None:
     """The page to go back to after the click is one of ours."""
     answer = browser.post("/dashboard/rules/block", follow=False, kind="user", value="eve", back="//evil.example/x")
@@ -249,7 +299,7 @@ RULE |= {"operator": "startswith", "value": "/admin", "enabled": "on"}
 
 def test_the_life_of_a_rule(collector: RunningCollector, browser: Browser) -> None:
     """Written, changed, switched off and on, and removed; each is in the audit log."""
-    assert "The rule is stored" in done(browser, "rules", **RULE)
+    assert "The rule is stored" in enforced(browser, **RULE)
     (rule,) = collector.store.read(list_rules)
     page = f"rules/{rule.id}"
     assert 'value="/admin"' in browser.get(f"/dashboard/{page}").text
@@ -261,6 +311,34 @@ def test_the_life_of_a_rule(collector: RunningCollector, browser: Browser) -> No
     assert collector.store.read(list_rules) == []
     changes = [action for _, action in audited(collector)]
     assert changes[:5] == ["rules.remove", "rules.change", "rules.change", "rules.put", "rules.put"]
+
+
+def test_nothing_is_enforced_unasked(collector: RunningCollector, browser: Browser, agent: Client) -> None:
+    """The dry run comes before a rule is enforced, saved or switched on; a yes is for the rule that was shown."""
+    agent.post([attack()])
+    first = browser.post("/dashboard/rules", **RULE).text
+    code = re.findall(r'name="confirmed" value="([^"]+)"', first)[0]
+    assert "Dry run: would have blocked 0 of 1" in text_of(first)
+    other = {**RULE, "value": "/", "confirmed": code}
+    assert "would have blocked 1 of 1, of these" in text_of(browser.post("/dashboard/rules", **other).text)
+    assert collector.store.read(list_rules) == []
+    code = re.findall(r'name="confirmed" value="([^"]+)"', browser.post("/dashboard/rules", **other).text)[0]
+    assert "Yes, every request" in done(browser, "rules", **{**other, "confirmed": code})
+    assert collector.store.read(list_rules) == []
+    done(browser, "rules", **{**other, "confirmed": code, "every": "on"})
+    (rule,) = collector.store.read(list_rules)
+    done(browser, f"rules/{rule.id}/enabled", enabled="")
+    assert "Yes, every request" in done(browser, f"rules/{rule.id}/enabled", enabled="on")
+    assert not collector.store.read(list_rules)[0].enabled
+
+
+def test_everything_is_watched(collector: RunningCollector, browser: Browser) -> None:
+    """One switch has no rule enforced; every page says so until it is switched back, and the audit log who did it."""
+    assert "only watched" in done(browser, "rules/watch", watching="on")
+    assert "only watched" in text_of(browser.get("/dashboard/traces").text)
+    assert collector.store.read(is_watching)
+    assert "only watched" not in done(browser, "rules/watch", watching="")
+    assert [action for _, action in audited(collector)][:2] == ["rules.watch", "rules.watch"]
 
 
 @pytest.mark.parametrize(
@@ -375,7 +453,16 @@ def test_changing_the_password(collector: RunningCollector, browser: Browser) ->
 
 
 CHANGES = (
-    *("rules", "rules/try", "rules/block", "rules/endpoint", "rules/x/enabled", "rules/x/remove", "alerts"),
+    *(
+        "rules",
+        "rules/try",
+        "rules/block",
+        "rules/endpoint",
+        "rules/watch",
+        "rules/x/enabled",
+        "rules/x/remove",
+        "alerts",
+    ),
     *("endpoints/1/capture", "specs", "specs/remove", "settings/keys", "settings/keys/1/revoke", "settings/part"),
     *("settings/capture", "settings/webhooks", "settings/webhooks/remove", "settings/tracing", "settings/password"),
 )
@@ -407,7 +494,7 @@ def test_the_form_means_what_the_rule_does(collector: RunningCollector, browser:
     simple = [{"rule": "one", "conditions": [path]}, {"rule": "all", "conditions": [header]}]
     for uuid, groups in (("1", simple), ("2", [*simple, {"rule": "one", "conditions": [path, header]}])):
         rule = {"uuid": uuid, "ruleType": "block", "conditionGroups": groups}
-        done(browser, "rules", text=json.dumps(rule), enabled="on")
+        enforced(browser, text=json.dumps(rule), enabled="on")
     form = browser.get("/dashboard/rules/1").text
     assert re.findall(r'<input name="value" value="([^"]*)">', form) == ["/a", "b", ""]
     assert 'name="text"' not in form
@@ -425,7 +512,8 @@ def test_a_dry_run_counts_as_agents_do(browser: Browser, agent: Client) -> None:
         ({"field": "ip_address", "operator": "eq", "value": "10.0.0.0/30"}, "would have blocked 4 of 10"),
         ({**parameter, "value": "OR 1=1"}, "would have blocked 8 of 10"),
         ({**parameter, "value": "OR 1=1"}, "Of 1 the collector has no content"),
-        ({**limit, "operator": "startswith", "value": "/"}, "would have blocked 7 of 10 Only the stored"),
+        ({**limit, "operator": "startswith", "value": "/"}, "would have blocked 7 of 10, of these"),
+        ({**limit, "operator": "startswith", "value": "/"}, "with status 2xx Only the stored"),
         ({**limit, "operator": "startswith", "value": "/", "identifiers": "ip"}, "would have blocked 0 of 10"),
         ({**limit, "field": "status_code", "operator": "eq", "value": "404"}, "would have blocked 7 of 10"),
         ({"kind": "tag", "tag": "x", "mode": "monitor", "value": "/items"}, "would have tagged 10 of 10"),

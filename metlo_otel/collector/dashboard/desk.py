@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from metlo_otel.collector.audit import note
+from metlo_otel.collector.configuration import is_watching
 from metlo_otel.collector.dashboard.access import Access
 from metlo_otel.collector.dashboard.gate import has_session, session_of
 from metlo_otel.collector.dashboard.rendering import Pages
@@ -53,11 +54,14 @@ NAVIGATION = (
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A message at the top of a page: `kind` is good, wrong, warn or empty; `secret` is shown this once."""
+    """A message at the top of a page: `kind` is good, wrong, warn or empty; `secret` is shown this once,
+    `undo` is the rule that a button beside it removes.
+    """
 
     text: str
     kind: str = ""
     secret: str = ""
+    undo: str = ""
 
 
 class Desk:
@@ -104,7 +108,9 @@ class Desk:
             "navigation": NAVIGATION,
             "current": _current(request.url.path),
             "notes": notes,
+            "here": request.url.path,
             "open_alerts": await self.read(_count_open_alerts),
+            "watching": await self.read(is_watching),
         }
         return self.pages.render(page, {**frame, **values}, status)
 

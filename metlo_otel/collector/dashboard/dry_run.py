@@ -25,11 +25,12 @@ _CONTENT = frozenset(("request_header", "request_parameter", "request_body"))
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What came out: `hit` of `tried` traces, the ids of the latest of them, and how many of those tried had no content
-    where the rule asks for it (`blind`). `limited` says that it is a rate limit, for which only what is stored counts.
+    """What came out: `hit` of `tried` traces, how many of them the app had answered with 2xx (`passed`), the ids of the
+    latest of them, and how many of those tried had no content where the rule asks for it (`blind`).
     """
 
     hit: int
+    passed: int
     tried: int
     shown: Sequence[int]
     blind: int
@@ -41,7 +42,8 @@ class DryRun:
         """The outcome in one line."""
         verb = "tagged" if self.kind == TAG else "blocked"
         latest = "" if self.whole else "the latest "
-        return f"would have {verb} {self.hit:,} of {latest}{self.tried:,}"
+        passed = f", of these {self.passed:,} with status 2xx" if self.hit else ""
+        return f"would have {verb} {self.hit:,} of {latest}{self.tried:,}{passed}"
 
     @property
     def about(self) -> str:
@@ -65,13 +67,14 @@ def try_rule(connection: Connection, item: Any) -> DryRun:
     rule = parse_rule({**document, "action": action, "mode": "block"})
     policy = Policy([rule], LocalStore())
     asks = bool(_CONTENT & {condition.field for group in rule.groups for condition in group.conditions})
-    hit, blind, tried = [], 0, 0
+    hit, passed, blind, tried = [], 0, 0, 0
     for row, trace in _latest(connection):
         tried += 1
         blind += asks and bool(trace.get("redacted") or trace.get("encryption"))
         if _hits(policy, rule, row, trace):
             hit.append(row.id)
-    return DryRun(len(hit), tried, hit[: -_SHOWN - 1 : -1], blind, rule.kind, tried < MOST)
+            passed += 200 <= row.status < 300
+    return DryRun(len(hit), passed, tried, hit[: -_SHOWN - 1 : -1], blind, rule.kind, tried < MOST)
 
 
 def _latest(connection: Connection) -> Iterator[tuple[Row[Any], Any]]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from metlo_otel.blocking.every_request import EVERY_PATH
+from metlo_otel.blocking.friendly import moment
 from metlo_otel.blocking.rules import IDENTIFIERS, INTERVALS, KEYED_FIELDS, KINDS, UNITS
 from metlo_otel.collector.dashboard.forms import Form
 from metlo_otel.collector.dashboard.text import json_text
@@ -45,6 +48,8 @@ CHOICES: dict[str, Mapping[str, str]] = {
     "intervals": {name: name.replace("_", " ") for name in INTERVALS},
     "identifiers": {"ip": "address", "user": "user", "session": "session"},
 }
+_EVERY = ("path", "eq", "*")
+_EPOCH = datetime(1970, 1, 1)  # the field has no offset: it is UTC
 _EMPTY_LIMIT = {"threshold": "100", "interval": "minute_1", "hour": "0", "minute": "10", "second": "0"}
 
 
@@ -65,14 +70,14 @@ class RuleForm:
     uuid: str = ""
     name: str = ""
     kind: str = "block"
-    mode: str = "block"
+    mode: str = "monitor"
     enabled: bool = True
     match: str = "all"
     rows: Sequence[Row] = ()
     tag: str = ""
     identifiers: Sequence[str] = ()
     limit: Mapping[str, str] | None = None
-    ends: int | None = None
+    until: str = ""
     text: str | None = None
 
     @property
@@ -103,7 +108,7 @@ def form_of(document: Mapping[str, Any], enabled: bool) -> RuleForm:
         tag=document.get("tagName") or "",
         identifiers=document.get("identifiers") or (),
         limit=_limit(action.get("rateLimit")),
-        ends=action.get("blockEndTime"),
+        until=until_text(action.get("blockEndTime")),
     )
 
 
@@ -131,22 +136,31 @@ def read_rule_form(form: Form) -> RuleForm:
     """What somebody filled in."""
     columns = [form.all(name) for name in ("field", "operator", "key", "value")]
     rows = [Row(*cells) for cells in zip(*columns, strict=False)]
-    ends = form.get("ends")
     text = form.get("text")
     return RuleForm(
         uuid=form.get("uuid"),
         name=form.get("name").strip(),
         kind=form.get("kind") if form.get("kind") in KINDS else "block",
-        mode=form.get("mode") or "block",
+        mode=form.get("mode") or "monitor",
         enabled=form.get("enabled") == "on",
         match=form.get("match") or "all",
         rows=[row for row in rows if row.field],
         tag=form.get("tag").strip(),
         identifiers=[name for name in form.all("identifiers") if name in IDENTIFIERS],
         limit={name: form.get(name) or "0" for name in _EMPTY_LIMIT},
-        ends=int(ends) if ends.isdecimal() and len(ends) < 16 else None,
+        until=form.get("until").strip(),
         text=text if text.strip() else None,
     )
+
+
+def until_text(milliseconds: float | None) -> str:
+    """A moment as browsers have it in a field, in UTC; empty for none, and for one that no calendar has."""
+    try:
+        return (
+            (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") if milliseconds else ""
+        )
+    except OverflowError:
+        return ""
 
 
 def item_of(form: RuleForm) -> Any:
@@ -178,7 +192,7 @@ def _joined(groups: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
 def _action(form: RuleForm) -> dict[str, Any] | None:
     if form.kind == "tag":
         return None
-    action: dict[str, Any] = {"actionType": "block", "blockEndTime": form.ends}
+    action: dict[str, Any] = {"actionType": "block", "blockEndTime": int(moment(form.until)) if form.until else None}
     if form.kind == "rate_limit":
         limit = form.shown_limit
         action["rateLimit"] = {
@@ -190,12 +204,17 @@ def _action(form: RuleForm) -> dict[str, Any] | None:
 
 
 def _condition(row: Row) -> dict[str, Any]:
+    """A row as a condition; `*` as the path is every path, as in rules files."""
+    if (row.field, row.operator, row.value.strip()) == _EVERY:
+        return asdict(EVERY_PATH)
     key = row.key.strip() if row.field in KEYED_FIELDS else None
     return {"field": row.field, "operator": row.operator, "key": key, "value": row.value}
 
 
 def _row(condition: Mapping[str, Any]) -> Row:
-    return Row(condition["field"], condition["operator"], condition.get("key") or "", str(condition["value"]))
+    row = Row(condition["field"], condition["operator"], condition.get("key") or "", str(condition["value"]))
+    every = (row.field, row.operator, row.value) == (EVERY_PATH.field, EVERY_PATH.operator, EVERY_PATH.value)
+    return Row("path", "eq", "", "*") if every else row
 
 
 def _limit(given: Mapping[str, Any] | None) -> Mapping[str, str] | None:

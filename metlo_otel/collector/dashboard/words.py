@@ -24,7 +24,9 @@ FLAGS = {
     "attacked": "was attacked",
 }
 BAD_FLAGS = frozenset(("public", "open", "basic", "http", "attacked"))
+DURATIONS = {"1h": "for 1 hour", "24h": "for 24 hours", "ever": "for ever"}
 CHANGES = {
+    "rules.watch": "had all rules only watched, or enforced again",
     "login": "logged in",
     "login.failed": "gave a wrong password",
     "logout": "logged out",

@@ -57,8 +57,8 @@ def routes(desk: Desk) -> list[Route]:
 
 
 def rules_in_force(connection: Connection) -> set[str]:
-    """The ids of all rules that are switched on and block."""
-    return {rule.id for rule in rules.list_rules(connection) if rule.enabled and rule.mode == "block"}
+    """The ids of all rules that are switched on, have not ended and block."""
+    return {rule.id for rule in rules.list_rules(connection) if rule.is_on and rule.mode == "block"}
 
 
 def rule_id(kind: str, value: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from starlette.requests import Request
 
@@ -36,4 +37,12 @@ async def find(desk: Desk, query: Callable[..., queries.Page], wanted: Mapping[s
 def done(request: Request, words: Mapping[str, str]) -> list[Note]:
     """What was just changed, in words that are ours: the address only says which."""
     known = words.get(request.query_params.get("done", ""))
-    return [Note(known, "good")] if known else []
+    return [Note(known, "good", undo=_made(request.query_params.get("undo", "")))] if known else []
+
+
+def _made(rule: str) -> str:
+    """The rule to undo, where its id is one that a click made: nobody's link offers to remove others."""
+    try:
+        return rule if UUID(rule).version == 5 else ""
+    except ValueError:
+        return ""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -14,18 +16,30 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metlo_otel.collector import actions, queries, rules
+from metlo_otel.collector.dashboard.confirming import Question, is_answered, question_of
 from metlo_otel.collector.dashboard.desk import Desk, Note, seen
 from metlo_otel.collector.dashboard.dry_run import try_rule
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import is_page
 from metlo_otel.collector.dashboard.pages.asking import done
-from metlo_otel.collector.dashboard.rule_form import CHOICES, RuleForm, form_for, form_of, item_of, read_rule_form
+from metlo_otel.collector.dashboard.quick_block import end_of, warnings
+from metlo_otel.collector.dashboard.rule_form import (
+    CHOICES,
+    RuleForm,
+    form_for,
+    form_of,
+    item_of,
+    read_rule_form,
+    until_text,
+)
 
 DONE = {
     "saved": "The rule is stored. Connected agents apply it within seconds.",
     "on": "The rule is switched on.",
     "off": "The rule is switched off.",
     "removed": "The rule is removed.",
+    "watching": "Connected agents only watch within seconds.",
+    "enforcing": "Rules do again what each of them says.",
     "blocked": "A rule that blocks them is in force. Connected agents apply it within seconds.",
 }
 _EXAMPLE = json.dumps(
@@ -55,6 +69,7 @@ def routes(desk: Desk) -> list[Route]:
         Route("/rules", page.save, methods=["POST"]),
         Route("/rules/new", page.new, methods=["GET"]),
         Route("/rules/try", page.dry_run, methods=["POST"]),
+        Route("/rules/watch", page.watch, methods=["POST"]),
         Route("/rules/block", page.block, methods=["POST"]),
         Route("/rules/endpoint", page.block_endpoint, methods=["POST"]),
         Route("/rules/{id:path}/enabled", page.enable, methods=["POST"]),
@@ -90,9 +105,14 @@ class RulePages:
 
     async def save(self, request: Request) -> Response:
         """Add a rule or replace one."""
-        form = read_rule_form(await read_form(request))
+        sent = await read_form(request)
+        form = read_rule_form(sent)
         try:
-            work = partial(actions.put_rule, item=item_of(form), who=self._desk.who(request), enabled=form.enabled)
+            document = rules.wire_form(item_of(form))
+            question = question_of(document, form.enabled)
+            if question is not None and not is_answered(question, sent):
+                return await self._ask(request, form, document, question)
+            work = partial(actions.put_rule, item=document, who=self._desk.who(request), enabled=form.enabled)
             rule = await self._desk.change(work)
         except ValueError as problem:
             return await self._form(request, form, problem=_sentence(problem))
@@ -107,23 +127,43 @@ class RulePages:
             return await self._form(request, form, problem=_sentence(problem))
         return await self._form(request, form, known=bool(form.uuid), tried=tried)
 
+    async def _ask(self, request: Request, form: RuleForm, document: Mapping[str, Any], question: Question) -> Response:
+        """Show what a rule would have done before it is enforced."""
+        tried = await self._desk.read(partial(_try, item=document))
+        return await self._form(request, form, known=bool(form.uuid), tried=tried, question=question)
+
     async def block(self, request: Request) -> Response:
-        """Block an actor for ever."""
+        """Block an actor for a time; one's own address, private ones and those of many clients are asked for first."""
         form = await read_form(request)
-        work = partial(actions.block_actor, kind=form.get("kind"), value=form.get("value"), who=self._desk.who(request))
+        back = form.get("back").partition("?")[0]
+        back = back if is_page(back) else ""
+        kind, value, chosen = form.get("kind"), form.get("value"), form.get("for")
+        own = self._desk.address(request)
+        if form.get("sure") != "on" and (
+            found := await self._desk.read(partial(warnings, kind=kind, value=value, own=own))
+        ):
+            shown: dict[str, Any] = {"kind": kind, "value": value, "back": back or "/dashboard/rules"}
+            shown |= {"chosen": chosen or "1h", "warnings": found}
+            return await self._desk.render(request, "block.html", **shown)
         try:
+            work = partial(
+                actions.block_actor, kind=kind, value=value, who=self._desk.who(request), until=end_of(chosen)
+            )
             rule = await self._desk.change(work)
         except ValueError as problem:
             raise HTTPException(400, f"No rule can be made of this: {problem}.") from None
-        back = form.get("back").partition("?")[0]
-        return seen(f"{back if is_page(back) else '/dashboard/rules/' + quote(rule.id, safe='')}?done=blocked")
+        return _undoable(rule, back)
 
     async def block_endpoint(self, request: Request) -> Response:
-        """Block every request to an endpoint."""
-        endpoint = await self._endpoint((await read_form(request)).get("endpoint"))
-        item = item_of(form_for(endpoint, "block"))
-        rule = await self._desk.change(partial(actions.put_rule, item=item, who=self._desk.who(request)))
-        return seen(f"/dashboard/rules/{quote(rule.id, safe='')}?done=saved")
+        """Block every request to an endpoint for a time."""
+        form = await read_form(request)
+        endpoint = await self._endpoint(form.get("endpoint"))
+        try:
+            until = until_text(end_of(form.get("for")))
+        except ValueError as problem:
+            raise HTTPException(400, f"No rule can be made of this: {problem}.") from None
+        item = item_of(replace(form_for(endpoint, "block"), mode="block", until=until))
+        return _undoable(await self._desk.change(partial(actions.put_rule, item=item, who=self._desk.who(request))), "")
 
     async def _endpoint(self, number: str) -> dict[str, Any]:
         known = number.isascii() and number.isdecimal() and len(number) < 19
@@ -133,20 +173,36 @@ class RulePages:
         return found
 
     async def enable(self, request: Request) -> Response:
-        """Switch a rule on or off."""
+        """Switch a rule off, or on: one that is enforced then is asked for first."""
         wanted = (await read_form(request)).get("enabled") == "on"
         name = request.path_params["id"]
+        found = await self._desk.read(partial(rules.find_rule, rule=name))
+        question = None if found is None else question_of(found.document, wanted)
+        if found is not None and question is not None:
+            form = form_of(found.document, enabled=True)
+            try:
+                return await self._ask(request, form, rules.wire_form(item_of(form)), question)
+            except ValueError as problem:
+                return await self._form(request, form, known=True, problem=_sentence(problem))
         work = partial(actions.change_rule, rule=name, who=self._desk.who(request), enabled=wanted)
         if await self._desk.change(work) is None:
             raise HTTPException(404, "There is no such rule.")
         return seen(f"/dashboard/rules?done={'on' if wanted else 'off'}")
 
+    async def watch(self, request: Request) -> Response:
+        """Have all rules only watched, or enforced as each of them says."""
+        watching = (await read_form(request)).get("watching") == "on"
+        await self._desk.change(partial(actions.set_watching, watching=watching, who=self._desk.who(request)))
+        return seen(f"/dashboard/rules?done={'watching' if watching else 'enforcing'}")
+
     async def remove(self, request: Request) -> Response:
-        """Forget a rule."""
+        """Forget a rule; where a click made it, back to where that was."""
+        back = request.query_params.get("back", "")
         work = partial(actions.remove_rule, rule=request.path_params["id"], who=self._desk.who(request))
         if not await self._desk.change(work):
             raise HTTPException(404, "There is no such rule.")
-        return seen("/dashboard/rules?done=removed")
+        onward = is_page(back) and not back.startswith("/dashboard/rules/")
+        return seen(f"{back if onward else '/dashboard/rules'}?done=removed")
 
     async def _form(
         self,
@@ -156,9 +212,17 @@ class RulePages:
         known: bool = False,
         problem: str = "",
         tried: Any = None,
+        question: Question | None = None,
     ) -> Response:
         status = 400 if problem else 200
-        values = {"form": form, "known": known, "problem": problem, "tried": tried, "choices": CHOICES}
+        values = {
+            "form": form,
+            "known": known,
+            "problem": problem,
+            "tried": tried,
+            "choices": CHOICES,
+            "question": question,
+        }
         return await self._desk.render(request, "rule.html", *notes, status=status, **values)
 
 
@@ -166,6 +230,11 @@ def _try(connection: Connection, item: Any) -> dict[str, Any]:
     found = try_rule(connection, item)
     traces = [trace for number in found.shown if (trace := queries.read_one(connection, str(number)))]
     return {"sentence": found.sentence, "about": found.about, "traces": traces}
+
+
+def _undoable(rule: rules.StoredRule, back: str) -> Response:
+    """To the page from which somebody was blocked, or to the rule, with the offer to undo it."""
+    return seen(f"{back or '/dashboard/rules/' + quote(rule.id, safe='')}?done=blocked&undo={quote(rule.id, safe='')}")
 
 
 def _sentence(problem: ValueError) -> str:
