@@ -69,6 +69,7 @@ differential: .venv/ready
 
 bench: .venv/ready
 	.venv/bin/python -m benchmarks.overhead
+	.venv/bin/python -m benchmarks.cost --config '{"aggregates": true}'
 	.venv/bin/python -m benchmarks.collector
 	.venv/bin/python -m benchmarks.collector_aggregates
 
