@@ -33,7 +33,7 @@ from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.late import LateDecision
-from metlo_otel.core.nesting import carried, carry
+from metlo_otel.core.nesting import carried, carry, tell_outer
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import DecodedRequest, Request, ScopeRequest
 from metlo_otel.core.settings import Problem, Settings, SettingsError, read_settings
@@ -210,6 +210,8 @@ class MetloDjango:
             ending.gone()
             return
         ending.note(response)
+        if exchange.outer is not None:  # whose report may be closed before this one's
+            self.agent.guard.run(tell_outer, exchange)
         if response.streaming:
             self.agent.streaming(exchange)
         if exchange.live is not None:

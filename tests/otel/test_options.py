@@ -41,6 +41,7 @@ def test_one_line_gives_metrics_too() -> None:
     assert ours == {
         "exchange.captured": requests,
         "exchange.sent": requests,
+        "exchange.counted": 0,  # this collector takes no aggregates
         "exchange.blocked": 0,
         "batch.retried": 0,
         "queue.size": 0,
