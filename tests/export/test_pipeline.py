@@ -508,13 +508,13 @@ def test_many_forks_under_load_never_hang(metlo: Metlo) -> None:
         def load():
             while not stop.is_set():
                 way.put(wsgi_exchange())
-        threads = [threading.Thread(target=load) for _ in range(2)]
+        threads = [threading.Thread(target=load, daemon=True) for _ in range(2)]
         [thread.start() for thread in threads]
-        for _ in range(20):
+        for _ in range(10):
             child = os.fork()
             if child == 0:
                 way.put(wsgi_exchange())
-                os._exit(0 if way.flush(10) else 1)
+                os._exit(0 if way.flush(25) else 1)
             assert os.waitpid(child, 0)[1] == 0
         stop.set()
     """
