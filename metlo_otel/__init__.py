@@ -1,11 +1,17 @@
 """The API security agent for Python web apps, built on OpenTelemetry."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from metlo_otel.core.current import set_user
+from metlo_otel.core.options import Options
 from metlo_otel.core.version import __version__
 
-__all__ = ["__version__", "block_user", "instrument", "set_user", "unblock_user"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Options", "__version__", "block_user", "instrument", "set_user", "unblock_user"]
 
 
 def block_user(user: str, seconds: float) -> None:
@@ -25,7 +31,7 @@ def unblock_user(user: str) -> bool:
     return agent.unblock_user(user)
 
 
-def instrument(host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+def instrument(host: str | None = None, api_key: str | None = None, **options: Unpack[Options]) -> None:
     """Serve every Flask, Django, FastAPI and Starlette app made from now on with the agent, without a line in the app.
 
     Options are the settings in upper or lower case, METLO_<NAME> counts for what is not given. Raises SettingsError.

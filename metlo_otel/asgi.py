@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable
 from functools import partial
 from types import FrameType
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.asgi import Ahead, ASGICapture, AtResponse, answering, closing_websocket
@@ -16,6 +16,11 @@ from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.settings import SettingsError
 from metlo_otel.core.tracing import name_by_route
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from metlo_otel.core.options import Options
 
 
 class ASGIMiddleware:
@@ -31,16 +36,16 @@ class ASGIMiddleware:
 
     @overload
     def __init__(
-        self, app: ASGIApp, /, host: str | None = None, api_key: str | None = None, **options: Any
+        self, app: ASGIApp, /, host: str | None = None, api_key: str | None = None, **options: Unpack[Options]
     ) -> None: ...
 
     @overload
     def __init__(
-        self, *, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any
+        self, *, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Unpack[Options]
     ) -> None: ...
 
-    def __init__(  # type: ignore[misc]  # Starlette types `app` as positional, its older versions pass it by name
-        self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Any
+    def __init__(  # Starlette types `app` as positional, its older versions pass it by name
+        self, app: ASGIApp, host: str | None = None, api_key: str | None = None, **options: Unpack[Options]
     ) -> None:
         self.app = app  # by this name others look for what is further in
         self.agent: Agent | None = None

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -31,6 +31,11 @@ from metlo_otel.export.spans import ExchangeSpan
 from metlo_otel.export.tracing import Seams, Tracing
 from metlo_otel.export.watch import Suspects, Watch
 from metlo_otel.export.wire import UnsendableError, encode
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from metlo_otel.core.options import Options
 
 _SUMS_AGAIN = 2.0  # seconds after which aggregates that were not taken are sent again
 _EXPORT_SECONDS = 10.0  # how long export() tries in somebody else's processor
@@ -164,7 +169,7 @@ class MetloSpanExporter(SpanExporter):
     what is not given is read from METLO_<NAME>. Raises SettingsError where they are wrong.
     """
 
-    def __init__(self, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+    def __init__(self, host: str | None = None, api_key: str | None = None, **options: Unpack[Options]) -> None:
         given = {"metlo_host": host, "api_key": api_key, **options}
         joined.watched = True
         self.settings = read_settings({name: value for name, value in given.items() if value is not None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import flask
@@ -28,6 +28,11 @@ from metlo_otel.core.nesting import own_exchange
 from metlo_otel.core.rejection import Rejection
 from metlo_otel.export.enrichment import Answer
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from metlo_otel.core.options import Options
+
 _CUT_BY_WERKZEUG = (204, 304)
 _MISSED = (MethodNotAllowed, RequestRedirect)
 _REFUSAL = "metlo_otel.refusal"  # and the rejection, where Flask lets an exception out
@@ -47,7 +52,7 @@ class MetloFlask:
         app: flask.Flask | None = None,
         host: str | None = None,
         api_key: str | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         self._options = {"metlo_host": host, "api_key": api_key, **options}
         self.agent: Agent | None = None

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.trace import Span, StatusCode
 
@@ -26,6 +26,11 @@ from metlo_otel.core.guard import Guard, RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.request import DecodedRequest, EnvironRequest, Request, ScopeRequest
 from metlo_otel.core.settings import SettingsError
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from metlo_otel.core.options import Options
 
 Carrier = MutableMapping[str, Any]  # environ, META or scope
 Hook = Callable[..., object]
@@ -42,7 +47,7 @@ class Hooks:
 
     _agent: Agent | None
 
-    def __init__(self, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+    def __init__(self, host: str | None = None, api_key: str | None = None, **options: Unpack[Options]) -> None:
         self._agent = make_agent({"metlo_host": host, "api_key": api_key, **options})
         tracing.joined.watched = True
         self._guard = Guard(RateLimitedLog(make_logger(None)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.ahead import ReadAhead
@@ -11,6 +11,11 @@ from metlo_otel.capture.wsgi import Environ, StartResponse, WSGIApp, WSGICapture
 from metlo_otel.capture.wsgi_routes import wsgi_route
 from metlo_otel.core.callbacks import Answering
 from metlo_otel.core.exchange import Exchange
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from metlo_otel.core.options import Options
 
 
 class WSGIMiddleware:
@@ -21,7 +26,9 @@ class WSGIMiddleware:
     then go straight to the app.
     """
 
-    def __init__(self, app: WSGIApp, host: str | None = None, api_key: str | None = None, **options: Any) -> None:
+    def __init__(
+        self, app: WSGIApp, host: str | None = None, api_key: str | None = None, **options: Unpack[Options]
+    ) -> None:
         if not callable(app):
             given = type(app).__name__
             raise TypeError(f"WSGIMiddleware(app, host, api_key) takes the WSGI app first, but it was given a {given}")

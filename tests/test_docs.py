@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 # What a reader would do next with each block: serve one request to /users/7 and let the agent send it.
 PROBES = {
-    "MetloFlask(app": """
+    'MetloFlask(app, "http': """
 assert app.test_client().get("/users/7").json == {"id": 7}
 app.extensions["metlo_otel"].agent.flush(10)
 """,

@@ -109,7 +109,7 @@ def test_settings_come_from_the_environment_too(metlo: Metlo, monkeypatch: pytes
     monkeypatch.setenv("METLO_KEY", KEY)
     assert MetloSpanExporter().settings.api_key == KEY
     with pytest.raises(SettingsError, match=re.escape("METLO_HOTS")):
-        MetloSpanExporter(METLO_HOTS="x")
+        MetloSpanExporter(METLO_HOTS="x")  # type: ignore[call-arg]  # the mistake
 
 
 def test_disabled_it_does_nothing(metlo: Metlo) -> None:

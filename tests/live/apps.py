@@ -71,5 +71,5 @@ def starlette_shop() -> Any:
 def wrong_starlette() -> Any:
     """The shop in Starlette, with settings that are wrong."""
     app = starlette_app.make()
-    app.add_middleware(ASGIMiddleware, host="nonsense", api_key="k", max_body="many", colour="red")
+    app.add_middleware(ASGIMiddleware, host="nonsense", api_key="k", max_body="many", colour="red")  # type: ignore[call-arg]
     return app
