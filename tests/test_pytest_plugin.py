@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_TESTS = '''
+_TESTS = """
 import sys
 
 import flask
@@ -29,7 +29,7 @@ def test_users_are_seen(metlo_collector):
 
 def test_each_test_has_a_collector_of_its_own(metlo_collector):
     assert metlo_collector.traces == []
-'''
+"""
 
 
 def test_the_fixture_is_there_without_a_word(tmp_path: Path) -> None:
