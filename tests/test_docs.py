@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +109,29 @@ def test_every_setting_is_in_the_readme() -> None:
     """Who reads the table of settings has read all of them, and none that does not exist."""
     rows = set(re.findall(r"^\| `([A-Z0-9_]+)`", README, re.MULTILINE))
     assert rows == set(KNOWN_NAMES)
+
+
+def test_targets_that_workflows_and_contributors_use_exist() -> None:
+    """A target that is renamed would else be missed by CI's weekly run, and by who follows the text."""
+    yaml = pytest.importorskip("yaml", reason="pyyaml (extra `rules`) is not installed")
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    workflows = [yaml.safe_load(file.read_text()) for file in (ROOT / ".github" / "workflows").glob("*.yml")]
+    runs = [
+        step["run"]
+        for flow in workflows
+        for job in flow["jobs"].values()
+        for step in job.get("steps", ())
+        if "run" in step
+    ]
+    suites = [suite for flow in workflows for job in flow["jobs"].values() for suite in _suites(job)]
+    written = "\n".join([*runs, (ROOT / "CONTRIBUTING.md").read_text()])
+    used = set(re.findall(r"(?:^|`|\$ )make ([a-z]+)", written, re.MULTILINE)) | set(suites)
+    assert {"test", "system", "dist", "soak", "transparency"} <= used <= targets
+    assert ".ci/run" in runs
+
+
+def _suites(job: dict[str, Any]) -> list[str]:
+    return list(job.get("strategy", {}).get("matrix", {}).get("suite", ()))
 
 
 def test_commands_of_the_readme_exist() -> None:
