@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from metlo_otel.blocking.rules import ALL, NEGATION, Condition, Group, Rule
+from metlo_otel.blocking.rules import ALL, Condition, Group, Rule
 from metlo_otel.blocking.view import View, listed
+from metlo_otel.blocking.vocabulary import FIELDS, OPERATORS, Test, text_test
 from metlo_otel.core.addresses import normalise, parse_network
 from metlo_otel.core.paths import upper_hex
 
 Matcher = Callable[[View], bool]
-Test = Callable[[str], bool]
 Read = Callable[[View], Iterable[str]]
 
 
@@ -52,7 +52,8 @@ def _compile_group(group: Group, assumed: Collection[str]) -> list[Matcher]:
 
 
 def _compile(condition: Condition) -> Matcher:
-    if condition.field == "status_code":
+    negated = OPERATORS[condition.operator].negates
+    if FIELDS[condition.field].answered:
         return _status(condition.operator, int(condition.value))
     if is_range(condition):
         return _in_range(condition)
@@ -65,11 +66,11 @@ def _compile(condition: Condition) -> Matcher:
         return _parameter(condition.operator, value, condition.key or "")
     if condition.field == "ip_address" and condition.operator in ("eq", "nt_eq"):
         value = normalise(value)
-    if condition.field == "request_body" and condition.operator.startswith(NEGATION):
-        return _no_value(View.body, _test(condition.operator.removeprefix(NEGATION), value))
+    if condition.field == "request_body" and negated:
+        return _no_value(View.body, text_test(negated, value))
     if condition.field == "method":
         value = value.upper()
-    return _any_value(read_values(condition.field), _test(condition.operator, value))
+    return _any_value(read_values(condition.field), text_test(condition.operator, value))
 
 
 def header_name(condition: Condition) -> str:
@@ -102,8 +103,8 @@ def _header(operator: str, value: str, name: str) -> Matcher:
 
     A negation holds where some value is another, both taken whole and as a list.
     """
-    test = _test(operator, value)
-    if operator.startswith(NEGATION):
+    test = text_test(operator, value)
+    if OPERATORS[operator].negates:
         return lambda view: any(test(text) and any(test(item) for item in listed(text)) for text in view.header(name))
 
     def matches(view: View) -> bool:
@@ -119,8 +120,8 @@ def _header(operator: str, value: str, name: str) -> Matcher:
 
 def _parameter(operator: str, value: str, name: str) -> Matcher:
     """A value may match as any framework reads it; a negation looks at the common reading alone."""
-    test = _test(operator, value)
-    if operator.startswith(NEGATION):
+    test = text_test(operator, value)
+    if OPERATORS[operator].negates:
         return _any_value(lambda view: view.parameter(name), test)
     return _any_value(lambda view: view.parameter_readings(name), test)
 
@@ -130,9 +131,10 @@ def _path(operator: str, value: str) -> Matcher:
 
     Only a value with a percent sign can be meant as the path was sent.
     """
-    holds = _path_test(operator.removeprefix(NEGATION), value)
-    sent = _path_test(operator.removeprefix(NEGATION), upper_hex(value)) if "%" in value else None
-    if operator.startswith(NEGATION):
+    negated = OPERATORS[operator].negates
+    holds = _path_test(negated or operator, value)
+    sent = _path_test(negated or operator, upper_hex(value)) if "%" in value else None
+    if negated:
         return lambda view: any(not any(map(holds, paths)) for paths in view.paths()) and not _holds_sent(sent, view)
 
     def matches(view: View) -> bool:
@@ -152,27 +154,14 @@ def _holds_sent(holds: Test | None, view: View) -> bool:
 def _path_test(operator: str, value: str) -> Test:
     """Compare paths as if neither had a trailing slash, but `/admin/` begins no `/administrator`."""
     if operator in ("eq", "endswith"):
-        return _test(operator, value.rstrip("/"))
-    test = _test(operator, value)
+        return text_test(operator, value.rstrip("/"))
+    test = text_test(operator, value)
     return lambda path: test(path + "/")
-
-
-def _test(operator: str, value: str) -> Test:
-    if operator.startswith(NEGATION):
-        holds = _test(operator.removeprefix(NEGATION), value)
-        return lambda text: not holds(text)
-    tests: dict[str, Test] = {
-        "eq": lambda text: text == value,
-        "contains": lambda text: value in text,
-        "startswith": lambda text: text.startswith(value),
-        "endswith": lambda text: text.endswith(value),
-    }
-    return tests[operator]
 
 
 def _in_range(condition: Condition) -> Matcher:
     holds = parse_network(str(condition.value)).holds
-    wanted = not condition.operator.startswith(NEGATION)
+    wanted = not OPERATORS[condition.operator].negates
 
     def matches(view: View) -> bool:
         packed = view.address()
@@ -182,13 +171,10 @@ def _in_range(condition: Condition) -> Matcher:
 
 
 def _status(operator: str, value: int) -> Matcher:
-    tests: dict[str, Matcher] = {
-        "lt": lambda view: 0 < view.exchange.status < value,
-        "gt": lambda view: view.exchange.status > max(value, 0),
-        "eq": lambda view: view.exchange.status == value != 0,
-        "nt_eq": lambda view: view.exchange.status not in (0, value),
-    }
-    return tests[operator]
+    holds = OPERATORS[operator].number
+    if holds is None:
+        raise KeyError(operator)
+    return lambda view: holds(view.exchange.status, value)
 
 
 def _all(matchers: tuple[Matcher, ...]) -> Matcher:

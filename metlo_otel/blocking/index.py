@@ -8,8 +8,9 @@ from typing import Generic, Protocol, TypeVar
 
 from metlo_otel.blocking.conditions import Matcher, compile_rule, header_name, is_range
 from metlo_otel.blocking.rules import ALL, Condition, Group, Rule
-from metlo_otel.blocking.tables import CONTAINS, EXACT, PREFIX, PRESENT, RANGE, SUFFIX, RangeTable, TextTable
+from metlo_otel.blocking.tables import RangeTable, TextTable
 from metlo_otel.blocking.view import Client, View, unescaped
+from metlo_otel.blocking.vocabulary import CONTAINS, EXACT, FIELDS, OPERATORS, PREFIX, PRESENT, RANGE, SUFFIX
 from metlo_otel.core.addresses import normalise, pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import upper_hex
@@ -35,7 +36,6 @@ class Indexed(Protocol):
 Entry = TypeVar("Entry", bound=Indexed)
 Handle = tuple[str, "str | None", str, str]  # field, key, how to look it up, value
 
-_LOOK_UPS = {"eq": EXACT, "startswith": PREFIX, "endswith": SUFFIX, "contains": CONTAINS}
 _COSTS = {EXACT: 0, RANGE: 1, PREFIX: 2, SUFFIX: 3, CONTAINS: 4, PRESENT: 5}
 _METHOD, _SCAN = 6, 7
 _SENT = "path as sent"
@@ -200,7 +200,7 @@ def _group_handles(group: Group, assumed: Collection[str]) -> list[tuple[int, li
 
 def _cost(condition: Condition) -> int:
     """How little looking up by this condition narrows; _SCAN where it does not at all."""
-    if condition.field in ("status_code", "request_body"):
+    if not FIELDS[condition.field].indexed:
         return _SCAN
     ways = [how for _, _, how, _ in _look_ups(condition)]
     if condition.field == "method":
@@ -213,7 +213,7 @@ def _cost(condition: Condition) -> int:
 def _look_ups(condition: Condition) -> list[Handle]:
     """The look-ups of which at least one hits where the condition holds."""
     field, value = condition.field, str(condition.value)
-    how = _LOOK_UPS.get(condition.operator, PRESENT)
+    how = OPERATORS[condition.operator].look_up
     if is_range(condition):
         ways = [(RANGE if how == EXACT else PRESENT, value)]
     elif field == "ip_address" and how == EXACT:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from metlo_otel.blocking.checks import RuleError, one_of, shown, text, whole_number
+from metlo_otel.blocking.vocabulary import FIELDS, operators_of
 from metlo_otel.core.addresses import parse_network
 
 Warn = Callable[[str], None]
@@ -15,23 +16,6 @@ BLOCK, RATE_LIMIT, TAG = "block", "rate_limit", "tag"
 KINDS = (BLOCK, RATE_LIMIT, TAG)
 MODES = ("block", "monitor")
 ALL, ONE = "all", "one"
-KEYED_FIELDS = ("request_header", "request_parameter")
-FIELDS = (
-    "path",
-    "method",
-    *KEYED_FIELDS,
-    "request_body",
-    "ip_address",
-    "user",
-    "unique_session_key",
-    "status_code",
-)
-NEGATION = "nt_"
-TEXT_OPERATORS = (
-    *("eq", "contains", "startswith", "endswith"),
-    *("nt_eq", "nt_contains", "nt_startswith", "nt_endswith"),
-)
-STATUS_OPERATORS = ("lt", "gt", "eq", "nt_eq")
 IDENTIFIERS = ("ip", "user", "session")
 INTERVALS = {
     "second_1": 1,
@@ -151,15 +135,14 @@ def parse_condition(item: Any, where: str, with_status: bool) -> Condition:
     if not isinstance(item, Mapping):
         raise RuleError(where, f"is an object, not {type(item).__name__}")
     field = one_of(item.get("field"), FIELDS, f"{where}.field")
-    key = text(item.get("key"), f"{where}.key") if field in KEYED_FIELDS else None
-    if field != "status_code":
-        operator = one_of(item.get("operator"), TEXT_OPERATORS, f"{where}.operator")
-        value = text_value(field, operator, item.get("value"), f"{where}.value")
-        return Condition(field, operator, value, key)
-    if not with_status:
-        raise RuleError(f"{where}.field", "status_code is known after the response, only rate limits ask for it")
-    operator = one_of(item.get("operator"), STATUS_OPERATORS, f"{where}.operator")
-    return Condition(field, operator, _status(item.get("value"), f"{where}.value"))
+    known = FIELDS[field]
+    key = text(item.get("key"), f"{where}.key") if known.keyed else None
+    if known.answered and not with_status:
+        raise RuleError(f"{where}.field", f"{field} is known after the response, only rate limits ask for it")
+    operator = one_of(item.get("operator"), operators_of(field), f"{where}.operator")
+    if known.answered:
+        return Condition(field, operator, _status(item.get("value"), f"{where}.value"))
+    return Condition(field, operator, text_value(field, operator, item.get("value"), f"{where}.value"), key)
 
 
 def text_value(field: str, operator: str, value: Any, where: str) -> str:

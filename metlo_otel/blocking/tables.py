@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from metlo_otel.blocking.view import listed
+from metlo_otel.blocking.vocabulary import EXACT, PREFIX, PRESENT, SUFFIX
 from metlo_otel.core.addresses import parse_network
 
 T = TypeVar("T")
-
-EXACT, RANGE, PREFIX = "exact", "range", "prefix"
-SUFFIX, CONTAINS, PRESENT = "suffix", "contains", "present"
 
 _MANY = 8  # from so many needles on, what they found in a text is remembered
 _MEMORY = 512  # texts that are remembered

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from metlo_otel.blocking.friendly import NAMES
-from metlo_otel.blocking.friendly_conditions import OPERATORS, STATUS_OPERATORS
 from metlo_otel.blocking.local_rules import load_rules
 from metlo_otel.blocking.policy import Policy
 from metlo_otel.blocking.rate_limits import LocalStore
+from metlo_otel.blocking.vocabulary import OPERATORS
 from metlo_otel.testing import MemoryCollector
 from tests.blocking.exchanges import NOW, client, exchange
 
@@ -49,7 +49,7 @@ def test_rules_file() -> None:
 
 def test_every_word_is_told() -> None:
     """The table names every part that a rule may have, and every comparison."""
-    for word in (*NAMES, *OPERATORS, *STATUS_OPERATORS):
+    for word in (*NAMES, *[operator.written for operator in OPERATORS.values()]):
         assert re.search(rf"`{{?{word}\b", SECTION), word
 
 

@@ -85,7 +85,7 @@ CASES: list[tuple[Any, str]] = [
     (broken(conditionGroups=[every(condition("status_code", "eq", 401))]), "only rate limits ask for it"),
     (
         wire_limit(3, every(condition("status_code", "contains", 4)), uuid="bad"),
-        "is one of lt, gt, eq, nt_eq",
+        "is one of eq, nt_eq, gt, lt",
     ),
     (wire_limit(3, every(condition("status_code", "eq", "4xx")), uuid="bad"), "value is a whole number"),
     (wire_limit(3, every(condition("status_code", "eq", True)), uuid="bad"), "value is a whole number"),

@@ -11,40 +11,18 @@ from uuid import NAMESPACE_URL, uuid5
 
 from metlo_otel.blocking.every_request import EVERY_PATH
 from metlo_otel.blocking.friendly import moment
-from metlo_otel.blocking.rules import IDENTIFIERS, INTERVALS, KEYED_FIELDS, KINDS, UNITS
+from metlo_otel.blocking.rules import IDENTIFIERS, INTERVALS, KINDS, UNITS
+from metlo_otel.blocking.vocabulary import FIELDS, OPERATORS
 from metlo_otel.collector.dashboard.forms import Form
 from metlo_otel.collector.dashboard.text import json_text
 
 ROWS = 3  # rows for conditions at least; there is always an empty one
-FIELDS = {
-    "path": "Path",
-    "method": "Method",
-    "request_parameter": "Query parameter …",
-    "request_header": "Header …",
-    "request_body": "Body",
-    "ip_address": "Address",
-    "user": "User",
-    "unique_session_key": "Session",
-    "status_code": "Status (rate limits)",
-}
-OPERATORS = {
-    "eq": "is",
-    "contains": "contains",
-    "startswith": "begins with",
-    "endswith": "ends with",
-    "nt_eq": "is not",
-    "nt_contains": "does not contain",
-    "nt_startswith": "does not begin with",
-    "nt_endswith": "does not end with",
-    "lt": "is less than",
-    "gt": "is greater than",
-}
 CHOICES: dict[str, Mapping[str, str]] = {
     "kinds": {"block": "Block", "rate_limit": "Limit the rate", "tag": "Tag"},
     "modes": {"block": "Enforce", "monitor": "Only watch"},
     "matches": {"all": "all of these are so", "one": "at least one of these is so"},
-    "fields": FIELDS,
-    "operators": OPERATORS,
+    "fields": {name: field.words for name, field in FIELDS.items()},
+    "operators": {name: operator.words for name, operator in OPERATORS.items()},
     "intervals": {name: name.replace("_", " ") for name in INTERVALS},
     "identifiers": {"ip": "address", "user": "user", "session": "session"},
 }
@@ -207,7 +185,7 @@ def _condition(row: Row) -> dict[str, Any]:
     """A row as a condition; `*` as the path is every path, as in rules files."""
     if (row.field, row.operator, row.value.strip()) == _EVERY:
         return asdict(EVERY_PATH)
-    key = row.key.strip() if row.field in KEYED_FIELDS else None
+    key = row.key.strip() if row.field in FIELDS and FIELDS[row.field].keyed else None
     return {"field": row.field, "operator": row.operator, "key": key, "value": row.value}
 
 
