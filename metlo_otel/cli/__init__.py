@@ -35,7 +35,7 @@ _COMMANDS = (add_collector, add_demo, add_lists, add_rules, add_openapi, add_tra
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: the process's). Returns the exit code: 2 for a wrong question."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     try:
         code: int = options.run(options)
         return code
@@ -55,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The command's parser, which the reference in the docs is made of too."""
     parser = argparse.ArgumentParser(prog="metlo-otel", description="API security for Python web apps.")
     parser.add_argument("--version", action="version", version=f"metlo-otel {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
