@@ -49,6 +49,11 @@ def unblock_user(user: str) -> bool:
     return any(unblocked)
 
 
+def live_agents() -> list[Agent]:
+    """The agents of this process."""
+    return list(_AGENTS)
+
+
 class Agent:
     """Opens an exchange for each request and takes it back when it closes."""
 

@@ -11,6 +11,7 @@ from metlo_otel.cli.asking import CommandError
 from metlo_otel.cli.check import add as add_check
 from metlo_otel.cli.collector import add as add_collector
 from metlo_otel.cli.demo import add as add_demo
+from metlo_otel.cli.init import add as add_init
 from metlo_otel.cli.lists import add as add_lists
 from metlo_otel.cli.openapi import add as add_openapi
 from metlo_otel.cli.rules import add as add_rules
@@ -30,7 +31,7 @@ _EXTRAS = {
     "psycopg": "postgresql",
     "flask": "demo",
 }
-_COMMANDS = (add_collector, add_demo, add_lists, add_rules, add_openapi, add_transfer, add_check)
+_COMMANDS = (add_collector, add_demo, add_lists, add_rules, add_openapi, add_transfer, add_init, add_check)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -41,12 +41,21 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     command = add_command(commands, "check", about)
     command.add_argument("--host", help="the collector's URL (default: METLO_HOST)")
     command.add_argument("--api-key", help="its key (default: METLO_API_KEY or METLO_KEY)")
+    command.add_argument(
+        "--send",
+        nargs="?",
+        const="",
+        metavar="MODULE:APP",
+        help="send a marked request through that WSGI or ASGI app, or through one of our own, to the collector",
+    )
     add_json(command, "one array")
     command.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     found = [*_of_settings(options), *_of_packages(), *_of_extras()]
+    if options.send is not None and not any(each.state == "wrong" for each in found):
+        found.append(_of_sending(options))
     if options.json:
         write_json([asdict(each) for each in found])
     else:
@@ -109,6 +118,16 @@ def _of_services(settings: Settings) -> Iterator[Finding]:
             yield Finding("agent-config", "wrong", str(problem))
         finally:
             client.close()
+
+
+def _of_sending(options: argparse.Namespace) -> Finding:
+    from metlo_otel.cli.sending import SendError, send
+
+    try:
+        told = send(options.send, {"metlo_host": options.host, "api_key": options.api_key})
+    except SendError as problem:
+        return Finding("a request", "wrong", str(problem))
+    return Finding("a request", "ok", told)
 
 
 def _told(config: Any) -> str:
