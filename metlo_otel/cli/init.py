@@ -54,9 +54,7 @@ def _agreed(files: int) -> bool:
 
 def _say_what_is_next(project: Project) -> None:
     if project.opentelemetry:
-        print(
-            f"OpenTelemetry is set up in {project.opentelemetry[0]}: the agent joins its traces, nothing is to be added."
-        )
+        print(f"OpenTelemetry is in {project.opentelemetry[0]}: the agent joins its traces, nothing is to be added.")
     print("The agent reads METLO_HOST and METLO_API_KEY from the environment; `metlo-otel collector` prints a key.")
     print("Then `metlo-otel check --send` sends a request through, and says whether your collector has it.")
 

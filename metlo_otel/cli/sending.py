@@ -35,7 +35,7 @@ def send(app: str, given: Mapping[str, Any]) -> str:
         raise SendError(
             f"{app} answered {status}, but no agent saw it: `metlo-otel init` shows which lines are missing"
         )
-    sent = all([agent.flush(_PATIENCE) for agent in agents])
+    sent = all(agent.flush(_PATIENCE) for agent in agents)  # where one fails, the request is lost already
     stats = [agent.stats() for agent in agents]
     if sent and any(each.sent or each.counted for each in stats):
         return f"GET {_PATH} was answered with {status}, and {settings.collector_url} has it"
