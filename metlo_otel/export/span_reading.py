@@ -107,7 +107,10 @@ def _destination(found: Attributes) -> Address:
 
 def _verdict(found: Attributes) -> Verdict:
     verdict = Verdict(
-        found.get("metlo.blocked") is True, _text(found, "metlo.rule.id"), tuple(found.get("metlo.tags") or ())
+        found.get("metlo.blocked") is True,
+        _text(found, "metlo.rule.id"),
+        tuple(_values(found, "metlo.tags")),
+        found.get("metlo.would_block") is True,
     )
     return PASS if verdict == PASS else verdict
 
@@ -130,7 +133,11 @@ def _headers(found: Attributes, side: str) -> Pairs:
         left = {name: deque(_values(found, prefix + name)) for name in {str(name).lower() for name in names}}
         return tuple([(str(name), left[str(name).lower()].popleft()) for name in names if left[str(name).lower()]])
     keys = [key for key in found if key.startswith(prefix)]
-    return tuple([(key[len(prefix) :].replace("_", "-"), value) for key in keys for value in _values(found, key)])
+    headers = [(key[len(prefix) :].replace("_", "-"), value) for key in keys for value in _values(found, key)]
+    agent = _text(found, "user_agent.original", "http.user_agent") if side == "request" else None
+    if agent is not None and all(name.lower() != "user-agent" for name, _ in headers):
+        headers.append(("user-agent", agent))
+    return tuple(headers)
 
 
 def _values(found: Attributes, name: str) -> list[str]:
