@@ -49,6 +49,10 @@ class Arrival:
         """What reads raw traces, as read_trace() does with version 1, and analyses them."""
         return partial(self._read, *self._current())
 
+    def analyst(self) -> Callable[[dict[str, Any], Record], Trace]:
+        """What analyses raw traces in their plain form whose records are there already."""
+        return partial(self.analysed, *self._current())
+
     def _read(self, analyser: Analyser, key: bytes, item: Any) -> Trace:
         raw = plain(item)
         checked(raw, 1, unknown_status=True)

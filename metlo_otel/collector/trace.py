@@ -55,7 +55,8 @@ class Trace:
     `status` is 0 where nobody told it, `attacks` are the types that were found and `findings` where, `whole` is false
     for a trace that only counts a call,
     `authenticated` is None where nobody knows, `operations` are GraphQL's (`query.user`), `duration` is in µs,
-    and `counted` says that the call is in sums that come by themselves.
+    and `counted` says that the call is in sums that come by themselves. `service`, `environment` and `language` are of
+    who answered, as OpenTelemetry's resources name them.
     """
 
     version: int
@@ -85,6 +86,9 @@ class Trace:
     trace_id: str | None = None
     duration: int | None = None
     counted: bool = False
+    service: str | None = None
+    environment: str | None = None
+    language: str | None = None
 
     @property
     def public(self) -> bool:
@@ -152,6 +156,7 @@ def _read_details(
         "trace_id": _told(meta, "traceId"),
         "duration": duration if type(duration) is int and 0 <= duration < 2**62 else None,
         "counted": meta.get("counted") is True,
+        **{name: _told(meta, name) for name in ("service", "environment", "language")},
     }
 
 
