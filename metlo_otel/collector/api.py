@@ -72,6 +72,8 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
         Route("/api/v1/attacks", api.page(queries.find_attacks), methods=["GET"]),
         Route("/api/v1/actors", api.page(queries.find_actors), methods=["GET"]),
+        Route("/api/v1/services", api.page(queries.find_services), methods=["GET"]),
+        Route("/api/v1/service-calls", api.service_calls, methods=["GET"]),
         Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
         Route("/v1/traces", OtlpApi(store, api).traces, methods=["POST"]),
         *more,
@@ -147,6 +149,11 @@ class Api:
             raise RefusedError(404, f"there is no trace {number}; only the latest of each endpoint are kept")
         return Json(found)
 
+    async def service_calls(self, request: Request) -> Response:
+        """`GET /api/v1/service-calls`: which service called which."""
+        await self._authenticate_reader(request)
+        return Json({"items": await self._read(queries.service_calls), "next": None})
+
     def page(self, find: Callable[..., queries.Page]) -> Handler:
         """A handler that answers a page of what `find` finds for the query's parameters."""
 
@@ -164,7 +171,13 @@ class Api:
         """Raw traces are analysed, which takes a while: on a thread of its own, one batch after the other."""
         if version == 2:
             return check(items, lambda item: read_trace(item, 2))
-        return await to_thread.run_sync(check, items, self._arrival.reader(), limiter=self._analysts)
+        try:
+            return await to_thread.run_sync(self._analyse, items, limiter=self._analysts)
+        except BusyError:
+            raise RefusedError(503, "too much is waiting to be stored; try again") from None
+
+    def _analyse(self, items: list[Any]) -> Checked:
+        return check(items, self._arrival.reader())
 
     @asynccontextmanager
     async def body(self, request: Request, accepted: Accepted = TRACES, key: str | None = None) -> AsyncIterator[bytes]:

@@ -20,6 +20,7 @@ from metlo_otel.collector.otlp.from_json import read_otlp_json
 from metlo_otel.collector.otlp.reader import Reader, Taken
 from metlo_otel.collector.otlp.spans import Batch, OtlpError
 from metlo_otel.collector.services import add_calls
+from metlo_otel.collector.writer import BusyError
 
 if TYPE_CHECKING:
     from metlo_otel.collector.api import Api
@@ -49,7 +50,10 @@ class OtlpApi:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             async with self._api.body(request, _ACCEPTED, api_key(request.headers)) as body:
-                batch, taken = await to_thread.run_sync(self._read, kind, body, limiter=self._analysts)
+                try:
+                    batch, taken = await to_thread.run_sync(self._read, kind, body, limiter=self._analysts)
+                except BusyError:
+                    raise RefusedError(503, "too much is waiting to be stored; try again") from None
                 await self._api.stored(lambda: store_all(self._store, taken))
         except RefusedError as problem:
             return _refusal(kind, problem)
