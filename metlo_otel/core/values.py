@@ -282,6 +282,25 @@ def one_of(*words: str) -> Callable[[Any], str]:
     return read
 
 
+def destinations(value: Any) -> frozenset[str]:
+    """Where findings go: `metlo`, `otlp` or both; what OTLP needs must be installed."""
+    words = value if isinstance(value, list | tuple | set | frozenset) else str(value).split(",")
+    found = frozenset(str(word).strip().lower() for word in words)
+    if not found or not found <= {"metlo", "otlp"}:
+        raise ValueError("metlo, otlp or metlo,otlp is expected")
+    if "otlp" in found and not _is_there("opentelemetry.exporter.otlp.proto.common"):
+        raise ValueError("for otlp an extra is needed: pip install 'metlo-otel[otlp]'")
+    return found
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module can be imported, which is not done here."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def shorten(value: Any) -> str:
     """A value for a message, not longer than a line; a URL without its user and password."""
     shown = re.sub(r"(?<=//)[^/@\s]*@", "[not shown]@", repr(value))
