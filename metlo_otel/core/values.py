@@ -288,16 +288,19 @@ def destinations(value: Any) -> frozenset[str]:
     found = frozenset(str(word).strip().lower() for word in words)
     if not found or not found <= {"metlo", "otlp"}:
         raise ValueError("metlo, otlp or metlo,otlp is expected")
-    if "otlp" in found and not _is_there("opentelemetry.exporter.otlp.proto.common"):
+    if "otlp" in found and not _has_exporters():
         raise ValueError("for otlp an extra is needed: pip install 'metlo-otel[otlp]'")
     return found
 
 
-def _is_there(module: str) -> bool:
-    """Whether a module can be imported, which is not done here."""
+def _has_exporters() -> bool:
+    """Whether OpenTelemetry's OTLP exporters are installed, with the log records of 1.39 and later."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
+        numbers = version("opentelemetry-exporter-otlp-proto-http").split(".")
+        return (int(numbers[0]), int(numbers[1])) >= (1, 39)
+    except (PackageNotFoundError, ValueError, IndexError):
         return False
 
 

@@ -27,37 +27,18 @@ class Event:
 
 
 class Events:
-    """Makes events; tells of a class of data in a field of an endpoint once in a process. `content` says whether what
-    a client sent may be told.
-    """
+    """Makes events; tells of a class of data in a field of an endpoint once in a process."""
 
-    def __init__(self, content: bool) -> None:
-        self._content = content
+    def __init__(self) -> None:
         self._told: dict[tuple[str, ...], None] = {}
 
     def of(self, span: ExchangeSpan) -> Iterator[Event]:
         """The events of an exchange that was examined."""
         record, found = span.record, span.processed
         where = f"{record.method} {record.route or record.path}"
-        yield from self._attacks(found, where)
+        yield from _attacks(found, where)
         yield from _verdict(record, where)
         yield from self._data(record, found, where)
-
-    def _attacks(self, found: Processed, where: str) -> Iterator[Event]:
-        fragments = {(each.key, each.category): each for each in found.fragments}
-        pairs = [(key, category) for key, categories in found.attacks.items() for category in categories]
-        for key, category in pairs[:_MOST]:
-            more = fragments.get((key, category))
-            confidence = more.confidence if more else None
-            given = {
-                "security_rule.category": "attack",
-                "metlo.attack.type": category,
-                "metlo.attack.field": key,
-                "metlo.attack.confidence": confidence,
-                "metlo.attack.fragment": more.text if more and self._content else None,
-            }
-            severity = SeverityNumber.WARN if confidence == "low" else SeverityNumber.ERROR
-            yield Event("metlo.attack", severity, f"{category} in {key} of {where}", given)
 
     def _data(self, record: Record, found: Processed, where: str) -> Iterator[Event]:
         for key, classes in list(found.sensitive.items())[:_MOST]:
@@ -69,6 +50,21 @@ class Events:
                     yield Event("metlo.sensitive_data", SeverityNumber.INFO, f"{name} in {key} of {where}", given)
         while len(self._told) > _REMEMBERED:
             del self._told[next(iter(self._told))]
+
+
+def _attacks(found: Processed, where: str) -> Iterator[Event]:
+    known = {(each.key, each.category): each.confidence for each in found.fragments}
+    pairs = [(key, category) for key, categories in found.attacks.items() for category in categories]
+    for key, category in pairs[:_MOST]:
+        confidence = known.get((key, category))
+        given = {
+            "security_rule.category": "attack",
+            "metlo.attack.type": category,
+            "metlo.attack.field": key,
+            "metlo.attack.confidence": confidence,
+        }
+        severity = SeverityNumber.WARN if confidence == "low" else SeverityNumber.ERROR
+        yield Event("metlo.attack", severity, f"{category} in {key} of {where}", given)
 
 
 def _verdict(record: Record, where: str) -> Iterator[Event]:

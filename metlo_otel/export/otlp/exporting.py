@@ -36,7 +36,7 @@ class Exporting:
         self.delta = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").lower() == "delta"
         self._resource = Resource.create(more).merge(OTELResourceDetector().detect())
         self._keep = kept(settings.span_attributes)
-        self._events = Events(content=settings.span_attributes == "bodies")
+        self._events = Events()
         self._traces, self._logs, self._metrics = _exporters()
 
     def traces(self, spans: Sequence[ReadableSpan]) -> bool:
