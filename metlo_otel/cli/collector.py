@@ -54,6 +54,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         action=argparse.BooleanOptionalAction,
         help="have agents send parameters, headers and bodies of all requests; remembered (at first: no)",
     )
+    command.add_argument(
+        "--forward",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="where findings go too: syslog://HOST:514, syslog+tls://HOST:6514 or file:///PATH, each with "
+        "?format=cef, ocsf or json; may be given several times",
+    )
     _add_limits(command)
     command.set_defaults(run=_run)
 
@@ -127,9 +135,15 @@ def _require(host: str, key: str | None, password: str | None) -> None:
 def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str | None, password: str | None) -> None:
     from metlo_otel.collector.dashboard.access import Access
     from metlo_otel.collector.server import serve, url_of
+    from metlo_otel.collector.siem.destinations import DestinationError, read_destination
+    from metlo_otel.collector.siem.forwarding import forwarding
     from metlo_otel.collector.store import Store
     from metlo_otel.collector.upkeep import Limits
 
+    try:
+        destinations = [read_destination(url) for url in options.forward]
+    except DestinationError as problem:
+        raise CommandError(f"--forward {problem}") from None
     store = Store(
         options.db, Limits(traces_per_endpoint=options.keep, trace_days=options.keep_days, size=options.max_size)
     )
@@ -141,7 +155,7 @@ def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str
         print(f"Dashboard on {url_of(listening[0])}/dashboard/{_password(access, password)}", flush=True)
         gc.freeze()  # what is loaded stays, and what batches are made of goes by itself: no need to look often
         gc.set_threshold(100_000, 20, 50)
-        with _otlp_grpc(store, options):
+        with forwarding(store, destinations), _otlp_grpc(store, options):
             serve(store, access, *listening)
     finally:
         store.close()

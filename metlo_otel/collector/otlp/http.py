@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("metlo_otel.collector")
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
+_BINARY = (PROTOBUF, "application/protobuf")
 MAX_BODY = 4 * 1024 * 1024  # bytes, decoded: the limit that gRPC has by itself
 NEEDED = "OTLP in protobuf needs an extra: pip install 'metlo-otel[otlp]'; or have the exporter send http/json"
 
-_ACCEPTED = Accepted((PROTOBUF, JSON), MAX_BODY)
+_ACCEPTED = Accepted((*_BINARY, JSON), MAX_BODY)
 _CODES = {400: 3, 401: 16, 408: 4, 413: 8, 415: 3, 503: 14}  # google.rpc.Code
 
 
@@ -124,7 +125,7 @@ def _refusal(kind: str, problem: RefusedError) -> Response:
     if problem.status in (401, 408, 413, 415):
         headers["Connection"] = "close"
     code = _CODES.get(problem.status, 2)
-    if kind == PROTOBUF:
+    if kind in _BINARY:
         try:
             from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
         except ImportError:

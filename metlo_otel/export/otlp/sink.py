@@ -85,6 +85,7 @@ class OtlpSink:
         self.send_counts()
         if self._exporting is not None:
             self._exporting.shutdown()
+        self.renew()
 
     def _open(self) -> Exporting:
         if self._exporting is None:
