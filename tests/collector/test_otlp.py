@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import time
 from base64 import b64encode
 from typing import Any
 
@@ -172,6 +173,21 @@ def test_any_route_is_read_or_left(route: str, path: str) -> None:
     """No text raises or holds anybody up, and a template that is made describes the path."""
     found = template(route, "/" + path)
     assert found is None or found.startswith("/")
+
+
+@pytest.mark.parametrize("route", ["/*a/*b/*c/*d/x", "/:a-:b-:c-:d-:e-:f", "/{a}{b}{c}{d}{e}{f}", "/*rest-:a"])
+def test_hostile_routes_and_paths_take_no_time(route: str) -> None:
+    """Whatever a sender calls a route is held against a path in a moment."""
+    began = time.perf_counter()
+    for path in ("/" + "a-" * 500, "/a" * 500, "/" * 1000, "/" + "-" * 100_000):
+        template(route, path)
+    assert time.perf_counter() - began < 2
+
+
+def test_methods_that_nobody_knows(client: Client) -> None:
+    """They are not counted, and not rejected either: the exporter could not help it."""
+    send(client, document(server(http__request__method="_OTHER"), server(http__request__method="get")))
+    assert [(each["method"], each["calls"]) for each in client.items("endpoints")] == [("GET", 1)]
 
 
 def test_calls_of_rpc(client: Client) -> None:

@@ -52,11 +52,13 @@ def _http(span: Span) -> Record | None:
     if not record.source[0] and (peer := _text(found, "peer.address", "peer.ipv4")):  # Envoy, OpenTracing
         record = replace(record, source=(peer, record.source[1]))
     method = record.method.upper()
+    if method not in METHODS:
+        return None
     return _with_ids(
         span,
         replace(
             record,
-            method=method if method in METHODS else "_OTHER",
+            method=method,
             request=_message(record.request, found, "request"),
             response=_message(record.response, found, "response"),
             **_place(span, record),

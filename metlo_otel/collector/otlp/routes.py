@@ -14,6 +14,7 @@ from metlo_otel.core import routes
 
 _LONGEST = 1_000
 _MOST_SEGMENTS = 40
+_MOST_PLACES = 2  # in one segment: more take too long to be told apart in a hostile path
 _OPTIONAL = re.compile(r"\(([^()]*)\)|\{(/[^{}]*)\}")
 _CONSTRAINT = re.compile(r"(:[A-Za-z_]\w*)\((?:[^()/\\]|\\.)*\)")  # Express: `:id(\\d+)`
 _METHOD = re.compile(r"[A-Z]{3,7}\s+(?=/)")
@@ -28,7 +29,7 @@ _REGEX = re.compile(r"^\^|\\|\(\?|\$$")
 
 def template(route: str, path: str) -> str | None:
     """The template that `route` is, which describes `path`; None where it does not."""
-    if len(route) > _LONGEST:
+    if max(len(route), len(path)) > _LONGEST:
         return None
     for found, pattern in _readings(route):
         if pattern.fullmatch(path):
@@ -67,8 +68,15 @@ def _readings(route: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
         segments, optional = _segments(each)
         lengths = range(len(segments), len(segments) - optional - 1, -1)
         readings += ["/" + "/".join(segments[:length]) for length in lengths]
-    useful = [each for each in dict.fromkeys(readings) if not _PLACE.fullmatch(each[1:]) or ":path" not in each]
+    useful = [each for each in dict.fromkeys(readings) if _is_useful(each)]
     return tuple((each, _described(each)) for each in useful)
+
+
+def _is_useful(found: str) -> bool:
+    """Whether a template says more than that there is a path, and can be looked for in little time."""
+    places = [len(_PLACE.findall(segment)) for segment in found.split("/")]
+    only_rest = _PLACE.fullmatch(found[1:]) and ":path}" in found
+    return not only_rest and found.count(":path}") <= 1 and max(places) <= _MOST_PLACES
 
 
 def _choices(route: str, groups: int = 4) -> list[str]:
