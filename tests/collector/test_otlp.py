@@ -175,7 +175,7 @@ def test_any_route_is_read_or_left(route: str, path: str) -> None:
     assert found is None or found.startswith("/")
 
 
-@pytest.mark.parametrize("route", ["/*a/*b/*c/*d/x", "/:a-:b-:c-:d-:e-:f", "/{a}{b}{c}{d}{e}{f}", "/*rest-:a"])
+@pytest.mark.parametrize("route", ["/*a/*b/*c/*d/x", "/:a-:b-:c-:d-:e-:f.x", "/{a}{b}{c}{d}{e}.x"])
 def test_hostile_routes_and_paths_take_no_time(route: str) -> None:
     """Whatever a sender calls a route is held against a path in a moment."""
     began = time.perf_counter()
