@@ -179,7 +179,7 @@ def test_any_route_is_read_or_left(route: str, path: str) -> None:
 def test_hostile_routes_and_paths_take_no_time(route: str) -> None:
     """Whatever a sender calls a route is held against a path in a moment."""
     began = time.perf_counter()
-    for path in ("/" + "a-" * 500, "/a" * 500, "/" * 1000, "/" + "-" * 100_000):
+    for path in ("/" + "a-" * 480, "/a" * 480, "/" * 990, "/" + "-" * 100_000):
         template(route, path)
     assert time.perf_counter() - began < 2
 
