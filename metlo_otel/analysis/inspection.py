@@ -16,8 +16,7 @@ from metlo_otel.core.settings import Settings
 from metlo_otel.core.turns import Patience, Turn, Turns
 
 if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a second: the worker imports them
-    from metlo_otel.analysis.analyse import Analyser
-    from metlo_otel.analysis.analyse import Processed as Analysed
+    from metlo_otel.analysis.analyse import Analysed, Analyser
     from metlo_otel.analysis.detectors.finding import Finding
     from metlo_otel.core.exchange import Exchange
     from metlo_otel.reading.fields import Fields
@@ -105,7 +104,8 @@ class Inspection:
         from metlo_otel.analysis.analyse import Analyser
 
         if self._analyser is None or self._analyser[0] is not config:
-            self._analyser = config, Analyser(config, self._warn, detect=self._detect, turn=self._turns)
+            limit = self._settings.max_inspect
+            self._analyser = config, Analyser(config, self._warn, detect=self._detect, turn=self._turns, limit=limit)
         return self._analyser[1]
 
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
@@ -124,9 +124,9 @@ class Inspection:
             found.graphql_paths,
             found.validation_errors,
             partial=not full,
-            operations=found.graphql_operations,
+            operations=found.operations,
             fragments=tuple(self._fragments()),
-            incomplete=found.fields.incomplete,
+            incomplete=found.incomplete,
             hidden=tuple(_severe(found, analyser)) if self._settings.mask_sensitive else (),
         )
 

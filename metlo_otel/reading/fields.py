@@ -61,9 +61,9 @@ def _as_text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def read_fields(record: Record, turn: Turn = no_turn) -> Fields:
+def read_fields(record: Record, turn: Turn = no_turn, limit: int = MAX_INSPECT) -> Fields:
     """Read every field of a record: at most 10 items an array, 500 fields a section, 50 levels; nothing raises."""
-    request = read_request(record, turn)
+    request = read_request(record, turn, limit)
     turn()
     headers = pair_fields("resHeaders.", record.response.headers)
     return replace(request, response_headers=headers, response=read_body("resBody", record.response, turn))
