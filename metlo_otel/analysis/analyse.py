@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from metlo_otel.analysis.data_classes import Classifier
@@ -90,12 +91,13 @@ class Analyser:
         endpoint = self.endpoint(record)
         plain = read_fields(record, self._turn, self._limit)
         fields, paths = self._with_graphql(record, plain, endpoint)
+        classified = (*fields.sent, *islice(fields.more, _MORE), *fields.answered)
         return self._analysed(
             record,
             fields,
             endpoint,
             data_types=data_types(fields, record.status),
-            sensitive=self._classifier.detect(fields.sent + fields.more[:_MORE] + fields.answered, self._turn),
+            sensitive=self._classifier.detect(classified, self._turn),
             graphql_paths=paths,
             validation_errors=self._validated(record, plain, endpoint),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 _CHARSET = re.compile(r'charset\s*=\s*["\']?([\w.:+-]{1,40})', re.IGNORECASE)
@@ -24,6 +25,9 @@ _MARKS = (
 # Where the bytes that are not NUL stand within four, for text of ASCII.
 _WIDE = {"utf-16-le": (0, 2), "utf-16-be": (1, 2), "utf-32-le": (0, 4), "utf-32-be": (3, 4)}
 _SAMPLE = 4096
+_OF_ASCII = frozenset(
+    {"ascii", "iso8859-1", "iso8859-15", "cp1252"}
+)  # in which bytes of ASCII are what they are in UTF-8
 
 
 def decode(data: bytes, content_type: str, media_type: str, cut: bool) -> str | None:
@@ -61,13 +65,18 @@ def texts(data: bytes, content_type: str = "") -> list[str]:
 
     What is invalid is replaced; byte order marks are left out.
     """
-    found = [data.decode("utf-8", "replace").removeprefix("\ufeff")]
+    return list(dict.fromkeys(readings(data, content_type)))
+
+
+def readings(data: bytes, content_type: str = "") -> Iterator[str]:
+    """As texts(), one after the other, so that they need not all be held; the same text may come twice."""
+    yield data.decode("utf-8", "replace").removeprefix("\ufeff")
     named = _usable(content_type)
-    if named not in (None, "utf-8"):
-        found.append(_replaced(data, str(named)))
+    if named not in (None, "utf-8") and not (data.isascii() and named in _OF_ASCII):
+        yield _replaced(data, str(named))
     if b"\0" in data or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        found += [_replaced(data, wide_) for wide_ in wide(data)]
-    return list(dict.fromkeys(found))
+        for encoding in wide(data):
+            yield _replaced(data, encoding)
 
 
 def query_encoding(content_type: str) -> str | None:
