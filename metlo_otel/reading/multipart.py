@@ -80,9 +80,8 @@ def all_parts(body: bytes, content_type: str) -> list[Part]:
     found: dict[tuple[int, int], Part] = {}
     for boundary in boundaries(content_type, body):
         parts = _between(body, boundary, MAX_PARTS)
-        if len(parts) <= MAX_PARTS and body.count(b"--" + boundary) != sum(
-            1 for _ in _marks(body, boundary, MAX_PARTS)
-        ):
+        alone = sum(1 for _ in _marks(body, boundary, MAX_PARTS))
+        if len(parts) <= MAX_PARTS and body.count(b"--" + boundary) != alone:
             parts += _between(body, boundary, MAX_PARTS, anywhere=True)
         for part in parts:
             found.setdefault((part.start, part.end), part)

@@ -175,7 +175,8 @@ def test_memory_is_bounded(name: str, kind: str, body: bytes, look: str) -> None
         "rules": lambda: Packed(Plausible("reqBody", record(body, kind).request, SIZE).values()),
         "worker": lambda: deque(read_request(record(body, kind)).inspected, 0),
     }
-    assert peak(looks[look]) <= SIZE * (4 if look == "detection" else 5) * (2 if name in WIDE else 1)
+    most = SIZE * (4 if look == "detection" else 6) * (2 if name in WIDE else 1)
+    assert peak(looks[look]) <= most + 16_384  # lists and tables grow by steps
 
 
 def peak(call: Callable[[], object]) -> int:
