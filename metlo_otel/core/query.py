@@ -12,6 +12,9 @@ from metlo_otel.core.portions import PORTION, portions
 
 Pairs = list[tuple[str, str]]
 
+CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:+-]{1,40})""", re.IGNORECASE)
+"""The charset parameter of a content type, as frameworks find it."""
+
 _REPLACED = "\ufffd"
 _OTHER = re.compile(r"[^\x00-\x7f]")
 _UTF8 = ("utf-8", "ascii")

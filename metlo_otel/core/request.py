@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 from metlo_otel.core.paths import PLAIN_PATHS, Paths, as_sent, from_bytes, plain_path, readings, spelled
-from metlo_otel.core.query import Pairs, pairs, query_readings
+from metlo_otel.core.query import CHARSET, Pairs, pairs, query_readings
 
-_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';,]{1,40})""", re.IGNORECASE)
 _MOST_MARKS = 4  # of a header's name that are looked up in either spelling
 _MOST_NAMES = 24  # of objects, that are remembered
 
@@ -172,7 +170,7 @@ class EnvironRequest:
         raw, kind = self.environ.get("QUERY_STRING", ""), self.environ.get("CONTENT_TYPE")
         if not kind and "%" not in raw and raw.isascii():
             return (list(pairs(raw)),)
-        charset = _CHARSET.search(kind or "")
+        charset = CHARSET.search(kind or "")
         return query_readings(_bytes(raw), charset[1] if charset else "")
 
     @property

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-_CHARSET = re.compile(r'charset\s*=\s*["\']?([\w.:+-]{1,40})', re.IGNORECASE)
+from metlo_otel.core.query import CHARSET
+
 # Codecs that are no charset of the web, some of them slow on hostile input.
 _UNUSABLE = frozenset({"idna", "punycode", "undefined", "mbcs", "oem"})
 _REFUSED = _UNUSABLE | {"unicode-escape", "raw-unicode-escape", "utf-7"}
@@ -50,7 +51,7 @@ def charset(content_type: str) -> str | None:
 
 @lru_cache(maxsize=64)
 def _named(content_type: str) -> str | None:
-    named = _CHARSET.search(content_type)
+    named = CHARSET.search(content_type)
     if named is None:
         return None
     try:

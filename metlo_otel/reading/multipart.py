@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
+from metlo_otel.core.query import CHARSET
+from metlo_otel.reading.located import replaced
+
 MAX_PARTS = 1000
 _BOUNDARY = re.compile(r'(?:\A|[;,\s])boundary\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;,]*)([^;]*))', re.IGNORECASE)
 _USUAL = re.compile(
@@ -24,7 +27,6 @@ _LINE = re.compile(r"\r\n|\n|\r")
 _PARAMETER = re.compile(r';\s*([^\s=;"]+?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PLACEHOLDER = re.compile(rb"\[file, (at least )?\d+ bytes\]")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]{1,40})", re.IGNORECASE)
 
 
 Mark = tuple[int, int]
@@ -127,16 +129,6 @@ def without_files(body: bytes, content_type: str) -> bytes | None:
     return replaced(body, files) if parts else None
 
 
-def replaced(body: bytes, pieces: list[tuple[int, int, bytes]]) -> bytes:
-    """The body with `body[start:end]` replaced by `new`, for each (start, end, new); what overlaps goes as one."""
-    kept, position = [], 0
-    for start, end, new in sorted(pieces):
-        if start >= position:
-            kept += [body[position:start], new]
-        position = max(position, end)
-    return b"".join([*kept, body[position:]])
-
-
 def written(fields: Iterable[tuple[str, str | None, str]], boundary: bytes) -> bytes:
     """A body of these parts: the name, a file's name or None, and what it says."""
     parts = []
@@ -190,7 +182,7 @@ def _part(body: bytes, start: int, end: int, whole: bool) -> Part | None:
         return Part((), None, start, end, whole) if whole and end > start else None
     headers = _headers(body[start : blank.start()].decode("utf-8", "replace"))
     given = _parameters(headers.get("content-disposition", ""))
-    charset = _CHARSET.search(headers.get("content-type", ""))
+    charset = CHARSET.search(headers.get("content-type", ""))
     names = [given[name] for name in ("name*", "name") if name in given]
     filename = given.get("filename*", given.get("filename"))
     coded = headers.get("content-transfer-encoding", "").strip().lower()
