@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain
 
 from metlo_otel.core.query import pairs
 from metlo_otel.core.record import Record
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.body import SHORT, Body, read_body, read_more
 from metlo_otel.reading.charsets import query_encoding
+from metlo_otel.reading.forms import telling_pairs
 from metlo_otel.reading.nodes import MAX_NODES, Field, Scalar, loose_pair, pair_fields
 from metlo_otel.reading.plausible import Plausible
 
 MAX_INSPECT = 65_536
 """Bytes that an encoded body may unfold to, to be inspected."""
-
-
-_MOST_PAIRS = 10_000  # of a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ class _More:
         record, turn, limit = self._asked
         if not record.request.inspected:
             return chain(_other_query(record), self._note(("body_size",) if record.request.partial else ()))
-        plausible = Plausible("reqBody", record.request, limit, turn)
+        plausible = Plausible("reqBody", record.request, limit, turn, telling=True)
         return chain(_other_query(record), plausible.fields(), self._note(plausible.incomplete))
 
     def _note(self, reasons: Iterable[str]) -> Iterator[Field]:
@@ -136,16 +134,16 @@ def _read_head(record: Record) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
 
 
 def _other_query(record: Record) -> Iterator[Field]:
-    """Of the query what is not told: all behind the first 500, and all in the charset that the request names, in which
-    Django reads it too.
+    """Of the query what may not be told: all of more than 500 pairs, and all in the charset that the request names, in
+    which Django reads it too.
     """
     if len(record.query) > MAX_NODES or record.raw_query.count("&") >= MAX_NODES:
-        for name, value in islice(pairs(record.raw_query), MAX_NODES, _MOST_PAIRS):
+        for name, value in telling_pairs(record.raw_query):
             yield from loose_pair("reqQuery.", name, value)
     encoding = query_encoding(record.request.content_type)
     if encoding is not None and record.raw_query:
         text = record.raw_query.encode("utf-8", "replace").decode(encoding, "replace")
-        for name, value in islice(pairs(text, encoding), _MOST_PAIRS):
+        for name, value in pairs(text, encoding):
             yield from loose_pair("reqQuery.", name, value)
 
 

@@ -6,11 +6,22 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote_plus, unquote_plus
 
-from metlo_otel.core.query import unquoted
+from metlo_otel.core.portions import portions
+from metlo_otel.core.query import pairs, unquoted
 from metlo_otel.reading.located import Located
 
 _LIKE_A_FORM = re.compile(r"&*[\w.%+\-\[\]~!*$]{1,200}=")
+# As for detection: a name without signs and a value of less than twelve letters and digits are no attack.
+_PLAIN_PAIR = re.compile(
+    r"(?:\A|&)(?:[A-Za-z0-9.-]|_(?!_)){0,40}(?:\[[A-Za-z0-9]{0,20}\]){0,3}(?:=[A-Za-z0-9]{0,11})?(?=&|\Z)"
+)
 _IN_A_URL = re.compile(r"[?&#;]([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
+
+
+def telling_pairs(text: str) -> Iterator[tuple[str, str]]:
+    """The decoded pairs of a long form or query, without those of plain short words: in them nothing is said."""
+    for portion in portions(text, "&"):
+        yield from pairs(_PLAIN_PAIR.sub("", portion))
 
 
 def located_pairs(body: bytes) -> Iterator[Located]:

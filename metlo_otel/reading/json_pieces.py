@@ -23,6 +23,10 @@ class NotJsonError(ValueError):
     """The text is no JSON, or not all of it; what stood before the fault was told."""
 
 
+class TooDeepError(NotJsonError):
+    """Its parts stand in one another so deep that only some readers take it."""
+
+
 def load(text: str) -> Any:
     """The document of a JSON text, also with NaN and control characters as Python takes it; Missing: none."""
     if len(text) <= _FAST:
@@ -107,7 +111,7 @@ def _open_after(opened: list[str], structure: str) -> list[str]:
         if bracket in _CLOSING:
             opened.append(bracket)
             if len(opened) > _MAX_OPEN:
-                raise NotJsonError
+                raise TooDeepError
         elif _CLOSING.get(opened.pop()) != bracket:
             raise NotJsonError
     return opened

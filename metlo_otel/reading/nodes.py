@@ -21,7 +21,6 @@ Left = list[tuple[str, Any]]
 MAX_ITEMS = 10
 MAX_NODES = 500
 MAX_DEPTH = 50
-MOST_PARTS = 4_000  # pairs that are looked at beyond what is told
 _MOST_NAMES = 500  # of a body, that are remembered
 _MAX_KEY = 1024
 _CONTAINERS = frozenset({dict, list})

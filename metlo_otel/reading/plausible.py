@@ -15,10 +15,10 @@ from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading import multipart
 from metlo_otel.reading.charsets import is_unusable, looks_binary, readings, texts, wide
 from metlo_otel.reading.codings import codings, undo
-from metlo_otel.reading.forms import looks_like_a_form
+from metlo_otel.reading.forms import looks_like_a_form, telling_pairs
 from metlo_otel.reading.json_cut import Missing
-from metlo_otel.reading.json_pieces import NotJsonError, documents, lines, load
-from metlo_otel.reading.nodes import MOST_PARTS, Field, Texts, clean, field_key, loose_pair
+from metlo_otel.reading.json_pieces import NotJsonError, TooDeepError, documents, lines, load
+from metlo_otel.reading.nodes import Field, Texts, clean, field_key, loose_pair
 
 _SPACE = " \t\r\n\ufeff"
 _STRUCTURED = ("{", "[", '"')
@@ -32,13 +32,15 @@ _RUN = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]{8,}")  # what i
 class Plausible:
     """The readings of one body, each made when it is first asked for. `limit` bounds what an encoding may unfold to.
 
-    Where `turn` says that the time is over, what was read so far is all; who gives it knows of that.
+    Where `turn` says that the time is over, what was read so far is all; who gives it knows of that. Of what is
+    `telling`, pairs of plain short words in forms are left out.
     """
 
     section: str
     message: Message
     limit: int
     turn: Turn = no_turn
+    telling: bool = False
     incomplete: list[str] = field(default_factory=list)
 
     @cached_property
@@ -137,6 +139,9 @@ class Plausible:
                 if self.turn():
                     break
             return True
+        except TooDeepError:
+            self._note("parts")
+            return False
         except NotJsonError:
             end = text.find("\n")
             if end < 0 or load(text[:end]) is Missing:
@@ -148,10 +153,7 @@ class Plausible:
         return True
 
     def _of_form(self, text: str) -> Iterator[Sequence[Field]]:
-        for count, (name, value) in enumerate(pairs(text)):
-            if count >= MOST_PARTS:
-                self._note("parts")
-                break
+        for count, (name, value) in enumerate(telling_pairs(text) if self.telling else pairs(text)):
             if not count % _STEP and self.turn():
                 break
             yield loose_pair(self.section + ".", name, value)
