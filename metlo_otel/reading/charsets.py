@@ -62,7 +62,7 @@ def _named(content_type: str) -> str | None:
 
 
 def texts(data: bytes, content_type: str = "") -> list[str]:
-    """What apps may read the bytes as, each once: UTF-8, the charset that is named, wide ones where NULs speak for it.
+    """What apps may read the bytes as, each once: wide ones where NULs speak for it, UTF-8, the charset that is named.
 
     What is invalid is replaced; byte order marks are left out.
     """
@@ -71,13 +71,13 @@ def texts(data: bytes, content_type: str = "") -> list[str]:
 
 def readings(data: bytes, content_type: str = "") -> Iterator[str]:
     """As texts(), one after the other, so that they need not all be held; the same text may come twice."""
+    if b"\0" in data or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        for encoding in wide(data):
+            yield _replaced(data, encoding)
     yield data.decode("utf-8", "replace").removeprefix("\ufeff")
     named = _usable(content_type)
     if named not in (None, "utf-8") and not (data.isascii() and named in _OF_ASCII):
         yield _replaced(data, str(named))
-    if b"\0" in data or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        for encoding in wide(data):
-            yield _replaced(data, encoding)
 
 
 def query_encoding(content_type: str) -> str | None:

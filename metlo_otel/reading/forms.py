@@ -15,13 +15,15 @@ _LIKE_A_FORM = re.compile(r"&*[\w.%+\-\[\]~!*$]{1,200}=")
 _PLAIN_PAIR = re.compile(
     r"(?:\A|&)(?:[A-Za-z0-9.-]|_(?!_)){0,40}(?:\[[A-Za-z0-9]{0,20}\]){0,3}(?:=[A-Za-z0-9]{0,11})?(?=&|\Z)"
 )
+_MANY_MARKS = re.compile("&&+")
 _IN_A_URL = re.compile(r"[?&#;]([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
 
 
 def telling_pairs(text: str) -> Iterator[tuple[str, str]]:
     """The decoded pairs of a long form or query, without those of plain short words: in them nothing is said."""
-    for portion in portions(text, "&"):
-        yield from pairs(_PLAIN_PAIR.sub("", portion))
+    for portion in portions(_MANY_MARKS.sub("&", text) if "&&" in text else text, "&"):
+        once = "&".join(dict.fromkeys(portion.split("&")))
+        yield from pairs(_PLAIN_PAIR.sub("", once))
 
 
 def located_pairs(body: bytes) -> Iterator[Located]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from metlo_otel.reading.names import OTHER, is_name, known
+from metlo_otel.reading.names import OTHER, is_name, is_plain, known
 
 Scalar = str | int | float | bool | None
 Field = tuple[str, Scalar, str | None]
@@ -83,11 +83,15 @@ def _descend_list(below: str, value: Any, found: list[Field], depth: int, room: 
 
 
 class Texts:
-    """Finds every text below JSON values, without types; one for all documents of a body, as names are met again."""
+    """Finds every text below JSON values, without types; one for all documents of a body, as names are met again.
 
-    __slots__ = ("_known", "_room")
+    Of what is `telling`, plain names of what is no text are left out.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_known", "_room", "_telling")
+
+    def __init__(self, telling: bool = False) -> None:
+        self._telling = telling
         self._known: dict[str, dict[str, str]] = {}
         self._room = _MOST_NAMES
 
@@ -119,9 +123,12 @@ class Texts:
             named = known.get(name)
             kind = type(item)
             if named is None:
-                named, known = self._named(key, name, found)
                 if kind is not str and not (item and kind in _CONTAINERS):
-                    found.append((named, "", None))
+                    if not (self._telling and is_plain(name) and "__" not in name):
+                        named, known = self._named(key, name, found)
+                        found.append((named, "", None))
+                    continue
+                named, known = self._named(key, name, found)
             if kind is str:
                 found.append((named, item if item.isascii() else clean(item), None))
             elif item and kind in _CONTAINERS:

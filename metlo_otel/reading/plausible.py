@@ -33,7 +33,7 @@ class Plausible:
     """The readings of one body, each made when it is first asked for. `limit` bounds what an encoding may unfold to.
 
     Where `turn` says that the time is over, what was read so far is all; who gives it knows of that. Of what is
-    `telling`, pairs of plain short words in forms are left out.
+    `telling`, plain short words in forms and plain names alone are left out.
     """
 
     section: str
@@ -81,13 +81,17 @@ class Plausible:
         """The fields, some at a time."""
         has_parts = False
         for content in self.contents:
-            for each in self._of_parts(content):
+            for fields in self._of_parts(content):
                 has_parts = True
-                yield each
+                yield fields
         content = self.contents[-1]  # what an encoding was undone of says nothing that is not in the outcome
         binary = looks_binary(content) and not wide(content)
-        for text in readings(content, self.message.content_type):
-            yield from self._of_text(_without_nuls(text, content), has_parts, binary)
+        before = ""
+        for each in readings(content, self.message.content_type):
+            text = _without_nuls(each, content)
+            if text != before:
+                yield from self._of_text(text, has_parts, binary)
+            before = text
         if self.message.partial:
             self._note("body_size")
         if is_unusable(self.message.content_type):
@@ -132,7 +136,7 @@ class Plausible:
 
     def _of_json(self, text: str) -> Generator[Sequence[Field], None, bool]:
         """The texts of a document, or of many in lines; whether it was one."""
-        found = Texts()
+        found = Texts(self.telling)
         try:
             for document in documents(text):
                 yield found.below(self.section, document)
