@@ -23,6 +23,7 @@ MAX_NODES = 500
 MAX_DEPTH = 50
 _MOST_NAMES = 500  # of a body, that are remembered
 _MAX_KEY = 1024
+_WORD = 12  # characters below which letters and digits alone tell nothing, as for detection
 _CONTAINERS = frozenset({dict, list})
 _TYPES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
@@ -85,7 +86,7 @@ def _descend_list(below: str, value: Any, found: list[Field], depth: int, room: 
 class Texts:
     """Finds every text below JSON values, without types; one for all documents of a body, as names are met again.
 
-    Of what is `telling`, plain names of what is no text are left out.
+    Of what is `telling`, words of less than twelve letters and digits, and plain names of these, are left out.
     """
 
     __slots__ = ("_known", "_room", "_telling")
@@ -110,7 +111,7 @@ class Texts:
                 found.append((key, clean(value), None))
             elif kind is list:
                 below = key if key.endswith(".[].[]") else (key + ".[]")[:_MAX_KEY]
-                for item in value:
+                for item in _once(value) if value and type(value[0]) is str else value:
                     if type(item) is str:
                         found.append((below, clean(item), None))
                     elif item and type(item) in _CONTAINERS:
@@ -119,17 +120,19 @@ class Texts:
 
     def _object(self, key: str, value: dict[str, Any], found: list[Field], waiting: Left) -> None:
         known = self._known.get(key) or {}
+        telling = self._telling
         for name, item in value.items():
-            named = known.get(name)
             kind = type(item)
+            is_text = kind is str and not (telling and len(item) < _WORD and (item.isalnum() or not item))
+            named = known.get(name)
             if named is None:
-                if kind is not str and not (item and kind in _CONTAINERS):
-                    if not (self._telling and is_plain(name) and "__" not in name):
+                if not is_text and not (item and kind in _CONTAINERS):
+                    if not (telling and _is_word(name)):
                         named, known = self._named(key, name, found)
                         found.append((named, "", None))
                     continue
                 named, known = self._named(key, name, found)
-            if kind is str:
+            if is_text:
                 found.append((named, item if item.isascii() else clean(item), None))
             elif item and kind in _CONTAINERS:
                 waiting.append((named, item))
@@ -149,6 +152,19 @@ class Texts:
         known = self._known.setdefault(key, {})
         known[name] = named
         return known
+
+
+def _once(items: list[Any]) -> Iterable[Any]:
+    """Each of these once; all as they are where objects or lists are among them."""
+    try:
+        return dict.fromkeys(items)
+    except TypeError:
+        return items
+
+
+def _is_word(name: str) -> bool:
+    """Whether no attack is in a name: a word, or some with single marks between."""
+    return (len(name) < _WORD and name.isalnum()) or (is_plain(name) and "__" not in name)
 
 
 def loose_pair(prefix: str, name: str, value: str) -> list[Field]:
