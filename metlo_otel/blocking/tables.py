@@ -41,7 +41,7 @@ class TextTable(Generic[T]):
         else:
             table = self._exact if how == EXACT else self._contains
         table.setdefault(value, []).append(item)
-        self.has_items = self.has_items or how != CONTAINS
+        self.has_items = self.has_items or how in (EXACT, PREFIX, SUFFIX)
 
     def find(self, text: str, found: list[T]) -> None:
         """Add the items that a text points at to `found`."""
