@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from urllib.parse import quote, quote_plus
@@ -20,6 +20,7 @@ _NAME_PARTS = re.compile(r"[\[\].]+")
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LONGEST_NAME, _MOST_KNOWN = 256, 4096
 _FORM = "application/x-www-form-urlencoded"
+_OF_A_CALL = frozenset({"query", "variables", "operationName", "extensions"})
 _BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark is one too
 
 
@@ -131,10 +132,10 @@ class Masker:
             return self._hidden(value, cookies.located(value))
         return self._within(value)
 
-    def _hidden(self, text: str, fields: Iterable[Located], mask: str = MASKED) -> str:
+    def _hidden(self, text: str, fields: Iterable[Located]) -> str:
         """A text with the values of fields replaced whose names say so."""
         hides = self._hides
-        pieces = [(start, end, mask) for name, start, end in fields if hides(name)]
+        pieces = [(start, end, MASKED) for name, start, end in fields if hides(name)]
         return replaced(text, pieces) if pieces else text
 
     def _within(self, value: str) -> str:
@@ -171,15 +172,27 @@ class Masker:
         if b"\\" in body and self._names_within(body):
             body = _changed(body, json_fields.located_documents(body), self._nested)
         if b'"query"' in body and self._names_within(body):
-            body = _changed(body, json_fields.located_queries(body), self._graphql)
+            variables: set[str] = set()
+            body = _changed(body, json_fields.located_queries(body), lambda text: self._query(text, variables))
+            if variables:
+                fields = json_fields.located(body, variables.__contains__)
+                body = replaced(body, [(start, end, _QUOTED) for _, start, end in fields])
         return body
+
+    def _query(self, text: str, variables: set[str]) -> str:
+        """GraphQL as below; the variables that hold what is masked are noted, for their values stand elsewhere."""
+        if "$" in text:
+            variables |= graphql_values.bound(text, self._hides) - _OF_A_CALL
+        return self._graphql(text, variables)
 
     def _nested(self, text: str) -> str:
         return self._structured(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
-    def _graphql(self, text: str) -> str:
-        """GraphQL with the values behind masked names replaced, of whatever kind they are."""
-        return self._hidden(text, graphql_values.located(text), f'"{MASKED}"')
+    def _graphql(self, text: str, variables: Collection[str] = ()) -> str:
+        """GraphQL with the values behind masked names replaced, of whatever kind they are, and of these variables."""
+        fields = graphql_values.located(text)
+        new = [(start, end, f'"{MASKED}"') for name, start, end in fields if name in variables or self._hides(name)]
+        return replaced(text, new) if new else text
 
     def _names_within(self, body: bytes) -> bool:
         """Cheap: whether one of the names stands anywhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from metlo_otel.reading.located import Located
+from metlo_otel.reading.located import Located, Wanted
 
 _BLANK = r"(?:[\s,]|#[^\n]*(?:\n|\Z))*"
 _STRING = r'''"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n])*(?:"|\\?(?=\n|\Z))'''
@@ -14,6 +14,7 @@ _NAMED = re.compile(
     rf"(?P<value>{_STRING}|[\[{{]|[^\s,(){{}}\[\]\"#:$!@]+(?!{_BLANK}[:!=]))",
     re.DOTALL,
 )
+_BOUND = re.compile(rf"([A-Za-z_]\w*){_BLANK}:{_BLANK}\$([A-Za-z_]\w*)")
 _SELECTION = re.compile(rb"[\xef\xbb\xbf \t\r\n]*\{[\s,]*[A-Za-z_]")
 _NESTING = re.compile(rf"(?:{_STRING})|#[^\n]*|[\[\]{{}}]", re.DOTALL)
 
@@ -37,6 +38,11 @@ def located(text: str) -> Iterator[Located]:
         else:
             position = end
         yield match["name"], start, end
+
+
+def bound(text: str, wanted: Wanted) -> set[str]:
+    """The variables whose values become those of wanted names."""
+    return {match[2] for match in _BOUND.finditer(text) if wanted(match[1])}
 
 
 def _nested_end(text: str, start: int) -> int:
