@@ -21,6 +21,8 @@ TOTAL = 262_144  # characters read of a request: MAX_INSPECT in several readings
 LEAST = 128  # read of each value even so
 _REMEMBERED = 300  # characters
 _STEP = 8  # short fields between two questions whether the time is over
+_MANY = 1000  # fields and keys that are remembered: they are not looked at again
+_WORD = 12  # characters below which letters and digits alone tell nothing, as for inspect()
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
@@ -48,20 +50,24 @@ def find(fields: Iterable[tuple[str, str]], is_over: Turn = no_turn) -> Iterator
     introspection found in a value goes to its key with `.__schema` behind it, as Metlo has it. Once `TOTAL`
     characters were read, only the beginning of each further value is.
     """
-    seen: set[tuple[str, str]] = set()  # the items of an array are often alike
+    seen: set[str | tuple[str, str]] = set()  # the items of an array are often alike
     left = TOTAL
-    for field in fields:
-        if field in seen:
-            continue
-        seen.add(field)
+    for count, field in enumerate(fields):
+        if count % _STEP == _STEP - 1 and is_over():
+            return
         key, value = field
+        if key in seen and (not value or (len(value) < _WORD and value.isalnum()) or field in seen):
+            continue
+        if len(seen) >= _MANY:
+            seen.clear()
+        seen.update((key, field))
         if len(value) > left:
             value = value[: max(left, LEAST)]
         left -= len(key) + len(value)
         for finding in _field(key, value, is_over):
             introspects = finding.category == "GRAPHQL_INTROSPECTION" and "__" not in key
             yield (key + ".__schema" if introspects else key), finding
-        if (not len(seen) % _STEP or len(value) > _REMEMBERED) and is_over():
+        if len(value) > _REMEMBERED and is_over():
             return
 
 
