@@ -12,15 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from metlo_otel.analysis.detectors.finding import Finding, high, low
+from metlo_otel.analysis.detectors.finding import Confidence, Finding, high, low
+from metlo_otel.analysis.detectors.sql_facts import BARE, LEFT, strongest
 from metlo_otel.analysis.detectors.sql_keywords import STEPS
 from metlo_otel.analysis.detectors.sql_reading import ENOUGH, Reading
+from metlo_otel.analysis.detectors.sql_sentences import sentence
+from metlo_otel.analysis.detectors.sql_tokens import without_comments
 
 MARKS = frozenset("'\"`();=<>#*")
 _UNION = re.compile(r"\bunion\b")
 
 _LOW = 2
 _PROSE = 3  # words before a quote, after which prose behind it makes it a mention
+_FEW = 1  # blanks before a quote behind which constructs are looked for
 _WORDS = (
     "and|or|xor|union|having|where|order|group|limit|like|rlike|regexp|between|in|is|not|as|procedure|waitfor|into"
     "|intersect|except|minus|div|mod|collate|offset|if|on|asc|desc"
@@ -47,8 +51,14 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     best, fragment = _strongest(text, lower)
     if best < _LOW and "/*" in lower and _SPLIT_WORD.search(lower):
         best, fragment = _strongest(text, _SPLIT_WORD.sub("", lower))
-    if best >= _LOW:
-        yield (high if best >= ENOUGH else low)("SQLI", fragment.strip())
+    if best >= ENOUGH:
+        yield high("SQLI", fragment.strip())
+        return
+    fact = _fact(lower)
+    if fact is not None:
+        yield (high if fact == "high" else low)("SQLI", text.strip())
+    elif best >= _LOW:
+        yield low("SQLI", fragment.strip())
     elif _LONE_OPERATOR.fullmatch(lower) or _VARIABLE.fullmatch(lower):
         yield low("SQLI", text)
 
@@ -65,6 +75,17 @@ def _strongest(text: str, lower: str) -> tuple[int, str]:
         if best >= ENOUGH:
             break
     return best, fragment
+
+
+def _fact(lower: str) -> Confidence | None:
+    """How sure a construct makes it, in the value read bare or behind its first quotes."""
+    plain = without_comments(lower)
+    best = strongest(sentence(plain), BARE)
+    for quote in ("'", '"', "`"):
+        start = plain.find(quote) + 1
+        if best != "high" and start and plain.count(" ", 0, start) <= _FEW and _GOES_ON.match(plain, start):
+            best = strongest(sentence(plain[start:]), LEFT) or best
+    return best
 
 
 def _contexts(lower: str) -> Iterator[tuple[int, str]]:
