@@ -145,6 +145,7 @@ def tells(lower: str, said: list[str]) -> bool:
         or shell_signs.STARTS.match(lower) is not None
         or sql_signs.names_table(lower)
         or ("by" in lower and sql_signs.has_phrase(lower))
+        or sql_signs.tests(lower)
     )
 
 
@@ -161,7 +162,7 @@ def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Itera
     for own, telling, find in _BY_MARKS:
         if not own.isdisjoint(marks) and telling(lower, said):
             yield from find(text, lower, said)
-    if sql.MARKS.isdisjoint(marks) and ("@@" in lower or sql_signs.has_phrase(lower)):
+    if sql.MARKS.isdisjoint(marks) and ("@@" in lower or "--" in lower or sql_signs.has_phrase(lower)):
         yield from sql.find(text, lower, said)
 
 

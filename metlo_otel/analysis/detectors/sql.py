@@ -13,17 +13,20 @@ import re
 from collections.abc import Iterator
 
 from metlo_otel.analysis.detectors.finding import Confidence, Finding, high, low
-from metlo_otel.analysis.detectors.sql_facts import BARE, LEFT, strongest
+from metlo_otel.analysis.detectors.sql_facts import BARE, GOES_ON, LEFT, strongest
 from metlo_otel.analysis.detectors.sql_keywords import STEPS
 from metlo_otel.analysis.detectors.sql_reading import ENOUGH, Reading
 from metlo_otel.analysis.detectors.sql_sentences import sentence
-from metlo_otel.analysis.detectors.sql_tokens import without_comments
+from metlo_otel.analysis.detectors.sql_tokens import folded, without_comments
+from metlo_otel.analysis.detectors.sql_words import ODD_STATEMENT
 
 MARKS = frozenset("'\"`();=<>#*")
 _UNION = re.compile(r"\bunion\b")
 
 _LOW = 2
 _PROSE = 3  # words before a quote, after which prose behind it makes it a mention
+_LEFT = ("'", '"', "`", "$$", "]", "*/")  # what a value ends before it goes on as SQL
+_ESCAPED = re.compile(r"\\+(['\"])")
 _FEW = 1  # blanks before a quote behind which constructs are looked for
 _WORDS = (
     "and|or|xor|union|having|where|order|group|limit|like|rlike|regexp|between|in|is|not|as|procedure|waitfor|into"
@@ -38,6 +41,10 @@ _LONE_OPERATOR = re.compile(
     r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*(?:\d{1,3}\s*[-+*/^&|%=]\s*)?\1\s*\d?\s*"
     r"|(\w{0,12})(['\"])\s*(?:=|<=>|like)\s*\3\2"
 )
+_OPERATOR = r"(?:[-+*/^&|%=<>!]+|x?or|and|r?like|div|mod|regexp)"
+_OPERATORS = re.compile(
+    rf"['\"]\s*{_OPERATOR}\s*['\"](?:[\s'\"]*{_OPERATOR})*[\s'\"]*[a-z\d.%]?['\"]?"
+)  # nothing but quotes and operators
 _QUOTED = re.compile(r"[a-z]{2,4}['\"]")
 _VARIABLE = re.compile(
     r"\s*@@(?:global\.|session\.)?(?:version|hostname|datadir|basedir|servername|language)\w{0,20}\s*"
@@ -48,19 +55,25 @@ _SPLIT_WORD = re.compile(r"(?<=[a-z])/\*[^*]{0,20}\*/(?=[a-z])")
 
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding, from the context in which the text makes the strongest case."""
-    best, fragment = _strongest(text, lower)
-    if best < _LOW and "/*" in lower and _SPLIT_WORD.search(lower):
-        best, fragment = _strongest(text, _SPLIT_WORD.sub("", lower))
-    if best >= ENOUGH:
-        yield high("SQLI", fragment.strip())
-        return
-    fact = _fact(lower)
+    plain = folded(lower)
+    best, fragment = _strongest(text, plain)
+    fact: Confidence | None = "high" if best >= ENOUGH else _fact(plain)
+    if best < ENOUGH and fact != "high" and (other := _rewritten(plain)):
+        best = max(best, _strongest(text, other)[0])
+        fact = "high" if best >= ENOUGH else _fact(other) or fact
     if fact is not None:
-        yield (high if fact == "high" else low)("SQLI", text.strip())
-    elif best >= _LOW:
-        yield low("SQLI", fragment.strip())
-    elif _LONE_OPERATOR.fullmatch(lower) or _VARIABLE.fullmatch(lower):
-        yield low("SQLI", text)
+        yield (high if fact == "high" else low)("SQLI", fragment.strip() or text.strip())
+    elif best >= _LOW or _LONE_OPERATOR.fullmatch(plain) or _OPERATORS.fullmatch(plain) or _VARIABLE.fullmatch(plain):
+        yield low("SQLI", fragment.strip() or text)
+
+
+def _rewritten(lower: str) -> str:
+    """The text with comments inside words gone, quotes that were escaped or doubled as they were; else nothing."""
+    if "/*" in lower and _SPLIT_WORD.search(lower):
+        return _SPLIT_WORD.sub("", lower)
+    if "\\'" in lower or '\\"' in lower:
+        return _ESCAPED.sub(r"\1", lower)
+    return lower.replace('""', '"') if lower.count('""') > 1 else ""
 
 
 def _strongest(text: str, lower: str) -> tuple[int, str]:
@@ -78,12 +91,17 @@ def _strongest(text: str, lower: str) -> tuple[int, str]:
 
 
 def _fact(lower: str) -> Confidence | None:
-    """How sure a construct makes it, in the value read bare or behind its first quotes."""
-    plain = without_comments(lower)
-    best = strongest(sentence(plain), BARE)
-    for quote in ("'", '"', "`"):
-        start = plain.find(quote) + 1
-        if best != "high" and start and plain.count(" ", 0, start) <= _FEW and _GOES_ON.match(plain, start):
+    """How sure a construct makes it, in the value read bare or behind what it leaves."""
+    plain = without_comments(lower) if "/*" in lower or "*/" in lower else lower
+    if ODD_STATEMENT.match(plain.lstrip(" ;\n")):
+        return "high"
+    bare = sentence(plain)
+    best = strongest(bare, BARE)
+    if best != "high" and plain[:1].isspace():
+        best = strongest(bare, GOES_ON) or best
+    for left in _LEFT:
+        start = plain.find(left, 0, 80) + len(left)
+        if best != "high" and start >= len(left) and plain.count(" ", 0, start) <= _FEW and _GOES_ON.match(plain, start):
             best = strongest(sentence(plain[start:]), LEFT) or best
     return best
 

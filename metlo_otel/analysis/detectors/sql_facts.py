@@ -13,11 +13,11 @@ from metlo_otel.analysis.detectors.sql_sentences import ITEMS, OPERAND, SELECT, 
 
 _END = "(?:;?[Cd].*|;*z?)"
 _CUT = "[;z]?C"
-_LEAD = f"(?:o*[nNbsp](?:[=oT]+{OPERAND})*|w[=T]{OPERAND})"  # what the statement's own value may be
+_LEAD = f"(?:o*[nNbsp](?:o+{OPERAND})*|w[=T]{OPERAND})"  # what the statement's own value may be
 _JOINED = f"(?:&{VALUE})*(?:H{VALUE})?"
-_TAIL = f"(?:H{VALUE})?(?:O{VALUE})?(?:Ln(?:,n)?)?"
+_TAIL = f"(?:H{VALUE})?(?:[OG]{VALUE})?(?:Ln(?:,n)?)?"
 _ALL = f"(?:{_TAIL}(?:U.*|{_END}))"
-_ORDERS = "O(?:[nvZQct]|w(?!w))(?:,[nvZQctw])*"
+_COUNTED = "[OG](?:[nvct]|w(?!w))(?:,[nvctw])*"
 
 Facts = tuple[tuple[Confidence, str, re.Pattern[str]], ...]
 
@@ -30,28 +30,33 @@ BARE = _facts(
     ("high", "union with a select", f"(?:{_LEAD}{_JOINED}(?:Ln(?:,n)?)?)?UA*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
     ("high", "operator and sub-select", f"(?:{_LEAD})?[&o=,T][!o]*(?:{VALUE}[=T&o,])?[!o]*(?:{OPERAND}[=T])?[!o]*q(?:[=To&,].*)?{_ALL}"),
     ("low", "name compared with a sub-select", f"w=q{_ALL}"),
-    ("high", "slow call behind an operator", f"(?:{_LEAD})?[&o=,TO][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
+    ("high", "slow call behind an operator", f"(?:{_LEAD})?[&o=,TOG][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
     ("high", "nothing but a call that waits or leaks", f"Z{_END}|Q(?:[=T].*)?(?:C|z)"),
     ("low", "nothing but sleep()", "Q;?"),
     ("high", "choice by a comparison", f"n?c(?:[=T]{OPERAND})?{_END}"),
-    ("high", "comparison that is always true", f"{_LEAD}?{_JOINED}[&H]!*(?:wTw|[nNbsp]T!*[nNbspz])(?:[&,O].*)?{_END}"),
+    ("high", "comparison that is always true", f"{_LEAD}?{_JOINED}[&H]!*(?:wTw|[nNbsp][T=]!*[nNbspz])(?:[&,O].*)?{_END}"),
     ("high", "test of all rows", f"[ns]&w=(?:!*N|p){_END}"),
-    ("low", "comparison behind AND or OR", f"&w=(?:w|n|s|p){_END}"),
+    ("high", "comparison behind AND or OR, the rest cut off", f"&w=[wnsp]{_CUT}"),
     ("high", "constant behind OR, the rest cut off", f"o*[ns]?&!*[nNb]{_CUT}"),
     ("low", "truth behind OR", "o*n?&!*b"),
-    ("high", "columns counted, the rest cut off", f"o*[nw]?{_ORDERS}{_CUT}"),
-    ("low", "columns counted", f"o*n?{_ORDERS};?"),
+    ("high", "columns counted, the rest cut off", f"o*[nw]?{_COUNTED}{_CUT}"),
+    ("low", "columns counted", "o*n?On(?:,n)*;?"),
     ("high", "variable of the server", f"(?:n[&,=o]|S)V{_END}"),
-    ("high", "select from a table of the system", f"{ITEMS}Fy{_ALL}"),
-    ("low", "select", f"SA*(?:o|[nNsvV](?:,{VALUE})*|{VALUE}(?:,{VALUE})+)F[wy]{_ALL}|{SELECT}H{VALUE}{_END}"),
+    ("high", "select from a table of the system", f"{ITEMS}Fy(?!w).*"),
     ("low", "union", "n?UA*S"),
     ("high", "block that waits", ".*eZ.*;.*"),
 )  # fmt: skip
+GOES_ON = _facts(
+    ("high", "columns counted", f"o*n?{_COUNTED};?"),
+    ("high", "truth behind OR", "&!*b"),
+    ("low", "comparison behind AND or OR", "&w=[wnsp]"),
+)
+"""For a value that starts with a blank, as nobody writes one and the middle of a statement does."""
 LEFT = _facts(
     ("high", "union with a select", f"{_JOINED}UA*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
     ("high", "operator and sub-select", f"[&o=,T][!o]*(?:{VALUE}[=T&o,])?[!o]*q(?:[=To&,].*)?{_ALL}"),
-    ("high", "slow call behind an operator", f"[&o=,TO][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
-    ("high", "comparison that is always true", f"{_JOINED}[&H]!*(?:wTw|[nNbsp]T!*[nNbspz])(?:[&,O].*)?{_END}"),
+    ("high", "slow call behind an operator", f"[&o=,TOG][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
+    ("high", "comparison that is always true", f"{_JOINED}[&H]!*(?:wTw|[nNbsp][T=]!*[nNbspz])(?:[&,O].*)?{_END}"),
     ("high", "puzzle of constants", "(?:[o=]s)*&!*s(?:[o=&T]s)*[o=&T]z"),
     ("low", "test of a name", f"&w=(?:!*N|p|z|s|n){_END}"),
     ("high", "constant behind OR, the rest cut off", f"&!*[nNbs]{_CUT}"),

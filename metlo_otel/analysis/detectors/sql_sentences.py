@@ -4,7 +4,7 @@
     w name   v call or group   V variable of the server
     y table of the system   q sub-select   Z call that waits or leaks   Q sleep()   c CASE or IF   t comparison
     & AND, OR, ...   = comparison   T comparison with one answer   o arithmetic   ! NOT and signs   e PL/SQL's BEGIN
-    S U A F I O L H   SELECT, UNION, ALL, FROM, INTO, ORDER BY or GROUP BY, LIMIT, WHERE or HAVING
+    S U A F I O G L H   SELECT, UNION, ALL, FROM, INTO, ORDER BY, GROUP BY, LIMIT, WHERE or HAVING
     C comment with nothing behind it   d comment   , ; as they are   x anything else
 """
 
@@ -19,7 +19,7 @@ from metlo_otel.analysis.detectors import sql_words as w
 _LIMIT = 120  # tokens of one sentence
 _ROUNDS = 12  # brackets within brackets
 _LETTERS = {
-    **dict.fromkeys(("and", "or", "xor", "&&", "||", "on"), "&"),
+    **dict.fromkeys(("and", "or", "xor", "&&", "||"), "&"),
     **dict.fromkeys(w.COMPARE | w.COMPARISONS | {"in", "is"}, "="),
     **dict.fromkeys(("div", "mod", "collate", "escape", "over", "at"), "o"),
     **dict.fromkeys(("not", "binary", "exists", "any", "some"), "!"),
@@ -33,7 +33,8 @@ _LETTERS = {
     **dict.fromkeys(("when", "then", "else"), ","),
     **dict.fromkeys(("where", "having"), "H"),
     **dict.fromkeys(("as", "asc", "desc", "by"), ""),
-    **dict.fromkeys(("order", "group"), "w"),
+    "order": "O",
+    "group": "G",
     "select": "S",
     "into": "I",
     "case": "c(",
@@ -47,7 +48,10 @@ _KINDS = {t.NUMBER: "n", t.STRING: "s", t.OPEN_STRING: "z", t.OPEN: "(", t.CLOSE
 _CONSTANT = frozenset("nNbspz")
 _NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*|/\*[\s\-+#;*/%\x00]*")
 _ORDER = re.compile(r"\s+by\b")
-_CALL = re.compile(r"\s{0,3}\(")
+_CALL = re.compile(r"\(")
+_SPACED_CALL = re.compile(r"\s{0,3}\(")
+_ENGLISH = re.compile(r"n[nw]|ww[wn]")
+_TABLE = re.compile(r"\w*[_.$]|sys[a-z]{4}|msys|dual\b")
 _INNERMOST = re.compile(r"([fwceu]?)\(([^()]*)\)")
 OPERAND = "[!o]*[nNbspwvVyqZQct]"
 VALUE = f"{OPERAND}(?:[o=T&]+{OPERAND})*"
@@ -60,7 +64,7 @@ _SUB_SELECT = re.compile(f"{SELECT}.*|{ITEMS}H.*|SA*(?:[!o]*[nNbspvVqZQct].*|.*,
 
 def sentence(text: str) -> str:
     """The sentence of a lower-case text without comments in its middle."""
-    letters = "".join(_letters(text))
+    letters = "".join(_letters(text.strip()))
     for _ in range(_ROUNDS):
         closed = _INNERMOST.sub(_yielded, letters)
         if closed == letters:
@@ -111,19 +115,21 @@ def _letter(kind: int, token: str, text: str, end: int) -> str:
 
 def _word(word: str, text: str, end: int) -> str:
     known = _LETTERS.get(word)
-    called = _CALL.match(text, end) is not None
+    called = (_SPACED_CALL if "_" in word or "." in word else _CALL).match(text, end) is not None
     if known is not None:
-        if known == "w":
-            return "O" if _ORDER.match(text, end) else "w"
+        if known in ("O", "G"):
+            return known if _ORDER.match(text, end) else "w"
         return known if called or word not in ("iif", "elt", "sleep") else "w"
     if called:
         return "f" if word in w.SLOW or word in w.LEAKING else "u" if word in w.BUILDING else "w"
-    return "y" if w.SYSTEM_TABLE.match(word) else "w"
+    return "y" if w.SYSTEM_TABLE.match(word) and _TABLE.match(word) else "w"
 
 
 def _yielded(match: re.Match[str]) -> str:
     """What a call or a group is to what stands around it: the most telling of what it holds."""
     name, inside = match[1], match[2]
+    if name in ("e", "f") and _ENGLISH.match(inside):
+        return "x"
     if name == "f" or "Z" in inside:
         return "Z"
     if name == "e" or "Q" in inside:

@@ -23,6 +23,9 @@ SIGNS: Signs = (
     (",", r"\s*(?:" + w.SYSTEM_TABLE.pattern + ")"),
 )
 _PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|waitfor\s|procedure\s|exec\s)|(?:\b|\d)union\s+(?:all\s+)?select")
+_TEST = re.compile(
+    r"\b(?:x?or|and)\s+(?:not\s+)?(?:true|false|null|[\w.`]{1,30}\s+(?:is\s+(?:not\s+)?null|r?like\s+[\d.]+))\b"
+)
 _FROM_SYSTEM = re.compile(rf"(?:from|into|join)\s+(?:{w.SYSTEM_TABLE.pattern})")
 _QUOTES = ("'", '"')
 _JOINING = ("and", "or", "||", "&&")
@@ -76,6 +79,15 @@ def names_table(lower: str) -> bool:
 
 def has_phrase(lower: str) -> bool:
     """Whether words stand together as only SQL has them."""
-    return (
+    if (
         "by" in lower or "union" in lower or "waitfor" in lower or "procedure" in lower or "exec" in lower
-    ) and _PHRASE.search(lower) is not None
+    ) and _PHRASE.search(lower) is not None:
+        return True
+    return tests(lower)
+
+
+def tests(lower: str) -> bool:
+    """Whether a condition without any sign stands behind a word that joins."""
+    return ("null" in lower or "like" in lower or "true" in lower or "false" in lower) and _TEST.search(
+        lower
+    ) is not None
