@@ -19,7 +19,12 @@ _LOADS = {
     "layer": ("src",),
     "ilayer": ("src",),
     "xml": ("src",),
+    "form": ("action",),
+    "button": ("formaction",),
+    "input": ("formaction",),
 }  # elements that bring in something foreign, by the attribute that does
+_SENDS = frozenset({"form", "button", "input"})
+_LINKS = re.compile("stylesheet|import")
 NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
 _EVENT = re.compile("on[a-z]{3,30}")
 SCHEME = re.compile(
@@ -29,9 +34,10 @@ SCHEME = re.compile(
 _URL_ELEMENTS = frozenset(
     {"iframe", "object", "embed", "use", "a", "script", "frame", "link", "form", "animate", "set"}
 )
+_FOREIGN_STYLE = re.compile(r"@import['\"]?(?:url\()?['\"]?(?:https?:)?//|@im\\|url\(['\"]?//")
 _STYLE = re.compile(
-    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:|@import"
-    r"|@im\\|url\(['\"]?(?:java|data:text)"
+    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:"
+    r"|url\(['\"]?(?:java|data:text)"
     r"|binding:url|\*//\*|exp/\*|expr/\*|\bex/\*"
 )
 
@@ -42,6 +48,10 @@ _MENTION = re.compile(r">?\s+[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}
 def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
     """True for certain, False for perhaps, None for harmless. `active`: whether any part of the text might act."""
     name = tag.name.rpartition(":")[2] or tag.name
+    if name == "/script" and "<script" in lower:
+        return None  # what it opened with has told
+    if name == "script" and _is_embedded_script(tag.attributes):
+        return False
     if name in _ACTIVE or name.startswith(("script", "/script")):
         if bool(tag.attributes) or name != "script" or "</script" in lower or (active and acts(lower[tag.end :])):
             return True
@@ -49,6 +59,10 @@ def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
     if name[0] in "!?%" and _instructs(name, lower):
         return True
     if name == "style" and _styles(tag, lower):
+        return True
+    if name == "style" and _FOREIGN_STYLE.search(compact(lower[tag.start : tag.start + 400])):
+        return False
+    if name in ("handler", "listener") and active and acts(lower[tag.start :]):
         return True
     if tag.attributes:
         handles = False
@@ -61,6 +75,13 @@ def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
     if active and name[0] != "/" and acts(lower[tag.start : tag.end]):
         return False
     return _foreign(name, tag) if tag.attributes else None
+
+
+def _is_embedded_script(attributes: tuple[tuple[str, str], ...]) -> bool:
+    """A script as sites hand them out to be put into a page: loaded over TLS, when there is time."""
+    said = dict(attributes)
+    waits = not {"async", "defer", "integrity"}.isdisjoint(said)
+    return waits and said.get("src", "").startswith("https://") and not any(name[:2] == "on" for name in said)
 
 
 def _instructs(name: str, lower: str) -> bool:
@@ -112,7 +133,9 @@ def _foreign(name: str, tag: Tag) -> bool | None:
         return None
     if name == "meta":
         return True if values[0] in ("refresh", "set-cookie", "link") else None
-    if name == "link" and ("//" not in values[0] or "stylesheet" not in dict(tag.attributes).get("rel", "")):
+    if name in _SENDS and not values[0].startswith(("//", "http://", "https://")):
+        return None
+    if name == "link" and ("//" not in values[0] or not _LINKS.search(dict(tag.attributes).get("rel", ""))):
         return None
     return False
 

@@ -24,7 +24,7 @@ MARKS = frozenset("'\"`();=<>#*")
 _UNION = re.compile(r"\bunion\b")
 
 _LOW = 2
-_PROSE = 3  # words before a quote, after which prose behind it makes it a mention
+_PROSE = 2  # words before a quote, after which prose behind it makes it a mention
 _LEFT = ("'", '"', "`", "$$", "]", "*/")  # what a value ends before it goes on as SQL
 _ESCAPED = re.compile(r"\\+(['\"])")
 _FEW = 1  # blanks before a quote behind which constructs are looked for
@@ -45,6 +45,8 @@ _OPERATOR = r"(?:[-+*/^&|%=<>!]+|x?or|and|r?like|div|mod|regexp)"
 _OPERATORS = re.compile(
     rf"['\"]\s*{_OPERATOR}\s*['\"](?:[\s'\"]*{_OPERATOR})*[\s'\"]*[a-z\d.%]?['\"]?"
 )  # nothing but quotes and operators
+_CUT_OFF = re.compile(r"[\s)]*(?:--|#|/\*)[\s\-+#;*/%\x00)]*")
+_NAMED = re.compile(r"[\w@.+\- %]{0,64}\)*")  # what is left by a quote, the rest cut off: a name or number
 _QUOTED = re.compile(r"[a-z]{2,4}['\"]")
 _VARIABLE = re.compile(
     r"\s*@@(?:global\.|session\.)?(?:version|hostname|datadir|basedir|servername|language)\w{0,20}\s*"
@@ -82,6 +84,8 @@ def _strongest(text: str, lower: str) -> tuple[int, str]:
     for start, quote in _contexts(lower):
         reading = Reading(lower[start:], quote, late=lower.count(" ", 0, start) > _PROSE)
         score = reading.read(STEPS)
+        if score >= ENOUGH and _CUT_OFF.fullmatch(lower, start) and not _NAMED.fullmatch(lower, 0, max(start - 1, 0)):
+            score = _LOW  # signs as a password has them
         if score > best and not (reading.broke and reading.late):
             best = score
             fragment = text[max(0, start - 1) : start + reading.reached]

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from metlo_otel.analysis.detectors import script
+from metlo_otel.analysis.detectors import script, script_facts
 from metlo_otel.analysis.detectors.elements import NO_EVENT, SCHEME, dangerous
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.markup import compact, tags
 from metlo_otel.analysis.detectors.script import acts, may_act
 from metlo_otel.analysis.detectors.telling import Signs, telling
+from metlo_otel.analysis.detectors.telling import words as telling_words
 
 MARKS = frozenset("<=(`{>")
 WORDS = script.WORDS | {"javascript", "vbscript", "livescript", "jscript", "script", "mocha", "mhtml", "data"}
@@ -23,6 +24,7 @@ SIGNS: Signs = (
 
 _CODE = re.compile(r"[\"'`]?[\w.]{2,40}(?:[=(`]|\s*//)")
 _EVENT = re.compile(r"(on(?<![\w$.-]on)[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
+_DEFINES = re.compile(r"(?:async\s+)?(?:function\b|\(?[\w$, ]{0,40}\)?\s?=>)")  # a function, as scripts have it
 _EVENTS = 64  # read of one text
 _LEAVES = re.compile(r"[^'\"`]{0,80}\\{0,3}['\"`]")
 _GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=<>~!}]|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
@@ -39,6 +41,9 @@ _SCRIPT_LINK = re.compile(r"[\"'(=]\s{0,3}(?:java|vb)script:")
 _SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
 
 
+_HIGH_BIT = re.compile(r"%([a-f][0-9a-f])|[\xa0-\xff]")
+_ANY_TAG = re.compile(r"</?[a-z!][^<>]{0,40}>")
+_SPLIT = re.compile(r"<script|\bon[a-z]{3,20}\s?=\s?['\"]?[a-z]{2,20}[(`]|javascript:")
 Where = tuple[int, int, bool]  # start, end, and whether it is certain
 
 _ASSIGNS = re.compile(r"on[a-z]{3,30}[\s\x00/]{0,10}=")
@@ -57,15 +62,43 @@ def assigns(lower: str) -> bool:
 
 def find(text: str, lower: str, words: list[str]) -> Iterator[Finding]:
     """At most one finding: the first context in which the text would run, surest first. `words` are the text's."""
-    best = None
-    for found in _judged(lower, words):
-        if found is not None and (best is None or found[2]):
-            best = found
-            if found[2]:
+    best = _surest(_judged(lower, words))
+    if best is None:
+        for other in _rewritten(lower):
+            best = _surest(_judged(other, telling_words(other)))
+            if best is not None:
+                best = 0, len(text), best[2]
                 break
     if best is not None:
         start, end, certain = best
         yield (high if certain else low)("XSS", text[start:end])
+
+
+def _surest(judged: Iterator[Where | None]) -> Where | None:
+    """The first that is certain, else the first of all."""
+    best = None
+    for found in judged:
+        if found is not None and (best is None or found[2]):
+            best = found
+            if found[2]:
+                break
+    return best
+
+
+def _rewritten(lower: str) -> Iterator[str]:
+    """What the text becomes where the unseen is dropped, where the eighth bit is, and where a filter takes tags out."""
+    if "\x00" in lower:
+        yield lower.replace("\x00", "")
+    if ("\xbc" in lower and "\xbe" in lower) or ("%bc" in lower and "%be" in lower):
+        yield _HIGH_BIT.sub(_seven_bits, lower)
+    if "<" in lower and ">" in lower:
+        plain = _ANY_TAG.sub("", lower)
+        if plain != lower and (_SPLIT.search(plain) and not _SPLIT.search(lower)):
+            yield plain
+
+
+def _seven_bits(match: re.Match[str]) -> str:
+    return chr((int(match[1], 16) if match[1] else ord(match[0])) & 0x7F)
 
 
 def _judged(lower: str, words: list[str]) -> Iterator[Where | None]:
@@ -78,6 +111,9 @@ def _judged(lower: str, words: list[str]) -> Iterator[Where | None]:
     yield _as_attribute(lower, might)
     if active or "script" in lower or "&{" in lower:
         yield _as_script(lower, active)
+    if might:
+        yield (0, len(lower), True) if script_facts.certain(lower) else None
+        yield (0, len(lower), False) if script_facts.likely(lower) else None
 
 
 def _as_data(lower: str, might: bool) -> Where | None:
@@ -126,6 +162,8 @@ def _as_attribute(lower: str, might: bool) -> Where | None:
         return 0, len(lower), False
     for match in islice(_EVENT.finditer(lower), _EVENTS) if assigns(lower) else ():
         if match[1] in NO_EVENT:
+            continue
+        if _DEFINES.match(lower, match.end()):
             continue
         before, code = lower[: match.start()], lower[match.end() : match.end() + 200]
         quoted = before.rstrip()[-1:] in ("'", '"', "`", "/")
