@@ -34,6 +34,7 @@ SCHEME = re.compile(
 _URL_ELEMENTS = frozenset(
     {"iframe", "object", "embed", "use", "a", "script", "frame", "link", "form", "animate", "set"}
 )
+_NUMBERED = re.compile(r"\\0{0,4}([0-9a-f]{2})\s?")
 _FOREIGN_STYLE = re.compile(r"@import['\"]?(?:url\()?['\"]?(?:https?:)?//|@im\\|url\(['\"]?//")
 _STYLE = re.compile(
     r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:"
@@ -93,7 +94,13 @@ def _styles(tag: Tag, lower: str) -> bool:
     """A style sheet that runs something."""
     if ("type", "text/javascript") in tag.attributes:
         return True
-    return _STYLE.search(compact(lower[tag.start : tag.start + 400]).replace("\\", "")) is not None
+    sheet = compact(lower[tag.start : tag.start + 400])
+    return _STYLE.search(sheet.replace("\\", "")) is not None or _STYLE.search(_unescaped(sheet)) is not None
+
+
+def _unescaped(sheet: str) -> str:
+    """A style sheet with characters that are written by their number as they are."""
+    return _NUMBERED.sub(lambda match: chr(int(match[1], 16)), sheet) if "\\" in sheet else sheet
 
 
 def _handler(name: str, value: str) -> bool:
@@ -114,7 +121,7 @@ def _active(element: str, name: str, value: str) -> bool:
     """An attribute that runs: a script URL where URLs go, a style with code, a whole document."""
     plain = compact(value)
     if name == "style":
-        return bool(_STYLE.search(plain.replace("\\", "")) or _STYLE.search(plain))
+        return any(_STYLE.search(style) for style in (plain.replace("\\", ""), plain, _unescaped(plain)))
     if name == "srcdoc" or plain.startswith("&{"):
         return "<" in plain or "{" in plain
     scheme = SCHEME.search(plain)

@@ -8,16 +8,20 @@ import re
 _LONGEST = 400  # characters of a value that may be nothing but an expression
 _SINK = "(?:alert|prompt|confirm|eval|msgbox|execscript)"
 _ROOT = "(?:window|self|top|parent|frames|globalthis|this|document|content)"
-_EACH = "(?:find|findindex|map|flatmap|some|every|filter|foreach|sort|concat|reduce|reduceright|from|of)"
+_EACH = "(?:find|findindex|map|flatmap|some|every|filter|foreach|sort|concat|reduce|reduceright|from|of|with|push)"
 _CERTAIN = re.compile(
     rf"(?<![\w$.-]){_ROOT}\s?(?:\?\.)?\[\s?['\"`]?{_SINK}['\"`]?\s?\]"  # looked up by its name
     r"|constructor['\"`\]\s]{0,3}(?:\?\.)?[.\[]?['\"`]?constructor['\"`\]]{0,2}\s?[(`]"  # the maker of functions
     r"|(?:\]|\)|\$on|\$eval|\bset|\bmap|\bfunction|\barray)(?:\.|\[['\"`])constructor['\"`\]]{0,2}\s?[(`]\s?['\"`]?\w{2}"
+    rf"|(?<![\w$]){_SINK}\.(?:call|apply|bind)\s?[(`]|\.(?:call|apply|bind)`[^`]{{0,60}}\$\{{"
+    rf"|\({_SINK}\)\s?[(`]|\A\({_SINK}(?:\(\)|``)\)|\A[-+*/]{_SINK}\([^()]{{0,40}}\)[-+*/]"
+    r"|(?<![\w$.-])(?:window|self|top|parent|frames|globalthis)\s?\[[^\]\n]{0,60}(?:['\"`]|tostring\()[^\n]{0,60}?\]\s?[(`]"
+    r"|(?<![\w$.-])document\s?\[\s?['\"`]|\beval\s?\((?:atob|unescape|decodeuri\w*|string\.fromcharcode|location|name|url)\b"
     rf"|[\])\w]\.{_EACH}\s?\((?:[^()]{{0,30}},)?\s?(?:{_ROOT}\.)?{_SINK}\s?[,)]"  # handed to a loop
     rf"|\breflect\.(?:apply|construct)\s?\(\s?(?:{_SINK}|function)\b|\.replace\(/[^/]{{0,20}}/\w?,\s?{_SINK}\s?\)"
     rf"|(?<![\w$`.])(?:{_SINK}|settimeout|setinterval|function)`[^`\s]{{1,200}}`"  # the tag of a template
     rf"|onerror\s?=\s?(?:{_ROOT}\.)?{_SINK}\b.{{0,20}}throw|throw\s?onerror\s?=|\bget\s?:\s?{_SINK}\b"  # thrown to it
-    rf"|(?<![\w$.])(\w{{1,3}})\s?=\s?{_SINK}\s?[,;]\s?\1\s?[(`]"  # called by another name
+    rf"|(?<![\w$.])(\w{{1,3}})\s?=\s?\(?{_SINK}\)?\s?[,;]\s?\1\s?[(`]"  # called by another name
     r"|\blocation(?:\.href|\.replace|\.assign)?\s?[=(]\s?['\"`]?javascript:"
     r"|//.{0,60}['\"`]\s?\+\s?(?:document|self|window)[.\[]['\"]?cookie"  # sent to somebody
 )
@@ -36,6 +40,7 @@ _USUAL = re.compile(r"\.\w+\(\s?(?:function\b|\(\w*\)\s?=>)|^<|</")  # a handler
 _STRING = re.compile(r"(?<=[(,\[=+:{])\s?(?:'[^']*'|\"[^\"]*\"|`[^`]*`)")
 _SHOWN = ("const ", "let ", "import ", "function ", "class ", "export ")
 _IN_TWO = re.compile(r"['\"]\s{0,3}\+\s{0,3}['\"]|['\"]?\s?\+\s?(?=/\w{1,12}/\.source)")
+_COMMENT = re.compile(r"/\*[^*]{0,40}\*/")
 _SOURCE = re.compile(r"/(\w{1,12})/\.source\s?\+?")
 
 
@@ -56,6 +61,10 @@ def likely(lower: str) -> bool:
 
 def _joined(lower: str) -> str:
     """The text with names in one piece that were written in several."""
+    if "?." in lower:
+        lower = lower.replace("?.(", "(").replace("?.[", "[").replace("?.", ".")
+    if "/*" in lower:
+        lower = _COMMENT.sub("", lower)
     if ".source" in lower:
         lower = _SOURCE.sub(r"\1", _IN_TWO.sub("", lower))
     return _IN_TWO.sub("", lower) if "+" in lower else lower

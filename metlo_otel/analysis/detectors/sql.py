@@ -25,8 +25,11 @@ _UNION = re.compile(r"\bunion\b")
 
 _LOW = 2
 _PROSE = 2  # words before a quote, after which prose behind it makes it a mention
-_LEFT = ("'", '"', "`", "$$", "]", "*/")  # what a value ends before it goes on as SQL
+_LEFT = ("'", '"', "`", "$$", "]", "*/", ";")  # what a value ends before it goes on as SQL
 _ESCAPED = re.compile(r"\\+(['\"])")
+_PIECES = re.compile(r'(?<=[a-z])\\?",\\?"(?=[a-z])')  # of words, as a list of them is written
+_HIDDEN_UNION = re.compile("Uo*A*S")
+_SELECTS = re.compile(r"\s*select\b")
 _FEW = 1  # blanks before a quote behind which constructs are looked for
 _WORDS = (
     "and|or|xor|union|having|where|order|group|limit|like|rlike|regexp|between|in|is|not|as|procedure|waitfor|into"
@@ -73,6 +76,8 @@ def _rewritten(lower: str) -> str:
     """The text with comments inside words gone, quotes that were escaped or doubled as they were; else nothing."""
     if "/*" in lower and _SPLIT_WORD.search(lower):
         return _SPLIT_WORD.sub("", lower)
+    if _PIECES.search(lower):
+        return _PIECES.sub("", lower)
     if "\\'" in lower or '\\"' in lower:
         return _ESCAPED.sub(r"\1", lower)
     return lower.replace('""', '"') if lower.count('""') > 1 else ""
@@ -100,13 +105,16 @@ def _fact(lower: str) -> Confidence | None:
     if ODD_STATEMENT.match(plain.lstrip(" ;\n")):
         return "high"
     bare = sentence(plain)
+    if "/*!" in lower and _HIDDEN_UNION.search(bare):
+        return "high"
     best = strongest(bare, BARE)
     if best != "high" and plain[:1].isspace():
         best = strongest(bare, GOES_ON) or best
     for left in _LEFT:
         start = plain.find(left, 0, 80) + len(left)
-        if best != "high" and start >= len(left) and plain.count(" ", 0, start) <= _FEW and _GOES_ON.match(plain, start):
-            best = strongest(sentence(plain[start:]), LEFT) or best
+        if best != "high" and start >= len(left) and plain.count(" ", 0, start) <= _FEW:
+            if (_SELECTS if left == ";" else _GOES_ON).match(plain, start):
+                best = strongest(sentence(plain[start:]), LEFT) or best
     return best
 
 

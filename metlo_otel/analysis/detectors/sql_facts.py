@@ -27,7 +27,7 @@ def _facts(*rows: tuple[Confidence, str, str]) -> Facts:
 
 
 BARE = _facts(
-    ("high", "union with a select", f"(?:{_LEAD}{_JOINED}(?:Ln(?:,n)?)?)?UA*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
+    ("high", "union with a select", f"(?:{_LEAD}{_JOINED}(?:Ln(?:,n)?)?)?Uo*A*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
     ("high", "operator and sub-select", f"(?:{_LEAD})?[&o=,T][!o]*(?:{VALUE}[=T&o,])?[!o]*(?:{OPERAND}[=T])?[!o]*q(?:[=To&,].*)?{_ALL}"),
     ("low", "name compared with a sub-select", f"w=q{_ALL}"),
     ("high", "slow call behind an operator", f"(?:{_LEAD})?[&o=,TOG][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
@@ -43,7 +43,7 @@ BARE = _facts(
     ("low", "columns counted", "o*n?On(?:,n)*;?"),
     ("high", "variable of the server", f"(?:n[&,=o]|S)V{_END}"),
     ("high", "select from a table of the system", f"{ITEMS}Fy(?!w).*"),
-    ("low", "union", "n?UA*S"),
+    ("low", "union", "n?UA*So?"),
     ("high", "block that waits", ".*eZ.*;.*"),
 )  # fmt: skip
 GOES_ON = _facts(
@@ -53,10 +53,11 @@ GOES_ON = _facts(
 )
 """For a value that starts with a blank, as nobody writes one and the middle of a statement does."""
 LEFT = _facts(
-    ("high", "union with a select", f"{_JOINED}UA*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
+    ("high", "union with a select", f"{_JOINED}Uo*A*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
     ("high", "operator and sub-select", f"[&o=,T][!o]*(?:{VALUE}[=T&o,])?[!o]*q(?:[=To&,].*)?{_ALL}"),
     ("high", "slow call behind an operator", f"[&o=,TOG][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
     ("high", "comparison that is always true", f"{_JOINED}[&H]!*(?:wTw|[nNbsp][T=]!*[nNbspz])(?:[&,O].*)?{_END}"),
+    ("high", "second statement that waits", ";?S[ZQ](?:[,;Cd].*)?"),
     ("high", "puzzle of constants", "(?:[o=]s)*&!*s(?:[o=&T]s)*[o=&T]z"),
     ("low", "test of a name", f"&w=(?:!*N|p|z|s|n){_END}"),
     ("high", "constant behind OR, the rest cut off", f"&!*[nNbs]{_CUT}"),

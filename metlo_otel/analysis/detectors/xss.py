@@ -25,6 +25,8 @@ SIGNS: Signs = (
 _CODE = re.compile(r"[\"'`]?[\w.]{2,40}(?:[=(`]|\s*//)")
 _EVENT = re.compile(r"(on(?<![\w$.-]on)[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
 _DEFINES = re.compile(r"(?:async\s+)?(?:function\b|\(?[\w$, ]{0,40}\)?\s?=>)")  # a function, as scripts have it
+_OPENS = ("'", '"', "`")
+_BROKEN_OUT = re.compile(r"[^<>]{0,60}['\"`]\s?/?>\s{0,3}")
 _EVENTS = 64  # read of one text
 _LEAVES = re.compile(r"[^'\"`]{0,80}\\{0,3}['\"`]")
 _GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=<>~!}]|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
@@ -32,7 +34,7 @@ _CLOSES = re.compile(r"\*/|//|\d{0,9}[)}\];,]+|\[\]\s?\[")
 _WHOLE_CALL = re.compile(
     r"\(?(?:alert|prompt|confirm|eval|msgbox|geturl)\)?(?:\([^\s()]{0,40}\)|`[^`]{0,40}`)[;>/\s]{0,4}"
 )
-_PROBE = re.compile(r"['\"]{1,3};!--[\"']{0,3}<\w{1,30}>=&\{")
+_PROBE = re.compile(r"['\"]{1,3};!-{1,2}[\\\\\"']{0,3}<\w{1,30}>=&\{")
 _TEMPLATE = re.compile(r"\$\{|\{\{")
 _STRIPPED = re.compile(r".{0,40}script[\s>]{0,4}(.{3,100})/script.{0,10}")  # a filter took the brackets
 _BREAKS_OUT = re.compile(r"[^<>=]{0,200}[\"']\s?/?>[^<]{0,100}</?[a-z]")
@@ -42,6 +44,7 @@ _SKELETON = re.compile(r"(?:</?(?:html|head|body)>\s*)+")
 
 
 _HIGH_BIT = re.compile(r"%([a-f][0-9a-f])|[\xa0-\xff]")
+_BACKSLASH = re.compile(r"\\([nrt](?=[a-z]{2}))?")
 _ANY_TAG = re.compile(r"</?[a-z!][^<>]{0,40}>")
 _SPLIT = re.compile(r"<script|\bon[a-z]{3,20}\s?=\s?['\"]?[a-z]{2,20}[(`]|javascript:")
 Where = tuple[int, int, bool]  # start, end, and whether it is certain
@@ -63,11 +66,11 @@ def assigns(lower: str) -> bool:
 def find(text: str, lower: str, words: list[str]) -> Iterator[Finding]:
     """At most one finding: the first context in which the text would run, surest first. `words` are the text's."""
     best = _surest(_judged(lower, words))
-    if best is None:
+    if best is None or not best[2]:
         for other in _rewritten(lower):
-            best = _surest(_judged(other, telling_words(other)))
-            if best is not None:
-                best = 0, len(text), best[2]
+            found = _surest(_judged(other, telling_words(other)))
+            if found is not None and (best is None or found[2]):
+                best = 0, len(text), found[2]
                 break
     if best is not None:
         start, end, certain = best
@@ -86,11 +89,14 @@ def _surest(judged: Iterator[Where | None]) -> Where | None:
 
 
 def _rewritten(lower: str) -> Iterator[str]:
-    """What the text becomes where the unseen is dropped, where the eighth bit is, and where a filter takes tags out."""
+    """What the text becomes where the unseen or backslashes are dropped, where the eighth bit is, and where a filter
+    takes tags out."""
     if "\x00" in lower:
         yield lower.replace("\x00", "")
     if ("\xbc" in lower and "\xbe" in lower) or ("%bc" in lower and "%be" in lower):
         yield _HIGH_BIT.sub(_seven_bits, lower)
+    if "<" in lower and "\\" in lower:
+        yield _BACKSLASH.sub(lambda match: " " if match[1] else "", lower)
     if "<" in lower and ">" in lower:
         plain = _ANY_TAG.sub("", lower)
         if plain != lower and (_SPLIT.search(plain) and not _SPLIT.search(lower)):
@@ -126,7 +132,7 @@ def _as_data(lower: str, might: bool) -> Where | None:
         if certain:
             return tag.start, tag.end, True
         if certain is False and best is None:
-            best = tag.start, tag.end, False
+            best = tag.start, tag.end, _BROKEN_OUT.fullmatch(lower, 0, tag.start) is not None
     if best is None and _SKELETON.fullmatch(lower):
         return 0, len(lower), False
     return best
@@ -167,6 +173,8 @@ def _as_attribute(lower: str, might: bool) -> Where | None:
             continue
         before, code = lower[: match.start()], lower[match.end() : match.end() + 200]
         quoted = before.rstrip()[-1:] in ("'", '"', "`", "/")
+        if before.strip() in _OPENS and _CODE.match(code):
+            return match.start(), match.end() + len(code), True
         if acts(code) and not (before.count(" ") > 8 and "<" not in before):
             return match.start(), match.end() + len(code), quoted or len(before) < 40
         if quoted and _CODE.match(code):
