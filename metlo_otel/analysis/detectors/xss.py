@@ -14,7 +14,7 @@ from metlo_otel.analysis.detectors.script import acts, may_act
 from metlo_otel.analysis.detectors.telling import Signs, telling
 from metlo_otel.analysis.detectors.telling import words as telling_words
 
-MARKS = frozenset("<=(`{>")
+MARKS = frozenset("<=(`{>[")
 WORDS = script.WORDS | {"javascript", "vbscript", "livescript", "jscript", "script", "mocha", "mhtml", "data"}
 SIGNS: Signs = (
     ("<", r"(?:/?[a-z!?%]|[\s\x00/+]{1,8}(?:script|iframe|svg|object|embed|style)\b)"),
@@ -154,7 +154,10 @@ def _as_url(lower: str, active: bool) -> Where | None:
 
 
 def _as_attribute(lower: str, might: bool) -> Where | None:
-    """Inside a tag, quoted or not: the value brings a handler of its own."""
+    """Inside a tag, quoted or not: the value brings a handler of its own, or ends the tag."""
+    handler = _handler(lower) if assigns(lower) else None
+    if handler is not None:
+        return handler
     end = lower.find(">")
     if (
         might
@@ -164,12 +167,13 @@ def _as_attribute(lower: str, might: bool) -> Where | None:
         and _closed(lower[:end])
     ):
         return 0, end + 1, False
-    if end > 0 and _BREAKS_OUT.match(lower):
-        return 0, len(lower), False
-    for match in islice(_EVENT.finditer(lower), _EVENTS) if assigns(lower) else ():
-        if match[1] in NO_EVENT:
-            continue
-        if _DEFINES.match(lower, match.end()):
+    return (0, len(lower), False) if end > 0 and _BREAKS_OUT.match(lower) else None
+
+
+def _handler(lower: str) -> Where | None:
+    """The first handler that a value gives to the tag it stands in."""
+    for match in islice(_EVENT.finditer(lower), _EVENTS):
+        if match[1] in NO_EVENT or _DEFINES.match(lower, match.end()):
             continue
         before, code = lower[: match.start()], lower[match.end() : match.end() + 200]
         quoted = before.rstrip()[-1:] in ("'", '"', "`", "/")
