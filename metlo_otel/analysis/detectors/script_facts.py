@@ -4,6 +4,7 @@ somebody shows."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _LONGEST = 400  # characters of a value that may be nothing but an expression
 _SINK = "(?:alert|prompt|confirm|eval|msgbox|execscript)"
@@ -39,13 +40,22 @@ _PROSE = re.compile(rf"(?<![\w$.])(?!(?:{_WORDS_OF_CODE})\b)[a-z]{{2,}},?\s+(?!(
 _USUAL = re.compile(r"\.\w+\(\s?(?:function\b|\(\w*\)\s?=>)|^<|</")  # a handler as pages have it, or markup
 _STRING = re.compile(r"(?<=[(,\[=+:{])\s?(?:'[^']*'|\"[^\"]*\"|`[^`]*`)")
 _SHOWN = ("const ", "let ", "import ", "function ", "class ", "export ")
+_TOLD = frozenset(
+    "alert prompt confirm eval msgbox execscript constructor settimeout setinterval function reflect location cookie"
+    " throw call apply bind source".split()
+)
+_ROOTS = frozenset("window self top parent frames globalthis this document content".split())
 _IN_TWO = re.compile(r"['\"]\s{0,3}\+\s{0,3}['\"]|['\"]?\s?\+\s?(?=/\w{1,12}/\.source)")
 _COMMENT = re.compile(r"/\*[^*]{0,40}\*/")
 _SOURCE = re.compile(r"/(\w{1,12})/\.source\s?\+?")
 
 
-def certain(lower: str) -> bool:
-    """Whether a text that may act is put together as nobody writes who has nothing to hide."""
+def certain(lower: str, words: Iterable[str]) -> bool:
+    """Whether a text, given with its words, is put together as nobody writes who has nothing to hide."""
+    if "(" not in lower and "`" not in lower and "=" not in lower and "[" not in lower:
+        return False
+    if _TOLD.isdisjoint(words) and not ("[" in lower and not _ROOTS.isdisjoint(words)) and "+" not in lower:
+        return False
     return _CERTAIN.search(_joined(lower)) is not None
 
 

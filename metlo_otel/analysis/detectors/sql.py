@@ -28,7 +28,7 @@ _PROSE = 2  # words before a quote, after which prose behind it makes it a menti
 _LEFT = ("'", '"', "`", "$$", "]", "*/", ";")  # what a value ends before it goes on as SQL
 _ESCAPED = re.compile(r"\\+(['\"])")
 _PIECES = re.compile(r'(?<=[a-z])\\?",\\?"(?=[a-z])')  # of words, as a list of them is written
-_HIDDEN_UNION = re.compile("Uo*A*S")
+_HIDDEN_UNION = re.compile("U!?A?S")
 _SELECTS = re.compile(r"\s*select\b")
 _FEW = 1  # blanks before a quote behind which constructs are looked for
 _WORDS = (
@@ -76,7 +76,7 @@ def _rewritten(lower: str) -> str:
     """The text with comments inside words gone, quotes that were escaped or doubled as they were; else nothing."""
     if "/*" in lower and _SPLIT_WORD.search(lower):
         return _SPLIT_WORD.sub("", lower)
-    if _PIECES.search(lower):
+    if '",' in lower and _PIECES.search(lower):
         return _PIECES.sub("", lower)
     if "\\'" in lower or '\\"' in lower:
         return _ESCAPED.sub(r"\1", lower)
@@ -114,7 +114,8 @@ def _fact(lower: str) -> Confidence | None:
         start = plain.find(left, 0, 80) + len(left)
         if best != "high" and start >= len(left) and plain.count(" ", 0, start) <= _FEW:
             if (_SELECTS if left == ";" else _GOES_ON).match(plain, start):
-                best = strongest(sentence(plain[start:]), LEFT) or best
+                rest = plain[start:].rpartition("[")[0] if left == "]" else ""
+                best = strongest(sentence(rest or plain[start:]), LEFT) or best
     return best
 
 

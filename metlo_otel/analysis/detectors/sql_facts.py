@@ -11,13 +11,17 @@ import re
 from metlo_otel.analysis.detectors.finding import Confidence
 from metlo_otel.analysis.detectors.sql_sentences import ITEMS, OPERAND, SELECT, VALUE
 
-_END = "(?:;?[Cd].*|;*z?)"
+_END = "(?:;?[Cd].*|;*|;?[&o=T,]?!?z|o)"
 _CUT = "[;z]?C"
-_LEAD = f"(?:o*[nNbsp](?:o+{OPERAND})*|w[=T]{OPERAND})"  # what the statement's own value may be
-_JOINED = f"(?:&{VALUE})*(?:H{VALUE})?"
-_TAIL = f"(?:H{VALUE})?(?:[OG]{VALUE})?(?:Ln(?:,n)?)?"
-_ALL = f"(?:{_TAIL}(?:U.*|{_END}))"
-_COUNTED = "[OG](?:[nvct]|w(?!w))(?:,[nvctw])*"
+_LEAD = f"(?:!?[nNbsp]|w[=T]{OPERAND})"  # what the statement's own value may be
+_LIMITED = "(?:Ln(?:,n)?)?"
+_LIST = f"{VALUE}(?:,{VALUE})*"
+_ALL = f"(?:H{VALUE})?(?:[OG]{_LIST})?{_LIMITED}(?:U.*|{_END})"
+_JOINED = f"(?:[&o]{VALUE})?(?:H{VALUE})?"
+_COUNTED = "[OG](?:!?[nvct]|w(?!w))(?:,!?[nvctw])*"
+_CONSTANTS = f"SA?[nNspvVqZQc](?:,{VALUE}w?)*{_END}"
+_SLOW, _SUB = "(?=[^SU;]*[ZQ])", "(?=[^SU;]*q)"
+_TRUE = f"!?(?:wTw|[nNbsp][T=]!?[nNbspz])(?:[&,OGHLo].*|{_END})"
 
 Facts = tuple[tuple[Confidence, str, re.Pattern[str]], ...]
 
@@ -27,40 +31,40 @@ def _facts(*rows: tuple[Confidence, str, str]) -> Facts:
 
 
 BARE = _facts(
-    ("high", "union with a select", f"(?:{_LEAD}{_JOINED}(?:Ln(?:,n)?)?)?Uo*A*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
-    ("high", "operator and sub-select", f"(?:{_LEAD})?[&o=,T][!o]*(?:{VALUE}[=T&o,])?[!o]*(?:{OPERAND}[=T])?[!o]*q(?:[=To&,].*)?{_ALL}"),
+    ("high", "union with a select", f"(?:{_LEAD}{_JOINED}{_LIMITED})?U!?A?(?:{SELECT}{_ALL}|{_CONSTANTS})"),
+    ("high", "operator and sub-select", f"{_SUB}{_LEAD}?[&o=,T!]{_LIST}{_ALL}"),
     ("low", "name compared with a sub-select", f"w=q{_ALL}"),
-    ("high", "slow call behind an operator", f"(?:{_LEAD})?[&o=,TOG][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
+    ("high", "slow call behind an operator", f"{_SLOW}{_LEAD}?[&o=,T!OG]{_LIST}{_ALL}"),
     ("high", "nothing but a call that waits or leaks", f"Z{_END}|Q(?:[=T].*)?(?:C|z)"),
     ("low", "nothing but sleep()", "Q;?"),
     ("high", "choice by a comparison", f"n?c(?:[=T]{OPERAND})?{_END}"),
-    ("high", "comparison that is always true", f"{_LEAD}?{_JOINED}[&H]!*(?:wTw|[nNbsp][T=]!*[nNbspz])(?:[&,O].*)?{_END}"),
-    ("high", "test of all rows", f"[ns]&w=(?:!*N|p){_END}"),
+    ("high", "comparison that is always true", f"(?:{_LEAD}{_JOINED})?[&H]{_TRUE}"),
+    ("high", "test of all rows", f"[ns]&w=(?:!?N|p){_END}"),
     ("high", "comparison behind AND or OR, the rest cut off", f"&w=[wnsp]{_CUT}"),
-    ("high", "constant behind OR, the rest cut off", f"o*[ns]?&!*[nNb]{_CUT}"),
-    ("low", "truth behind OR", "o*n?&!*b"),
-    ("high", "columns counted, the rest cut off", f"o*[nw]?{_COUNTED}{_CUT}"),
-    ("low", "columns counted", "o*n?On(?:,n)*;?"),
+    ("high", "constant behind OR, the rest cut off", f"!?[ns]?&!?[nNb]{_CUT}"),
+    ("low", "truth behind OR", "!?n?&!?b"),
+    ("high", "columns counted, the rest cut off", f"!?[nw]?{_COUNTED}{_CUT}"),
+    ("low", "columns counted", "!?n?On(?:,n)*;?"),
     ("high", "variable of the server", f"(?:n[&,=o]|S)V{_END}"),
     ("high", "select from a table of the system", f"{ITEMS}Fy(?!w).*"),
-    ("low", "union", "n?UA*So?"),
-    ("high", "block that waits", ".*eZ.*;.*"),
+    ("low", "union", "n?UA?S!?"),
+    ("high", "block that waits", "[^e]*e[^Z]*Z[^;]*;.*"),
 )  # fmt: skip
 GOES_ON = _facts(
-    ("high", "columns counted", f"o*n?{_COUNTED};?"),
-    ("high", "truth behind OR", "&!*b"),
+    ("high", "columns counted", f"!?n?{_COUNTED};?"),
+    ("high", "truth behind OR", "&!?b"),
     ("low", "comparison behind AND or OR", "&w=[wnsp]"),
 )
 """For a value that starts with a blank, as nobody writes one and the middle of a statement does."""
 LEFT = _facts(
-    ("high", "union with a select", f"{_JOINED}Uo*A*(?:{SELECT}{_ALL}|SA*[nNspvVqZQc](?:,{VALUE}w?)*{_END})"),
-    ("high", "operator and sub-select", f"[&o=,T][!o]*(?:{VALUE}[=T&o,])?[!o]*q(?:[=To&,].*)?{_ALL}"),
-    ("high", "slow call behind an operator", f"[&o=,TOG][!o]*(?:{VALUE}[=T&o,])?[!o]*[ZQ](?:[=To&,].*)?{_ALL}"),
-    ("high", "comparison that is always true", f"{_JOINED}[&H]!*(?:wTw|[nNbsp][T=]!*[nNbspz])(?:[&,O].*)?{_END}"),
+    ("high", "union with a select", f"{_JOINED}U!?A?(?:{SELECT}{_ALL}|{_CONSTANTS})"),
+    ("high", "operator and sub-select", f"{_SUB}[&o=,T!]{_LIST}{_ALL}"),
+    ("high", "slow call behind an operator", f"{_SLOW}[&o=,T!OG]{_LIST}{_ALL}"),
+    ("high", "comparison that is always true", f"{_JOINED}[&H]{_TRUE}"),
     ("high", "second statement that waits", ";?S[ZQ](?:[,;Cd].*)?"),
-    ("high", "puzzle of constants", "(?:[o=]s)*&!*s(?:[o=&T]s)*[o=&T]z"),
-    ("low", "test of a name", f"&w=(?:!*N|p|z|s|n){_END}"),
-    ("high", "constant behind OR, the rest cut off", f"&!*[nNbs]{_CUT}"),
+    ("high", "puzzle of constants", "(?:[!o=]s)*&!?s(?:[o=&T]s)*[o=&T]z"),
+    ("low", "test of a name", f"&w=(?:!?N|p|z|s|n){_END}"),
+    ("high", "constant behind OR, the rest cut off", f"&!?[nNbs]{_CUT}"),
 )  # fmt: skip
 
 

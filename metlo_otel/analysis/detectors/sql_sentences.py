@@ -17,6 +17,7 @@ from metlo_otel.analysis.detectors import sql_tokens as t
 from metlo_otel.analysis.detectors import sql_words as w
 
 _LIMIT = 120  # tokens of one sentence
+_MOST_NAMES = 3  # in a row: with one more it is prose
 _ROUNDS = 12  # brackets within brackets
 _LETTERS = {
     **dict.fromkeys(("and", "or", "xor", "&&", "||"), "&"),
@@ -53,13 +54,16 @@ _SPACED_CALL = re.compile(r"\s{0,3}\(")
 _ENGLISH = re.compile(r"n[nw]|ww[wn]")
 _TABLE = re.compile(r"\w*[_.$]|sys[a-z]{4}|msys|dual\b")
 _INNERMOST = re.compile(r"([fwceu]?)\(([^()]*)\)")
-OPERAND = "[!o]*[nNbspwvVyqZQct]"
-VALUE = f"{OPERAND}(?:[o=T&]+{OPERAND})*"
-_ITEM = f"(?:o|{VALUE})[ws]?"
-_TABLES = "F[wyqvs](?:w(?![wx]))?(?:,[wyq]w?)*"
-ITEMS = f"SA*n?{_ITEM}(?:,{_ITEM})*(?:I[nwsV])?"
-SELECT = f"{ITEMS}{_TABLES}"
-_SUB_SELECT = re.compile(f"{SELECT}.*|{ITEMS}H.*|SA*(?:[!o]*[nNbspvVqZQct].*|.*,.*|o)")
+_OPERANDS = "nNbspwvVyqZQct"
+OPERAND = f"!?[{_OPERANDS}]"
+VALUE = f"{OPERAND}(?:[o=T&]{OPERAND})*"
+_ITEM = f"(?:!(?=[F,]|$)|{VALUE})[ws]?"  # a star is a sign without an operand
+ITEMS = f"SA?(?:n(?=w))?{_ITEM}(?:,{_ITEM})*(?:I[nwsV])?"
+SELECT = f"{ITEMS}F[wyqvs](?:w(?![wx]))?(?:,[wyq]w?)*"
+_SUB_SELECT = re.compile(f"{SELECT}.*|{ITEMS}H.*|SA?(?:!?[nNbspvVqZQct].*|.*,.*|!)")
+_BEHIND = re.compile(f"(?<=[{_OPERANDS}])!*o[o!]*")
+_BEFORE = re.compile(f"(?<![{_OPERANDS}o])[!o]+")
+_TWICE = re.compile("A{2,}|!+(?=[=T])")
 
 
 def sentence(text: str) -> str:
@@ -70,13 +74,20 @@ def sentence(text: str) -> str:
         if closed == letters:
             break
         letters = closed
-    return letters.replace("(", "").replace(")", "")
+    return _plain(letters.replace("(", "").replace(")", ""))
+
+
+def _plain(letters: str) -> str:
+    """One letter for all signs in a row: `o` behind an operand, `!` before one. So no pattern reads them in two ways."""
+    letters = _TWICE.sub(lambda match: match[0][:1].replace("!", ""), letters)
+    return _BEFORE.sub("!", _BEHIND.sub("o", letters))
 
 
 def _letters(text: str) -> Iterator[str]:
     """The letter of each token; a comparison's once its right side is known."""
     left = right = ("", "")  # letter and text of what stands before and behind a comparison
     compares = False
+    spoken = 0  # names in a row
     for found in t.tokens(text, _LIMIT):
         kind = found.lastindex or t.OTHER
         right = _letter(kind, found[kind], text, found.end()), found[kind]
@@ -87,6 +98,9 @@ def _letters(text: str) -> Iterator[str]:
             yield "T" if _has_one_answer(left, right) else "="
             compares = False
         yield right[0]
+        spoken = spoken + 1 if right[0] == "w" else 0
+        if spoken > _MOST_NAMES:
+            return
         left = right
     if compares:
         yield "="
@@ -127,7 +141,7 @@ def _word(word: str, text: str, end: int) -> str:
 
 def _yielded(match: re.Match[str]) -> str:
     """What a call or a group is to what stands around it: the most telling of what it holds."""
-    name, inside = match[1], match[2]
+    name, inside = match[1], _plain(match[2])
     if name in ("e", "f") and _ENGLISH.match(inside):
         return "x"
     if name == "f" or "Z" in inside:

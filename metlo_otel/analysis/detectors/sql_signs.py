@@ -23,6 +23,7 @@ SIGNS: Signs = (
     (",", r"\s*(?:" + w.SYSTEM_TABLE.pattern + ")"),
 )
 _PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|waitfor\s|procedure\s|exec\s)|(?:\b|\d)union\s+(?:all\s+)?select")
+_JOINING_WORDS = w.CONNECT | {"from", "into", "join", "by", "union", "waitfor", "procedure", "exec"}
 _TEST = re.compile(
     r"\b(?:x?or|and)\s+(?:not\s+)?(?:true|false|null|[\w.`]{1,30}\s+(?:is\s+(?:not\s+)?null|r?like\s+[\d.]+))\b"
 )
@@ -40,6 +41,13 @@ def tells(lower: str, words: list[str]) -> bool:
     if _told(lower, words) or compares(lower, words) or names_table(lower) or has_phrase(lower):
         return True
     return "(" in lower and not _CALLED.isdisjoint(words)
+
+
+def speaks(lower: str, words: list[str]) -> bool:
+    """Whether anything but the known words and signs tells: a comparison, a table, a phrase."""
+    if _JOINING_WORDS.isdisjoint(words) and "(" not in lower and "||" not in lower and "&&" not in lower:
+        return False
+    return compares(lower, words) or names_table(lower) or has_phrase(lower)
 
 
 def compares(lower: str, words: list[str]) -> bool:

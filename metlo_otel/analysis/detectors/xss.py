@@ -118,7 +118,7 @@ def _judged(lower: str, words: list[str]) -> Iterator[Where | None]:
     if active or "script" in lower or "&{" in lower:
         yield _as_script(lower, active)
     if might:
-        yield (0, len(lower), True) if script_facts.certain(lower) else None
+        yield (0, len(lower), True) if script_facts.certain(lower, words) else None
         yield (0, len(lower), False) if script_facts.likely(lower) else None
 
 
