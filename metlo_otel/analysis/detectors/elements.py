@@ -43,6 +43,7 @@ _STYLE = re.compile(
 )
 
 
+_INSIDE = 400  # characters of a script that are looked at
 _MENTION = re.compile(r">?\s+[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}")
 
 
@@ -54,7 +55,7 @@ def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
     if name == "script" and _is_embedded_script(tag.attributes):
         return False
     if name in _ACTIVE or name.startswith(("script", "/script")):
-        if bool(tag.attributes) or name != "script" or "</script" in lower or (active and acts(lower[tag.end :])):
+        if bool(tag.attributes) or name != "script" or "</script" in lower or (active and acts(lower[tag.end : tag.end + _INSIDE])):
             return True
         return None if _MENTION.match(lower, tag.end) else False
     if name[0] in "!?%" and _instructs(name, lower):
@@ -63,7 +64,7 @@ def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
         return True
     if name == "style" and _FOREIGN_STYLE.search(compact(lower[tag.start : tag.start + 400])):
         return False
-    if name in ("handler", "listener") and active and acts(lower[tag.start :]):
+    if name in ("handler", "listener") and active and acts(lower[tag.start : tag.start + _INSIDE]):
         return True
     if tag.attributes:
         handles = False

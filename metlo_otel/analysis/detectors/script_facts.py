@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 _LONGEST = 400  # characters of a value that may be nothing but an expression
+_END = 512  # characters of a long text's beginning and end: code in its middle stands in markup, which is read there
 _SINK = "(?:alert|prompt|confirm|eval|msgbox|execscript)"
 _ROOT = "(?:window|self|top|parent|frames|globalthis|this|document|content)"
 _EACH = "(?:find|findindex|map|flatmap|some|every|filter|foreach|sort|concat|reduce|reduceright|from|of|with|push)"
@@ -56,6 +57,8 @@ def certain(lower: str, words: Iterable[str]) -> bool:
         return False
     if _TOLD.isdisjoint(words) and not ("[" in lower and not _ROOTS.isdisjoint(words)) and "+" not in lower:
         return False
+    if len(lower) > 2 * _END:
+        lower = f"{lower[:_END]}\n{lower[-_END:]}"
     return _CERTAIN.search(_joined(lower)) is not None
 
 

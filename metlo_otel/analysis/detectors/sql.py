@@ -44,7 +44,8 @@ _LONE_OPERATOR = re.compile(
     r"\s*(['\"])\s*(?:[-+*/^&|%=]|\|\||&&|like|or|and|div)\s*(?:\d{1,3}\s*[-+*/^&|%=]\s*)?\1\s*\d?\s*"
     r"|(\w{0,12})(['\"])\s*(?:=|<=>|like)\s*\3\2"
 )
-_OPERATOR = r"(?:[-+*/^&|%=<>!]+|x?or|and|r?like|div|mod|regexp)"
+_PUZZLE = 24  # characters of nothing but quotes and operators
+_OPERATOR = r"(?:[-+*/^&|%=<>!]{1,3}|x?or|and|r?like|div|mod|regexp)"
 _OPERATORS = re.compile(
     rf"['\"]\s*{_OPERATOR}\s*['\"](?:[\s'\"]*{_OPERATOR})*[\s'\"]*[a-z\d.%]?['\"]?"
 )  # nothing but quotes and operators
@@ -68,7 +69,7 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
         fact = "high" if best >= ENOUGH else _fact(other) or fact
     if fact is not None:
         yield (high if fact == "high" else low)("SQLI", fragment.strip() or text.strip())
-    elif best >= _LOW or _LONE_OPERATOR.fullmatch(plain) or _OPERATORS.fullmatch(plain) or _VARIABLE.fullmatch(plain):
+    elif best >= _LOW or _LONE_OPERATOR.fullmatch(plain) or (len(plain) <= _PUZZLE and _OPERATORS.fullmatch(plain)) or _VARIABLE.fullmatch(plain):
         yield low("SQLI", fragment.strip() or text)
 
 
