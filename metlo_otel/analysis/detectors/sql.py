@@ -49,7 +49,7 @@ _OPERATOR = r"(?:[-+*/^&|%=<>!]{1,3}|x?or|and|r?like|div|mod|regexp)"
 _OPERATORS = re.compile(
     rf"['\"]\s*{_OPERATOR}\s*['\"](?:[\s'\"]*{_OPERATOR})*[\s'\"]*[a-z\d.%]?['\"]?"
 )  # nothing but quotes and operators
-_CUT_OFF = re.compile(r"[\s)]*(?:--|#|/\*)[\s\-+#;*/%\x00)]*")
+_CUT_OFF = re.compile(r"[\s)]*(?:--|#|/\*)[\s\-+#;*/%\x00)'\"]*")
 _NAMED = re.compile(r"[\w@.+\- %]{0,64}\)*")  # what is left by a quote, the rest cut off: a name or number
 _QUOTED = re.compile(r"[a-z]{2,4}['\"]")
 _VARIABLE = re.compile(

@@ -151,7 +151,7 @@ def _yielded(match: re.Match[str]) -> str:
     if "q" in inside or _SUB_SELECT.fullmatch(inside):
         return "q"
     if name == "c":
-        return "c" if "," in inside else "v"
+        return "c" if "," in inside and ("T" in inside or "t" in inside) else "v"
     if name:
         return "v"
     if len(inside) == 1:

@@ -29,7 +29,7 @@ _OPENS = ("'", '"', "`")
 _BROKEN_OUT = re.compile(r"[^<>]{0,60}['\"`]\s?/?>\s{0,3}")
 _EVENTS = 64  # read of one text
 _LEAVES = re.compile(r"[^'\"`]{0,80}\\{0,3}['\"`]")
-_GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=<>~!}]|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
+_GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=~!}]|[<>](?![a-z/!?%])|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
 _CLOSES = re.compile(r"\*/|//|\d{0,9}[)}\];,]+|\[\]\s?\[")
 _WHOLE_CALL = re.compile(
     r"\(?(?:alert|prompt|confirm|eval|msgbox|geturl)\)?(?:\([^\s()]{0,40}\)|`[^`]{0,40}`)[;>/\s]{0,4}"
