@@ -23,10 +23,11 @@ _LOADS = {
     "button": ("formaction",),
     "input": ("formaction",),
 }  # elements that bring in something foreign, by the attribute that does
+_LISTENS = frozenset({"handler", "listener"})  # to events, in XML
 _SENDS = frozenset({"form", "button", "input"})
 _LINKS = re.compile("stylesheet|import")
 NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
-_EVENT = re.compile("on[a-z]{3,30}")
+_EVENT = re.compile("on[a-z]{3,40}")
 SCHEME = re.compile(
     r"javascript[:#]|vbscript[:#]|livescript[:#]|mocha[:#]|jscript[:#]|mhtml:http|data:(?:text/(?:html|xml"
     r"|javascript)|application/x)"
@@ -44,39 +45,45 @@ _STYLE = re.compile(
 
 
 _INSIDE = 400  # characters of a script that are looked at
-_MENTION = re.compile(r">?\s+[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}")
+_MENTION = re.compile(
+    r">?\s+(?!(?:var|let|const|function|async|throw|new|return|void|if)\b)[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}"
+)
 
 
 def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
     """True for certain, False for perhaps, None for harmless. `active`: whether any part of the text might act."""
     name = tag.name.rpartition(":")[2] or tag.name
+    if name in _ACTIVE or name.startswith(("script", "/script")):
+        return _script(name, tag, lower, active)
+    if name[0] in "!?%" and _instructs(name, lower):
+        return True
+    if name == "style" and (styled := _sheet(tag, lower)) is not None:
+        return styled
+    if name in _LISTENS and active and acts(lower[tag.start : tag.start + _INSIDE]):
+        return True
+    handles = False
+    for attribute, value in tag.attributes:
+        if len(value) > 3 and _active(name, attribute, value):
+            return True
+        handles = handles or (attribute[:2] == "on" and _handler(attribute, value))
+    if handles:
+        return True if not _template_value(tag) else None
+    if active and name[0] != "/" and acts(lower[tag.start : tag.end]):
+        return False
+    return _foreign(name, tag) if tag.attributes else None
+
+
+def _script(name: str, tag: Tag, lower: str, active: bool) -> bool | None:
+    """A script: certain, unless sites hand it out, prose mentions its tag, or nothing in it acts."""
     if name == "/script" and "<script" in lower:
         return None  # what it opened with has told
     if name == "script" and _is_embedded_script(tag.attributes):
         return False
-    if name in _ACTIVE or name.startswith(("script", "/script")):
-        if bool(tag.attributes) or name != "script" or "</script" in lower or (active and acts(lower[tag.end : tag.end + _INSIDE])):
-            return True
-        return None if _MENTION.match(lower, tag.end) else False
-    if name[0] in "!?%" and _instructs(name, lower):
+    if tag.attributes or name != "script" or "</script" in lower:
         return True
-    if name == "style" and _styles(tag, lower):
-        return True
-    if name == "style" and _FOREIGN_STYLE.search(compact(lower[tag.start : tag.start + 400])):
-        return False
-    if name in ("handler", "listener") and active and acts(lower[tag.start : tag.start + _INSIDE]):
-        return True
-    if tag.attributes:
-        handles = False
-        for attribute, value in tag.attributes:
-            if len(value) > 3 and _active(name, attribute, value):
-                return True
-            handles = handles or (attribute[:2] == "on" and _handler(attribute, value))
-        if handles:
-            return True if not _template_value(tag) else None
-    if active and name[0] != "/" and acts(lower[tag.start : tag.end]):
-        return False
-    return _foreign(name, tag) if tag.attributes else None
+    if _MENTION.match(lower, tag.end):
+        return None
+    return active and acts(lower[tag.end : tag.end + _INSIDE])
 
 
 def _is_embedded_script(attributes: tuple[tuple[str, str], ...]) -> bool:
@@ -91,12 +98,14 @@ def _instructs(name: str, lower: str) -> bool:
     return name.startswith(("!--#", "?import", "?xml:")) or ("script" in lower and "<scr" in lower)
 
 
-def _styles(tag: Tag, lower: str) -> bool:
-    """A style sheet that runs something."""
+def _sheet(tag: Tag, lower: str) -> bool | None:
+    """A style sheet that runs something (True), or loads something from somebody else (False)."""
     if ("type", "text/javascript") in tag.attributes:
         return True
     sheet = compact(lower[tag.start : tag.start + 400])
-    return _STYLE.search(sheet.replace("\\", "")) is not None or _STYLE.search(_unescaped(sheet)) is not None
+    if any(_STYLE.search(style) for style in (sheet.replace("\\", ""), _unescaped(sheet))):
+        return True
+    return False if _FOREIGN_STYLE.search(sheet) else None
 
 
 def _unescaped(sheet: str) -> str:

@@ -12,13 +12,13 @@ _SINK = "(?:alert|prompt|confirm|eval|msgbox|execscript)"
 _ROOT = "(?:window|self|top|parent|frames|globalthis|this|document|content)"
 _EACH = "(?:find|findindex|map|flatmap|some|every|filter|foreach|sort|concat|reduce|reduceright|from|of|with|push)"
 _CERTAIN = re.compile(
-    rf"(?<![\w$.-]){_ROOT}\s?(?:\?\.)?\[\s?['\"`]?{_SINK}['\"`]?\s?\]"  # looked up by its name
+    rf"(?<![\w$.])(?<![a-z]-){_ROOT}\s?(?:\?\.)?\[\s?['\"`]?{_SINK}['\"`]?\s?\]"  # looked up by its name
     r"|constructor['\"`\]\s]{0,3}(?:\?\.)?[.\[]?['\"`]?constructor['\"`\]]{0,2}\s?[(`]"  # the maker of functions
     r"|(?:\]|\)|\$on|\$eval|\bset|\bmap|\bfunction|\barray)(?:\.|\[['\"`])constructor['\"`\]]{0,2}\s?[(`]\s?['\"`]?\w{2}"
     rf"|(?<![\w$]){_SINK}\.(?:call|apply|bind)\s?[(`]|\.(?:call|apply|bind)`[^`]{{0,60}}\$\{{"
     rf"|\({_SINK}\)\s?[(`]|\A\({_SINK}(?:\(\)|``)\)|\A[-+*/]{_SINK}\([^()]{{0,40}}\)[-+*/]"
-    r"|(?<![\w$.-])(?:window|self|top|parent|frames|globalthis)\s?\[[^\]\n]{0,60}(?:['\"`]|tostring\()[^\n]{0,60}?\]\s?[(`]"
-    r"|(?<![\w$.-])document\s?\[\s?['\"`]|\beval\s?\((?:atob|unescape|decodeuri\w*|string\.fromcharcode|location|name|url)\b"
+    r"|(?<![\w$.])(?<![a-z]-)(?:window|self|top|parent|frames|globalthis)\s?\[[^\]\n]{0,60}(?:['\"`]|tostring\()[^\n]{0,60}?\]\s?[(`]"
+    r"|(?<![\w$.])(?<![a-z]-)document\s?\[\s?['\"`]|\beval\s?\((?:atob|unescape|decodeuri\w*|string\.fromcharcode|location|name|url)\b"
     rf"|[\])\w]\.{_EACH}\s?\((?:[^()]{{0,30}},)?\s?(?:{_ROOT}\.)?{_SINK}\s?[,)]"  # handed to a loop
     rf"|\breflect\.(?:apply|construct)\s?\(\s?(?:{_SINK}|function)\b|\.replace\(/[^/]{{0,20}}/\w?,\s?{_SINK}\s?\)"
     rf"|(?<![\w$`.])(?:{_SINK}|settimeout|setinterval|function)`[^`\s]{{1,200}}`"  # the tag of a template
@@ -28,15 +28,17 @@ _CERTAIN = re.compile(
     r"|//.{0,60}['\"`]\s?\+\s?(?:document|self|window)[.\[]['\"]?cookie"  # sent to somebody
 )
 _LIKELY = re.compile(
-    rf"(?<![\w$-])(?:{_SINK}\)?(?:\(|`)(?!s\))|(?:settimeout|setinterval|function)\s?\(\s?['\"`]|import\s?\(\s?['\"`](?:https?:)?//"
-    rf"|\$\.get(?:script|json)?\s?\(\s?['\"`](?:https?:)?//|document\.writeln?\s?\(\s?['\"`]<|\.\w{{1,12}}\({_SINK}\))"
+    rf"(?<![\w$])(?<![a-z]-)(?:{_SINK}\)?(?:\(|`)(?!s\))|(?:settimeout|setinterval|function)\s?\(\s?['\"`]|import\s?\(\s?['\"`](?:https?:)?//"
+    rf"|\$\.get(?:script|json)?\s?\(\s?['\"`](?:https?:)?//|document\.write(?:ln)?\s?\(\s?['\"`]<|\.\w{{1,12}}\({_SINK}\))"
 )
 _PLACE = re.compile(
     r"(?:(?:document|window|self|top)\.)?(?:location(?:\.href)?\s?=\s?(?:name|hash|['\"`](?:https?:)?//\S{1,200})"
     r"(?:\s?\+.{0,80})?)[\s;/]{0,4}"
 )
 _STYLED = re.compile(r"(?:[:=]|^)\s{0,3}expression\s?\(\s?[\w$.]{2,30}\s?[(=]")
-_WORDS_OF_CODE = "var|let|const|new|return|typeof|void|throw|function|async|await|else|if|in|of|instanceof|delete|case|with|try|do"
+_WORDS_OF_CODE = (
+    "var|let|const|new|return|typeof|void|throw|function|async|await|else|if|in|of|instanceof|delete|case|with|try|do"
+)
 _PROSE = re.compile(rf"(?<![\w$.])(?!(?:{_WORDS_OF_CODE})\b)[a-z]{{2,}},?\s+(?!(?:{_WORDS_OF_CODE})\b)[a-z]{{2,}}")
 _USUAL = re.compile(r"\.\w+\(\s?(?:function\b|\(\w*\)\s?=>)|^<|</")  # a handler as pages have it, or markup
 _STRING = re.compile(r"(?<=[(,\[=+:{])\s?(?:'[^']*'|\"[^\"]*\"|`[^`]*`)")

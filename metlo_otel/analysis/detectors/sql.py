@@ -27,7 +27,6 @@ _LOW = 2
 _PROSE = 2  # words before a quote, after which prose behind it makes it a mention
 _LEFT = ("'", '"', "`", "$$", "]", "*/", ";")  # what a value ends before it goes on as SQL
 _ESCAPED = re.compile(r"\\+(['\"])")
-_PIECES = re.compile(r'(?<=[a-z])\\?",\\?"(?=[a-z])')  # of words, as a list of them is written
 _HIDDEN_UNION = re.compile("U!?A?S")
 _SELECTS = re.compile(r"\s*select\b")
 _FEW = 1  # blanks before a quote behind which constructs are looked for
@@ -69,7 +68,12 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
         fact = "high" if best >= ENOUGH else _fact(other) or fact
     if fact is not None:
         yield (high if fact == "high" else low)("SQLI", fragment.strip() or text.strip())
-    elif best >= _LOW or _LONE_OPERATOR.fullmatch(plain) or (len(plain) <= _PUZZLE and _OPERATORS.fullmatch(plain)) or _VARIABLE.fullmatch(plain):
+    elif (
+        best >= _LOW
+        or _LONE_OPERATOR.fullmatch(plain)
+        or (len(plain) <= _PUZZLE and _OPERATORS.fullmatch(plain))
+        or _VARIABLE.fullmatch(plain)
+    ):
         yield low("SQLI", fragment.strip() or text)
 
 
@@ -77,8 +81,6 @@ def _rewritten(lower: str) -> str:
     """The text with comments inside words gone, quotes that were escaped or doubled as they were; else nothing."""
     if "/*" in lower and _SPLIT_WORD.search(lower):
         return _SPLIT_WORD.sub("", lower)
-    if '",' in lower and _PIECES.search(lower):
-        return _PIECES.sub("", lower)
     if "\\'" in lower or '\\"' in lower:
         return _ESCAPED.sub(r"\1", lower)
     return lower.replace('""', '"') if lower.count('""') > 1 else ""
@@ -111,13 +113,20 @@ def _fact(lower: str) -> Confidence | None:
     best = strongest(bare, BARE)
     if best != "high" and plain[:1].isspace():
         best = strongest(bare, GOES_ON) or best
-    for left in _LEFT:
-        start = plain.find(left, 0, 80) + len(left)
-        if best != "high" and start >= len(left) and plain.count(" ", 0, start) <= _FEW:
-            if (_SELECTS if left == ";" else _GOES_ON).match(plain, start):
-                rest = plain[start:].rpartition("[")[0] if left == "]" else ""
-                best = strongest(sentence(rest or plain[start:]), LEFT) or best
+    for rest in _left(plain) if best != "high" else ():
+        best = strongest(sentence(rest), LEFT) or best
+        if best == "high":
+            break
     return best
+
+
+def _left(lower: str) -> Iterator[str]:
+    """What goes on as SQL behind each sign that may end what the value began in."""
+    for sign in _LEFT:
+        start = lower.find(sign, 0, 80) + len(sign)
+        goes_on = _SELECTS if sign == ";" else _GOES_ON
+        if start >= len(sign) and lower.count(" ", 0, start) <= _FEW and goes_on.match(lower, start):
+            yield (lower[start:].rpartition("[")[0] if sign == "]" else "") or lower[start:]
 
 
 def _contexts(lower: str) -> Iterator[tuple[int, str]]:

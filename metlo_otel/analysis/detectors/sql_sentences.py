@@ -1,11 +1,11 @@
 """SQL as a sentence of one letter for each token, brackets closed to what they yield: short enough for patterns.
 
-    n number   N NULL   b TRUE, FALSE   s text   p text with a %   z text that is open at the end
-    w name   v call or group   V variable of the server
-    y table of the system   q sub-select   Z call that waits or leaks   Q sleep()   c CASE or IF   t comparison
-    & AND, OR, ...   = comparison   T comparison with one answer   o arithmetic   ! NOT and signs   e PL/SQL's BEGIN
-    S U A F I O G L H   SELECT, UNION, ALL, FROM, INTO, ORDER BY, GROUP BY, LIMIT, WHERE or HAVING
-    C comment with nothing behind it   d comment   , ; as they are   x anything else
+n number   N NULL   b TRUE, FALSE   s text   p text with a %   z text that is open at the end
+w name   v call or group   V variable of the server
+y table of the system   q sub-select   Z call that waits or leaks   Q sleep()   c CASE or IF   t comparison
+& AND, OR, ...   = comparison   T comparison with one answer   o arithmetic   ! NOT and signs   e PL/SQL's BEGIN
+S U A F I O G L H   SELECT, UNION, ALL, FROM, INTO, ORDER BY, GROUP BY, LIMIT, WHERE or HAVING
+C comment with nothing behind it   d comment   , ; as they are   x anything else
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def sentence(text: str) -> str:
 
 
 def _plain(letters: str) -> str:
-    """One letter for all signs in a row: `o` behind an operand, `!` before one. So no pattern reads them in two ways."""
+    """One letter for all signs in a row, `o` behind an operand and `!` before one: no pattern reads them two ways."""
     letters = _TWICE.sub(lambda match: match[0][:1].replace("!", ""), letters)
     return _BEFORE.sub("!", _BEHIND.sub("o", letters))
 
@@ -113,16 +113,16 @@ def _has_one_answer(left: tuple[str, str], right: tuple[str, str]) -> bool:
     return left[0] == right[0] == "w" and left[1].strip("`") == right[1].strip("`")
 
 
-def _letter(kind: int, token: str, text: str, end: int) -> str:
+def _letter(kind: int, said: str, text: str, end: int) -> str:
     if kind == t.WORD:
-        return _word(token.strip("`"), text, end)
+        return _word(said.strip("`"), text, end)
     if kind == t.OPERATOR:
-        return _LETTERS.get(token) or ("!" if token in "~!" else "o")
+        return _LETTERS.get(said) or ("!" if said in "~!" else "o")
     if kind == t.COMMENT:
-        return "C" if end >= len(text) and _NOTHING_AFTER.fullmatch(token) else "d"
+        return "C" if end >= len(text) and _NOTHING_AFTER.fullmatch(said) else "d"
     if kind == t.VARIABLE:
-        return "V" if token.startswith("@@") else "n" if token[0] == "@" else "x"
-    if kind == t.STRING and "%" in token:
+        return "V" if said.startswith("@@") else "n" if said[0] == "@" else "x"
+    if kind == t.STRING and "%" in said:
         return "p"
     return _KINDS.get(kind, "x")
 

@@ -23,7 +23,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _LOOKALIKES = str.maketrans(
-    dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02b9\u02bc\u00b4\uff07", "'") | dict.fromkeys("\u201c\u201d\u201e\u2033\uff02", '"')
+    dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02b9\u02bc\u00b4\uff07", "'")
+    | dict.fromkeys("\u201c\u201d\u201e\u2033\uff02", '"')
 )
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060-\u2064\ufeff]")
 _TWICE = re.compile("\u00e2(?:\u0080[\u0098\u0099]|\u20ac[\u02dc\u2122])")  # UTF-8 read as another coding

@@ -23,7 +23,7 @@ SIGNS: Signs = (
 )
 
 _CODE = re.compile(r"[\"'`]?[\w.]{2,40}(?:[=(`]|\s*//)")
-_EVENT = re.compile(r"(on(?<![\w$.-]on)[a-z]{3,30})[\s\x00/]{0,10}=[\s\x00]{0,10}")
+_EVENT = re.compile(r"(on(?<![\w$.-]on)[a-z]{3,40})[\s\x00/]{0,10}=[\s\x00]{0,10}")
 _DEFINES = re.compile(r"(?:async\s+)?(?:function\b|\(?[\w$, ]{0,40}\)?\s?=>)")  # a function, as scripts have it
 _OPENS = ("'", '"', "`")
 _BROKEN_OUT = re.compile(r"[^<>]{0,60}['\"`]\s?/?>\s{0,3}")
@@ -49,7 +49,7 @@ _ANY_TAG = re.compile(r"</?[a-z!][^<>]{0,40}>")
 _SPLIT = re.compile(r"<script|\bon[a-z]{3,20}\s?=\s?['\"]?[a-z]{2,20}[(`]|javascript:")
 Where = tuple[int, int, bool]  # start, end, and whether it is certain
 
-_ASSIGNS = re.compile(r"on[a-z]{3,30}[\s\x00/]{0,10}=")
+_ASSIGNS = re.compile(r"on[a-z]{3,40}[\s\x00/]{0,10}=")
 _told = telling(WORDS, SIGNS)
 
 
