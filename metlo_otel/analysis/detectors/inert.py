@@ -20,9 +20,18 @@ _INERT = re.compile(
     r"|&(?:nbsp|[lr][sd]quo|[nm]dash|hellip|euro|copy|reg|trade|deg|middot|bull|laquo|raquo|szlig|[aeiouyncAEIOUNC]"
     r"(?:uml|acute|grave|circ|tilde|cedil|ring)|amp(?=;\s));"
 )
+_QUOTES = (("&#39;", "'"), ("&#x27;", "'"), ("&apos;", "'"), ("&quot;", '"'), ("&#34;", '"'))
 _LEAST = 200  # characters: in shorter texts it does not pay
 
 
 def without_inert(text: str) -> str:
-    """The text with a full stop for each tag and entity that does nothing, so that no line starts where none did."""
-    return _INERT.sub(" . ", text) if len(text) > _LEAST and "</" in text else text
+    """The text with a full stop for each tag and entity that does nothing, so that no line starts where none did, and
+    with quotes for their entities.
+    """
+    if len(text) <= _LEAST or "</" not in text:
+        return text
+    text = _INERT.sub(" . ", text)
+    if "&" in text:
+        for entity, quote in _QUOTES:
+            text = text.replace(entity, quote)
+    return text

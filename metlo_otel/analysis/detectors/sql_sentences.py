@@ -99,7 +99,7 @@ def _letters(text: str) -> Iterator[str]:
             compares = False
         yield right[0]
         spoken = spoken + 1 if right[0] == "w" else 0
-        if spoken > _MOST_NAMES:
+        if spoken > _MOST_NAMES or (right[0] == "x" and not left[0]):
             return
         left = right
     if compares:

@@ -25,7 +25,7 @@ SIGNS: Signs = (
 _PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|waitfor\s|procedure\s|exec\s)|(?:\b|\d)union\s+(?:all\s+)?select")
 _JOINING_WORDS = w.CONNECT | {"from", "into", "join", "by", "union", "waitfor", "procedure", "exec"}
 _TEST = re.compile(
-    r"\b(?:x?or|and)\s+(?:not\s+)?(?:true|false|null|[\w.`]{1,30}\s+(?:is\s+(?:not\s+)?null|r?like\s+[\d.]+))\b"
+    r"(?:or|and)\s+(?:not\s+)?(?:true|false|null|[\w.`]{1,30}\s+(?:is\s+(?:not\s+)?null|r?like\s+[\d.]+))\b"
 )
 _FROM_SYSTEM = re.compile(rf"(?:from|into|join)\s+(?:{w.SYSTEM_TABLE.pattern})")
 _QUOTES = ("'", '"')
