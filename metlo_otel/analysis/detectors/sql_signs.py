@@ -23,6 +23,7 @@ SIGNS: Signs = (
     (",", r"\s*(?:" + w.SYSTEM_TABLE.pattern + ")"),
 )
 _PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|waitfor\s|procedure\s|exec\s)|(?:\b|\d)union\s+(?:all\s+)?select")
+_PHRASED = frozenset("from into join by union waitfor procedure exec execute null like rlike true false".split())
 _JOINING_WORDS = w.CONNECT | {"from", "into", "join", "by", "union", "waitfor", "procedure", "exec"}
 _TEST = re.compile(
     r"(?:or|and)\s+(?:not\s+)?(?:true|false|null|[\w.`]{1,30}\s+(?:is\s+(?:not\s+)?null|r?like\s+[\d.]+))\b"
@@ -38,7 +39,7 @@ _told = telling(_SURE, SIGNS)
 
 def tells(lower: str, words: list[str]) -> bool:
     """Whether anything might be found."""
-    if _told(lower, words) or compares(lower, words) or names_table(lower) or has_phrase(lower):
+    if _told(lower, words) or speaks(lower, words):
         return True
     return "(" in lower and not _CALLED.isdisjoint(words)
 
@@ -47,7 +48,9 @@ def speaks(lower: str, words: list[str]) -> bool:
     """Whether anything but the known words and signs tells: a comparison, a table, a phrase."""
     if _JOINING_WORDS.isdisjoint(words) and "(" not in lower and "||" not in lower and "&&" not in lower:
         return False
-    return compares(lower, words) or names_table(lower) or has_phrase(lower)
+    if compares(lower, words):
+        return True
+    return not _PHRASED.isdisjoint(words) and (names_table(lower) or has_phrase(lower))
 
 
 def compares(lower: str, words: list[str]) -> bool:
