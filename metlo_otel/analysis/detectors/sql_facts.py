@@ -63,6 +63,7 @@ LEFT = _facts(
     ("high", "comparison that is always true", f"{_JOINED}[&H]{_TRUE}"),
     ("high", "second statement that waits", ";?S[ZQ](?:[,;Cd].*)?"),
     ("high", "puzzle of constants", "(?:[!o=]s)*&!?s(?:[o=&T]s)*[o=&T]z"),
+    ("low", "text behind OR", "&!?s"),
     ("low", "test of a name", f"&w=(?:!?N|p|z|s|n){_END}"),
     ("high", "constant behind OR, the rest cut off", f"&!?[nNbs]{_CUT}"),
 )  # fmt: skip
