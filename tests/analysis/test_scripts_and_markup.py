@@ -81,6 +81,8 @@ QUIET = (
     "items.forEach(print)",
     "this.constructor(options)",
     "the top [3] results",
+    'A "&" character is prepended to "path", thus the argument to eval() is longer',
+    "Without <ScriptCmd> using it would be an error",
     "Don't use eval() in your code; it's bad",
     "<p>The &lt;script&gt; element and <code>alert(1)</code></p>",
     '<form action="/search"><input name="q"></form>',

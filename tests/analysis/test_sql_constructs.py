@@ -84,8 +84,13 @@ QUIET = (
     "don\u2019t say \u201cyes\u201d \u2013 or do",
     "SELECT name FROM users WHERE age > 21",
     "the girls' and the boys' rooms",
+    'The "||" and "&&" operators take one argument on each side.',
+    "if (a) if (b) if (c)",
 )
 NOT_CERTAIN = (
+    "writefile(lines, 'file')",
+    "if (pos >= 10 && pos <= 14) tag = 3;",
+    "exec 'digraph'",
     "The exploit is ' OR '1'='1 - my teacher says prepared statements stop it. True?",
     "\\WhY>]p\"CQzwTT_Ssa]'#;",
     'const at = args.indexOf("--");',

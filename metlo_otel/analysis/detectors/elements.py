@@ -23,6 +23,7 @@ _LOADS = {
     "button": ("formaction",),
     "input": ("formaction",),
 }  # elements that bring in something foreign, by the attribute that does
+_SCRIPT = re.compile(r"/?script(?![a-z\d_-])")
 _LISTENS = frozenset({"handler", "listener"})  # to events, in XML
 _SENDS = frozenset({"form", "button", "input"})
 _LINKS = re.compile("stylesheet|import")
@@ -53,7 +54,7 @@ _MENTION = re.compile(
 def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
     """True for certain, False for perhaps, None for harmless. `active`: whether any part of the text might act."""
     name = tag.name.rpartition(":")[2] or tag.name
-    if name in _ACTIVE or name.startswith(("script", "/script")):
+    if name in _ACTIVE or _SCRIPT.match(name):
         return _script(name, tag, lower, active)
     if name[0] in "!?%" and _instructs(name, lower):
         return True
@@ -75,8 +76,8 @@ def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
 
 def _script(name: str, tag: Tag, lower: str, active: bool) -> bool | None:
     """A script: certain, unless sites hand it out, prose mentions its tag, or nothing in it acts."""
-    if name == "/script" and "<script" in lower:
-        return None  # what it opened with has told
+    if name == "/script":
+        return None if "<script" in lower else active  # what it opened with has told
     if name == "script" and _is_embedded_script(tag.attributes):
         return False
     if tag.attributes or name != "script" or "</script" in lower:

@@ -49,6 +49,7 @@ _TOLD = frozenset(
 )
 _ROOTS = frozenset("window self top parent frames globalthis this document content".split())
 _IN_TWO = re.compile(r"['\"]\s{0,3}\+\s{0,3}['\"]|['\"]?\s?\+\s?(?=/\w{1,12}/\.source)")
+_ACT = re.compile(r"[(`=]")
 _COMMENT = re.compile(r"/\*[^*]{0,40}\*/")
 _SOURCE = re.compile(r"/(\w{1,12})/\.source\s?\+?")
 
@@ -72,6 +73,12 @@ def likely(lower: str) -> bool:
         return True
     plain = _joined(lower)
     return _LIKELY.search(plain) is not None and _PROSE.search(_STRING.sub("''", plain)) is None
+
+
+def speaks(code: str) -> bool:
+    """Whether there is prose before the first call or assignment of a text."""
+    found = _ACT.search(code)
+    return _PROSE.search(_STRING.sub("''", code[: found.start()] if found else code)) is not None
 
 
 def _joined(lower: str) -> str:

@@ -170,7 +170,7 @@ class Reading:
             self.selected()
         if name in w.SLOW or name in w.LEAKING:
             self.score += 3 if strong or _ADDED.search(self.text, max(0, position - 60), position) else 1
-        elif name in w.BUILDING and self.statement and not self.escaped:
+        elif name in w.BUILDING and not self.escaped and (self.statement or self._asks(name)):
             pass
         elif name in w.BUILDING:
             self.score += 2 if (self.escaped or (self.connected and not self.formula)) and self.score < 2 else 1

@@ -17,6 +17,7 @@ from metlo_otel.analysis.detectors import sql_tokens as t
 from metlo_otel.analysis.detectors import sql_words as w
 
 _LIMIT = 120  # tokens of one sentence
+_SPOKEN = 2  # blanks of a text that is open at the end: with one more it is prose
 _MOST_NAMES = 3  # in a row: with one more it is prose
 _ROUNDS = 12  # brackets within brackets
 _LETTERS = {
@@ -51,7 +52,8 @@ _NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*|/\*[\s\-+#;*/%\x00]*
 _ORDER = re.compile(r"\s+by\b")
 _CALL = re.compile(r"\(")
 _SPACED_CALL = re.compile(r"\s{0,3}\(")
-_ENGLISH = re.compile(r"n[nw]|ww[wn]")
+_ENGLISH = frozenset("polygon multipoint linestring readfile writefile analyse".split())  # elsewhere as well
+_SPEAKS = re.compile(r"n[nw]|ww[wn]")
 _TABLE = re.compile(r"\w*[_.$]|sys[a-z]{4}|msys|dual\b")
 _INNERMOST = re.compile(r"([fwceu]?)\(([^()]*)\)")
 _OPERANDS = "nNbspwvVyqZQct"
@@ -124,6 +126,8 @@ def _letter(kind: int, said: str, text: str, end: int) -> str:
         return "V" if said.startswith("@@") else "n" if said[0] == "@" else "x"
     if kind == t.STRING and "%" in said:
         return "p"
+    if kind == t.OPEN_STRING and said.count(" ") > _SPOKEN:
+        return "x"
     return _KINDS.get(kind, "x")
 
 
@@ -135,6 +139,8 @@ def _word(word: str, text: str, end: int) -> str:
             return known if _ORDER.match(text, end) else "w"
         return known if called or word not in ("iif", "elt", "sleep") else "w"
     if called:
+        if word in _ENGLISH:
+            return "e"
         return "f" if word in w.SLOW or word in w.LEAKING else "u" if word in w.BUILDING else "w"
     return "y" if w.SYSTEM_TABLE.match(word) and _TABLE.match(word) else "w"
 
@@ -142,7 +148,7 @@ def _word(word: str, text: str, end: int) -> str:
 def _yielded(match: re.Match[str]) -> str:
     """What a call or a group is to what stands around it: the most telling of what it holds."""
     name, inside = match[1], _plain(match[2])
-    if name in ("e", "f") and _ENGLISH.match(inside):
+    if name in ("e", "f") and _SPEAKS.match(inside):
         return "x"
     if name == "f" or "Z" in inside:
         return "Z"

@@ -68,7 +68,7 @@ STATEMENT_PATTERN = (
     rf"|temp\s+)?{_KIND}\s+(?:if\s+(?:not\s+)?exists\s+)?{_NAME}"
     rf"|truncate\s+table\s+{_NAME}|insert\s+{_MODIFIERS}into\s+{_NAME}\s*(?:\(|values\b|select\b)"
     rf"|update\s+{_MODIFIERS}{_NAME}\s+set\s+{_NAME}\s*=|delete\s+{_MODIFIERS}from\s+{_NAME}\s*(?:$|;|--|\#|where\b)"
-    rf"|exec(?:ute)?\s*\(\s*(?:['\"@\d(]|\w+\s*[(+])|exec(?:ute)?\s+(?:immediate\b|as\s+(?:user|login|caller|owner)\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@|['\"])"
+    rf"|exec(?:ute)?\s*\(\s*(?:['\"@\d(]|\w+\s*[(+])|exec(?:ute)?\s+(?:immediate\b|as\s+(?:user|login|caller|owner)\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@)"
     rf"|call\s+{_NAME}\s*\(|declare\s+(?:@|\w+\s+(?:{_TYPE})\b)|waitfor\s+(?:delay|time)\s*['\"@]|begin\s+{_NAME}\s*\("
     rf"|shutdown\b(?:\s+with\s+nowait)?\s*(?:$|;|--|\#)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)"
     rf"|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"

@@ -27,6 +27,7 @@ _EVENT = re.compile(r"(on(?<![\w$.-]on)[a-z]{3,40})[\s\x00/]{0,10}=[\s\x00]{0,10
 _DEFINES = re.compile(r"(?:async\s+)?(?:function\b|\(?[\w$, ]{0,40}\)?\s?=>)")  # a function, as scripts have it
 _OPENS = ("'", '"', "`")
 _BROKEN_OUT = re.compile(r"[^<>]{0,60}['\"`]\s?/?>\s{0,3}")
+_NEAR = 160  # characters behind a string that is left
 _EVENTS = 64  # read of one text
 _LEAVES = re.compile(r"[^'\"`]{0,80}\\{0,3}['\"`]")
 _GOES_ON = re.compile(r"[\s)}\]]*(?:[-+*/%^|&,;?:=~!}]|[<>](?![a-z/!?%])|\)|\]|in\b|instanceof\b|\$\{|\\n|\r|\n)")
@@ -197,7 +198,8 @@ def _as_script(lower: str, active: bool) -> Where | None:
         return 0, len(lower), False
     leaves = _LEAVES.match(lower)
     if leaves and leaves[0].count(" ") < 4 and _GOES_ON.match(lower, leaves.end()) and acts(lower[leaves.end() :]):
-        return 0, len(lower), not _declares(lower)
+        rest = lower[leaves.end() : leaves.end() + _NEAR]
+        return None if script_facts.speaks(rest) else (0, len(lower), not _declares(lower))
     if (
         "document.cookie" in lower
         or _CLOSES.match(lower)
