@@ -54,6 +54,10 @@ CERTAIN = {
         "<scr\u200bipt>alert(1)</scr\u200bipt>",
     ),
     "out of an attribute to somebody else": ('"><iframe src=//evil.example>', "'/><embed src=//evil.example/x.swf>"),
+    "a tag in an attribute, for a parser that ends it earlier": (
+        '<noscript><p title="</noscript><img src=x onerror=alert(1)>">',
+    ),
+    "texts that are called": ("'ale'+'rt'()", "('\\141lert(1)')()"),
     "XML events": ('<handler xmlns="http://www.w3.org/2001/xml-events" event="load">alert(1)</handler>',),
     "style by numbers": (r"<style>*{background:url('\6A\61vascript:alert(1)')}</style>",),
 }

@@ -24,6 +24,9 @@ _LOADS = {
     "input": ("formaction",),
 }  # elements that bring in something foreign, by the attribute that does
 _SCRIPT = re.compile(r"/?script(?![a-z\d_-])")
+_HIDDEN_TAG = re.compile(
+    r"</[a-z][^<>]{0,20}>[^<]{0,40}<(?:script|[a-z][^<>]{0,80}\bon[a-z]{3,40}\s{0,3}=)"
+)  # mutation XSS
 _LISTENS = frozenset({"handler", "listener"})  # to events, in XML
 _SENDS = frozenset({"form", "button", "input"})
 _LINKS = re.compile("stylesheet|import")
@@ -133,6 +136,8 @@ def _active(element: str, name: str, value: str) -> bool:
     plain = compact(value)
     if name == "style":
         return any(_STYLE.search(style) for style in (plain.replace("\\", ""), plain, _unescaped(plain)))
+    if "</" in value and _HIDDEN_TAG.search(value):
+        return True
     if name == "srcdoc" or plain.startswith("&{"):
         return "<" in plain or "{" in plain
     scheme = SCHEME.search(plain)

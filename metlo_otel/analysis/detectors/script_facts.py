@@ -19,6 +19,7 @@ _CERTAIN = re.compile(
     rf"|\({_SINK}\)\s?[(`]|\A\({_SINK}(?:\(\)|``)\)|\A[-+*/]{_SINK}\([^()]{{0,40}}\)[-+*/]"
     r"|(?<![\w$.])(?<![a-z]-)(?:window|self|top|parent|frames|globalthis)\s?\[[^\]\n]{0,60}(?:['\"`]|tostring\()[^\n]{0,60}?\]\s?[(`]"
     r"|(?<![\w$.])(?<![a-z]-)document\s?\[\s?['\"`]|\beval\s?\((?:atob|unescape|decodeuri\w*|string\.fromcharcode|location|name|url)\b"
+    rf"|['\"`]{_SINK}(?:\([^()]{{0,40}}\))?['\"`]\s?\)?\("  # a text that is called
     rf"|[\])\w]\.{_EACH}\s?\((?:[^()]{{0,30}},)?\s?(?:{_ROOT}\.)?{_SINK}\s?[,)]"  # handed to a loop
     rf"|\breflect\.(?:apply|construct)\s?\(\s?(?:{_SINK}|function)\b|\.replace\(/[^/]{{0,20}}/\w?,\s?{_SINK}\s?\)"
     rf"|(?<![\w$`.])(?:{_SINK}|settimeout|setinterval|function)`[^`\s]{{1,200}}`"  # the tag of a template
