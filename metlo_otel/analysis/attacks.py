@@ -5,6 +5,7 @@ Pure functions without state: any thread may call them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -27,6 +28,7 @@ _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
 )  # fmt: skip
+_ADDRESS = re.compile(r"https?://[\w.:-]+/[^\s'\"<>()`]*")
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
 _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
@@ -101,6 +103,8 @@ def _header(name: str, value: str) -> Iterable[Finding]:
         found = _certain(value)
     if not found:
         return ()
+    if name == "referer" and _ADDRESS.fullmatch(value):  # what somebody asked of another site, a search for example
+        found = [finding for finding in found if finding.category not in ("SQLI", "XSS")]
     if name in _ADDRESSES or name.startswith("x-forwarded"):
         found = [finding for finding in found if finding.category != "SSRF"]
     return strongest(found)
