@@ -25,6 +25,7 @@ _KEPT = (
     "analysisType",
     "graphqlPaths",
 )
+_SERVICE = ("service", "environment", "language")
 
 
 class TraceError(ValueError):
@@ -156,7 +157,7 @@ def _read_details(
         "trace_id": _told(meta, "traceId"),
         "duration": duration if type(duration) is int and 0 <= duration < 2**62 else None,
         "counted": meta.get("counted") is True,
-        **{name: _told(meta, name) for name in ("service", "environment", "language")},
+        **({name: _told(meta, name) for name in _SERVICE} if "service" in meta else {}),
     }
 
 
