@@ -1,4 +1,4 @@
-"""Pages of the reference that are made of the code itself when the site is built, so that they cannot differ from it."""
+"""Pages of the reference that the code itself makes when the site is built, so that they cannot differ from it."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ def _below(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
                 yield f"### {name} {inner}\n\n{_usage(parser)}\n"
                 yield from _below(f"{name} {inner}", parser)
         elif action.help is not argparse.SUPPRESS and action.dest != "help":
-            written = ", ".join(f"`{option}`" for option in action.option_strings) or f"`{action.metavar or action.dest}`"
-            rows.append((written, _help(action)))
+            rows.append((_listed(action.option_strings) or f"`{action.metavar or action.dest}`", _help(action)))
     if rows:
         yield _table(("option", "what it is"), rows)
 
@@ -62,21 +61,23 @@ def _help(action: argparse.Action) -> str:
 def rules() -> str:
     """The fields and operators that rules may ask for, of the vocabulary."""
     fields = [
-        (f"`{field.written}`", f"`{field.wire}`", field.words, _listed(each.written for each in operators_of(name).values()))
-        for name, field in FIELDS.items()
+        (f"`{field.written}`", f"`{field.wire}`", field.words, _comparisons(name)) for name, field in FIELDS.items()
     ]
     operators = [(f"`{each.written}`", f"`{each.wire}`", each.words) for each in OPERATORS.values()]
     return "\n".join(
         [
             "# Rules: fields and comparisons\n",
-            "What rules files, the wire of agent-config and the dashboard's form call each of them. How rules are written",
-            "is told in [Block requests](../how-to/rules.md).\n",
+            "What rules files, the wire of agent-config and the dashboard's form call each of them.\n",
             "## Fields\n",
             _table(("in files", "on the wire", "on pages", "comparisons"), fields),
             "## Comparisons\n",
             _table(("in files", "on the wire", "on pages"), operators),
         ]
     )
+
+
+def _comparisons(field: str) -> str:
+    return _listed(operator.written for operator in operators_of(field).values())
 
 
 def _listed(names: Iterable[str]) -> str:
