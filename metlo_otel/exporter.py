@@ -256,7 +256,7 @@ def _warner(log: RateLimitedLog) -> Callable[[str], None]:
     return lambda text: log.say(logging.WARNING, f"config:{text}", text)
 
 
-def _everybody(_exchange: Exchange) -> bool:
+def _everybody(_exchange: Exchange, _coded: bool) -> bool:
     return True
 
 

@@ -46,20 +46,24 @@ class Inspection:
         self._modes = dict(settings.detection)
         self._findings: Findings = {}
         self._analyser: tuple[AgentConfig, Analyser] | None = None
-        self._suspects: Callable[[Exchange], bool] | None = None
+        self._suspects: Callable[[Exchange, bool], bool] | None = None
 
     def prepare(self) -> None:
         """Import and compile what analysis takes; what needs it before does so itself."""
         import metlo_otel.analysis.analyse
         import metlo_otel.analysis.attacks  # noqa: F401 - for detect() and find()
-        from metlo_otel.analysis.prefilter import Suspicion, searches
+        from metlo_otel.analysis.prefilter import searches
+        from metlo_otel.analysis.suspicion import Suspicion
 
         searches()
         self._suspects = Suspicion(any(mode != "off" for mode in self._modes.values()))
 
-    def suspects(self, exchange: Exchange) -> bool:
-        """Whether there is any sign of an attack in a request, and of any until prepare() is done; for any thread."""
-        return self._suspects is None or self._suspects(exchange)
+    def suspects(self, exchange: Exchange, coded: bool) -> bool:
+        """Whether there is any sign of an attack in a request, and of any until prepare() is done; for any thread.
+
+        `coded` says that it has a Content-Encoding.
+        """
+        return self._suspects is None or self._suspects(exchange, coded)
 
     def analyse(self, record: Record, config: AgentConfig) -> Processed:
         """Everything that is found out about a record, or only its attacks where there is no time for more."""

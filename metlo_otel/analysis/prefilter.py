@@ -14,13 +14,10 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from metlo_otel.analysis.attack_values import inspect
 from metlo_otel.analysis.detectors import shell_words, sql_words
 from metlo_otel.analysis.detectors.decoding import base64_text, decode
 from metlo_otel.core.automaton import Automaton
-from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.patterns import parse_pattern
-from metlo_otel.core.request import BETWEEN
 
 _B = r"[\s+]"  # a blank, as a form may write it
 _ = r"[\s+/*()'!-]"  # what stands between words of SQL
@@ -119,7 +116,6 @@ _HIDES = (
     "[\uff01-\uff5e\u2000-\u2017\u2020-\u2025\u2027-\u206f\u2460-\u24ff\u2215\u2216\ufe50-\ufe6f]",
 )  # what one of them may hide behind
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
-_REMEMBERED = 4096  # values of headers
 _MEMORY = 64 << 20  # bytes that RE2 may use for the states of one set
 _MOST = 16_384  # characters that are unfolded at the close; in more of them what might hide a sign is one
 _OVERLONG = (b"\xc0", b"\xc1", b"\xe0\x80", b"\xf0\x80")
@@ -176,46 +172,16 @@ def _own_search(signs: Iterable[str]) -> Search:
 
 def suspicious(target: bytes, body: bytes, speed: bool | None = None) -> bool:
     """Whether there is any sign of an attack in a request's path and query, or in its body."""
-    text, is_json = _text(target, body)
+    text, is_json = readable(target, body)
     signs, anything = searches(speed)
     if not anything(text):
-        return not text.isascii() and any(overlong in text for overlong in _OVERLONG)
+        return is_overlong(text)
     return signs(text) or len(text) > _MOST or signs(_unfolded(text, is_json))
 
 
-class Suspicion:
-    """Whether an exchange's request may be an attack, asked at its close in the request's own thread.
-
-    Headers are full of signs: where there is one, each value is looked at for itself, and what came of it remembered
-    by its hash, since the same clients send the same values.
-    """
-
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
-        self._ordinary: dict[int, None] = {}
-
-    def __call__(self, exchange: Exchange) -> bool:
-        """Whether there is any sign of an attack in the request."""
-        if not self._wanted:
-            return False
-        target, headers = exchange.request.text()
-        if suspicious(target, exchange.request_body.content()) or exchange.request.header("content-encoding"):
-            return True
-        text = headers.replace(b'"', b"'").replace(BETWEEN, b'"\x1f"')
-        return searches()[1](text) and any(map(self._is_certain, headers.split(BETWEEN)))
-
-    def _is_certain(self, raw: bytes) -> bool:
-        known = hash(raw)
-        if known in self._ordinary:
-            return False
-        value = raw.decode("utf-8", "replace")
-        parts = [value, *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part]]
-        if any(finding.confidence == "high" for part in parts for finding in inspect(part)):
-            return True
-        if len(self._ordinary) >= _REMEMBERED:
-            self._ordinary.clear()
-        self._ordinary[known] = None
-        return False
+def is_overlong(text: bytes) -> bool:
+    """Whether characters may hide in more bytes than they take, which decoders of today refuse and older ones read."""
+    return not text.isascii() and any(overlong in text for overlong in _OVERLONG)
 
 
 def _unfolded(text: bytes, is_json: bool) -> bytes:
@@ -232,7 +198,7 @@ def _unfolded(text: bytes, is_json: bool) -> bytes:
     )
 
 
-def _text(target: bytes, body: bytes) -> tuple[bytes, bool]:
+def readable(target: bytes, body: bytes) -> tuple[bytes, bool]:
     """What the signs are looked for in, and whether a part of it is JSON."""
     target = _decoded(target).replace(b'"', b"'")
     if body.lstrip()[:1] in _JSON:

@@ -9,9 +9,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import ceil, log2
+from typing import Any, NamedTuple
 
-from metlo_otel.core.histogram import Histogram, bucket_of, histogram
+from metlo_otel.core.histogram import PER_OCTAVE, Histogram, histogram
 
 VERSION = 1
 MAX_SERIES = 2_000  # of one process between two sendings
@@ -21,8 +22,7 @@ AUTHENTICATIONS = ("none", "basic", "bearer", "cookie", "other")
 SOURCES = ("public", "private", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """What tells series apart. `route` is the framework's template, else `path` a guessed one, else both are None.
 
     Media types are without parameters, in lower case, None where there is none; `authentication` and `source` are of
@@ -38,14 +38,6 @@ class Key:
     response_type: str | None = None
     authentication: str = "none"
     source: str = "unknown"
-    _hash: int = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        parts = (self.host, self.method, self.route, self.path, self.status, self.request_type, self.response_type)
-        object.__setattr__(self, "_hash", hash((*parts, self.authentication, self.source)))
-
-    def __hash__(self) -> int:
-        return self._hash  # reckoned once: each request looks its key up
 
     @property
     def is_genuine(self) -> bool:
@@ -74,7 +66,8 @@ class Series:
     def add(self, microseconds: float, request_bytes: int, response_bytes: int, blocked: bool) -> None:
         """Count one call."""
         self.calls += 1
-        self.blocked += blocked
+        if blocked:
+            self.blocked += 1
         self.request_bytes += request_bytes
         self.response_bytes += response_bytes
         self.microseconds += microseconds
@@ -82,7 +75,7 @@ class Series:
             self.least = microseconds
         if microseconds > self.most:
             self.most = microseconds
-        self.buckets[bucket_of(microseconds)] += 1
+        self.buckets[ceil(log2(microseconds) * PER_OCTAVE) - 1 if microseconds > 1 else -1] += 1  # its bucket_of()
 
     @property
     def latency(self) -> Histogram:
@@ -121,11 +114,13 @@ class Actor:
     def add(self, status: int, blocked: bool) -> None:
         """Count one call."""
         self.calls += 1
-        self.blocked += blocked
-        if status >= 500:
-            self.server_errors += 1
-        elif status >= 400:
-            self.client_errors += 1
+        if blocked:
+            self.blocked += 1
+        if status >= 400:
+            if status >= 500:
+                self.server_errors += 1
+            else:
+                self.client_errors += 1
 
 
 class Aggregates:

@@ -14,12 +14,12 @@ from operator import add
 
 SCALE = 3
 MAX_BUCKETS = 160
-_PER_OCTAVE = 1 << SCALE
+PER_OCTAVE = 1 << SCALE
 
 
 def bucket_of(value: float) -> int:
     """The bucket at SCALE of a value of at least 1; of one below it is bucket -1's, as 1 itself is."""
-    return ceil(log2(value) * _PER_OCTAVE) - 1 if value > 1 else -1
+    return ceil(log2(value) * PER_OCTAVE) - 1 if value > 1 else -1
 
 
 @dataclass(frozen=True, slots=True)

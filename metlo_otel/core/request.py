@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
+from operator import itemgetter
 from typing import Any, ClassVar, Protocol
 
 from metlo_otel.core.paths import PLAIN_PATHS, Paths, as_sent, from_bytes, plain_path, readings, spelled
@@ -11,10 +12,13 @@ from metlo_otel.core.query import CHARSET, Pairs, pairs, query_readings
 
 _MOST_MARKS = 4  # of a header's name that are looked up in either spelling
 _MOST_NAMES = 24  # of objects, that are remembered
+_MOST_SHAPES = 512  # lists of an environ's names, that are remembered
 
 Address = tuple[str, int | None]
-Outline = tuple[str | bytes | None, str, str | bytes | None, str | bytes | None]
-"""Host, method, Content-Type, and the first six characters of Authorization."""
+Outline = tuple[str | bytes | None, str, str | bytes | None, str | bytes | None, bool]
+"""Host, method, Content-Type, the first six characters of Authorization, and whether there is a Content-Encoding."""
+Known = tuple[dict[str, None], dict[bytes, None]]
+"""Values of headers, as text and as bytes: they are equal in hash, and never equal."""
 BETWEEN = b"\x1f"  # between two values of headers in a text that signs are looked for in
 
 
@@ -69,6 +73,10 @@ class Request(Protocol):
         """The address of the connection's other end; an empty string where the server does not tell."""
 
     @property
+    def address(self) -> str:
+        """The peer's address, without the port."""
+
+    @property
     def server(self) -> Address:
         """The address that the request came in on."""
 
@@ -92,8 +100,8 @@ class Request(Protocol):
     def outline(self) -> Outline:
         """What requests are counted by, as the server gives it: no two spellings are made one."""
 
-    def text(self) -> tuple[bytes, bytes]:
-        """Path and query, the query still encoded; and all values of headers, BETWEEN them: to look for signs in."""
+    def text(self, known: Known) -> tuple[bytes, bytes]:
+        """Path and query, the query still encoded; and the values of headers but for `known` ones, BETWEEN them."""
 
 
 class EnvironRequest:
@@ -182,6 +190,10 @@ class EnvironRequest:
         return self.environ.get("REMOTE_ADDR", ""), _port(self.environ.get("REMOTE_PORT"))
 
     @property
+    def address(self) -> str:
+        return self.environ.get("REMOTE_ADDR", "")
+
+    @property
     def server(self) -> Address:
         return self.environ.get("SERVER_NAME", ""), _port(self.environ.get("SERVER_PORT"))
 
@@ -213,13 +225,21 @@ class EnvironRequest:
     def outline(self) -> Outline:
         get = self.environ.get
         sent = get("HTTP_AUTHORIZATION")
-        return get("HTTP_HOST"), get("REQUEST_METHOD", "GET"), get("CONTENT_TYPE"), None if sent is None else sent[:6]
+        return (
+            get("HTTP_HOST"),
+            get("REQUEST_METHOD", "GET"),
+            get("CONTENT_TYPE"),
+            None if sent is None else sent[:6],
+            bool(get("HTTP_CONTENT_ENCODING")),
+        )
 
-    def text(self) -> tuple[bytes, bytes]:
+    def text(self, known: Known) -> tuple[bytes, bytes]:
         environ = self.environ
         get = environ.get
         target = f"{get('SCRIPT_NAME', '')}{get('PATH_INFO', '')}\n{get('QUERY_STRING', '')}"
-        headers = "\x1f".join([value for name, value in environ.items() if name[:5] == "HTTP_"])
+        names = tuple(environ)
+        values, (texts, _) = _shapes.get(names) or _shape(names), known
+        headers = "\x1f".join([value for value in values(environ) if value not in texts])
         return target.encode("utf-8", "replace"), headers.encode("utf-8", "replace")
 
 
@@ -288,6 +308,11 @@ class ScopeRequest:
         return _address(self._client)
 
     @property
+    def address(self) -> str:
+        client = self._client
+        return str(client[0] or "") if client else ""
+
+    @property
     def server(self) -> Address:
         return _address(self._server)
 
@@ -311,6 +336,7 @@ class ScopeRequest:
 
     def outline(self) -> Outline:
         host = kind = sent = None
+        coded = False
         for name, value in self._headers:
             if name == b"host":
                 host = value
@@ -318,11 +344,14 @@ class ScopeRequest:
                 kind = value
             elif name == b"authorization":
                 sent = value[:6]
-        return host, self.method, kind, sent
+            elif name in _CODING and value:
+                coded = True
+        return host, self.method, kind, sent, coded
 
-    def text(self) -> tuple[bytes, bytes]:
+    def text(self, known: Known) -> tuple[bytes, bytes]:
         target = self.path.encode("utf-8", "replace") + b"\n" + self._query
-        return target, BETWEEN.join([value for _, value in self._headers])
+        raws = known[1]
+        return target, BETWEEN.join([value for _, value in self._headers if value not in raws])
 
 
 @lru_cache(1024)
@@ -340,6 +369,28 @@ def _scope_keys(name: str) -> tuple[bytes, ...]:
         marks = (b"-", b"_") if number < _MOST_MARKS else (b"-",)
         keys = [key + mark + word for mark in marks for key in keys]
     return tuple(keys)
+
+
+_CODING = _scope_keys("content-encoding")
+_Values = Callable[[Mapping[str, str]], tuple[str, ...]]
+_shapes: dict[tuple[str, ...], _Values] = {}
+
+
+def _shape(names: tuple[str, ...]) -> _Values:
+    """Takes the values of headers out of an environ that has these names; remembered, since clients send the same."""
+    headers = [name for name in names if name[:5] == "HTTP_"]
+    if len(_shapes) >= _MOST_SHAPES:
+        _shapes.clear()
+    if len(headers) > 1:  # of one name itemgetter() gives no tuple
+        values: _Values = itemgetter(*headers)
+    else:
+        values = partial(_few, headers)
+    _shapes[names] = values
+    return values
+
+
+def _few(names: Iterable[str], environ: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple([environ[name] for name in names])
 
 
 def _text(raw: str) -> str:

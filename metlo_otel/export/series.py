@@ -13,6 +13,7 @@ from metlo_otel.core.guard import Guard
 from metlo_otel.core.guessing import guess_template
 from metlo_otel.core.matching import Patterns
 from metlo_otel.core.record import METHODS
+from metlo_otel.core.request import Outline
 from metlo_otel.core.routes import template
 from metlo_otel.export.release import Release
 from metlo_otel.export.wire import host_of, sendable_path
@@ -51,9 +52,8 @@ class AllSeries:
         self._by_raw: dict[Any, Series] = {}
         self._by_key: dict[Key, Series] = {}
 
-    def find(self, exchange: Exchange, source: str) -> Series:
-        """The series of a closed exchange whose client's address is of this `source`."""
-        request = exchange.request
+    def find(self, exchange: Exchange, outline: Outline, source: str) -> Series:
+        """The series of a closed exchange, with its request's outline, whose client's address is of this `source`."""
         route = exchange.route
         if route is not None and not isinstance(route, str):
             route = exchange.route = self._called(route)
@@ -62,9 +62,9 @@ class AllSeries:
             if len(name) == 12 and name.lower() in ("content-type", b"content-type"):
                 told = value
                 break
-        path = request.path if route is None and exchange.status not in _UNROUTED else None
+        path = exchange.request.path if route is None and exchange.status not in _UNROUTED else None
         by = self._by_cookie_or_header(exchange) if self._sessions else None
-        raw = (request.outline(), route, path, exchange.status, told, source, by)
+        raw = (outline, route, path, exchange.status, told, source, by)
         return self._by_raw.get(raw) or self._made(raw, exchange, route, path, source, by, told)
 
     def _called(self, route: Callable[[], str | None]) -> str | None:
@@ -75,7 +75,7 @@ class AllSeries:
         self, raw: Any, exchange: Exchange, route: str | None, path: str | None, source: str, by: str | None, told: Any
     ) -> Series:
         request = exchange.request
-        _, _, kind, sent = raw[0]
+        _, _, kind, sent, _ = raw[0]
         known = template(route) if route is not None else None
         guessed = None
         if known is None and exchange.status not in _UNROUTED:

@@ -17,8 +17,8 @@ from metlo_otel.export.release import Release
 from metlo_otel.export.series import AllSeries, Series
 from metlo_otel.export.wire import sendable_path
 
-Suspects = Callable[[Exchange], bool]
-"""Whether anything in a request may be an attack."""
+Suspects = Callable[[Exchange, bool], bool]
+"""Whether anything in a request may be an attack; told whether it has a Content-Encoding."""
 
 _MOST_ADDRESSES = 4096  # that are remembered
 _NEW_SHAPES = 50  # told of in a second
@@ -66,15 +66,16 @@ class Watch:
     def tells(self, exchange: Exchange) -> bool | str:
         """Count a closed exchange; whether to tell of it, or in a word why nothing at all may be told."""
         request = exchange.request
-        address = request.peer[0] if self._by_peer else self._proxies.client(request)
+        address = request.address if self._by_peer else self._proxies.client(request)
         source = self._sources.get(address) or self._source(address)
-        series = self._series.find(exchange, source)
+        outline = request.outline()
+        series = self._series.find(exchange, outline, source)
         if series.withheld or series.narrows:
             paths = sendable_path(request.path), request.path
             reason = series.withheld or self._release.withheld_path(request.host, paths)
             if reason:
                 return reason
-        told = self._is_told(exchange, series)
+        told = self._is_told(exchange, series, outline[4])
         exchange.summed = True
         self._aggregates.add(
             series.key,
@@ -87,7 +88,7 @@ class Watch:
         )
         return told
 
-    def _is_told(self, exchange: Exchange, series: Series) -> bool:
+    def _is_told(self, exchange: Exchange, series: Series, coded: bool) -> bool:
         number = id(series)
         given = self._given.get(number, 0)
         if given < self._fair and self._may_have(given):
@@ -106,7 +107,7 @@ class Watch:
         if exchange.status >= 500 and given < self._fair + _ERRORS:
             self._given[number] = given + 1
             return True
-        exchange.suspected = self._suspects(exchange)
+        exchange.suspected = self._suspects(exchange, coded)
         return exchange.suspected
 
     def _may_have(self, given: int) -> bool:

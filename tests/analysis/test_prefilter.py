@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.detection import CORPUS, from_folder, from_headers
 from metlo_otel.analysis.attacks import detect
-from metlo_otel.analysis.prefilter import SIGNS, Suspicion, suspicious
+from metlo_otel.analysis.prefilter import SIGNS, suspicious
+from metlo_otel.analysis.suspicion import Suspicion
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.processed import ATTACKS as CATEGORIES
 from metlo_otel.core.request import ScopeRequest
@@ -79,7 +80,7 @@ def test_no_header_is_without_a_sign() -> None:
         raw = value.encode("utf-8", "replace")
         exchange = _exchange([(b"accept", b"*/*"), (b"x-id", raw), (b"accept-encoding", b"gzip, br")])
         told = value.isprintable() and detect([("reqHeaders.X-Id", value)])
-        if told and not suspicion(exchange):
+        if told and not suspicion(exchange, False):
             missed.append(value)
     assert missed == []
 
@@ -88,7 +89,7 @@ def test_ordinary_headers_have_none() -> None:
     """What browsers, apps, tools and proxies send is not suspicious."""
     suspicion = Suspicion(True)
     sent = [(name, value) for name, value in from_headers(CORPUS / "headers.txt")]
-    found = [(name, value) for name, value in sent if suspicion(_exchange([(name.encode(), value.encode())]))]
+    found = [(name, value) for name, value in sent if suspicion(_exchange([(name.encode(), value.encode())]), False)]
     assert len(found) <= len(sent) / 100, found
 
 
@@ -137,4 +138,4 @@ def test_encodings_hide_no_sign(hidden: str) -> None:
 
 def test_switched_off_nothing_is_suspicious() -> None:
     """Where DETECTION is off nobody looks."""
-    assert not Suspicion(False)(_exchange([(b"x-id", b"' or 1=1--")]))
+    assert not Suspicion(False)(_exchange([(b"x-id", b"' or 1=1--")]), False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,11 +43,11 @@ def test_inventions_overflow_and_are_counted(invented: int) -> None:
     for number in range(invented):
         aggregates.add(_invented(number), 1, 0, 0, blocked=False)
     for number in range(60):
-        aggregates.add(replace(ITEM, route=f"/items/{number}"), 1, 0, 0, blocked=False)
+        aggregates.add(ITEM._replace(route=f"/items/{number}"), 1, 0, 0, blocked=False)
     taken = aggregates.take()
     assert taken.calls == invented + 60
     assert len(taken.series) <= 101
-    assert all(replace(ITEM, route=f"/items/{number}") in taken.series for number in range(60))
+    assert all(ITEM._replace(route=f"/items/{number}") in taken.series for number in range(60))
     overflow = taken.series.get(overflow_key("GET"))
     assert taken.overflown == (overflow.calls if overflow else 0) == max(invented - 25, 0)
 
@@ -100,7 +99,7 @@ def test_a_long_outage_stays_bounded() -> None:
     aggregates = Aggregates(most=50, most_actors=5)
     for second in range(20):
         for number in range(30):
-            aggregates.add(replace(ITEM, route=f"/{second}/{number}"), 1, 0, 0, blocked=False)
+            aggregates.add(ITEM._replace(route=f"/{second}/{number}"), 1, 0, 0, blocked=False)
             aggregates.add_actor("address", f"10.{second}.0.{number}", 200, blocked=False)
         aggregates.put_back(aggregates.take())
     taken = aggregates.take()

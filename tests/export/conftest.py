@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from metlo_otel.analysis.prefilter import Suspicion
+from metlo_otel.analysis.suspicion import Suspicion
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.settings import Settings, read_settings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metlo_otel.analysis.prefilter import Suspicion
+from metlo_otel.analysis.suspicion import Suspicion
 from metlo_otel.core.agent_config import AgentConfig, parse_agent_config
 from metlo_otel.core.aggregates import Aggregates
 from metlo_otel.core.exchange import Exchange, Verdict

@@ -1,0 +1,73 @@
+"""Whether an exchange may be an attack, asked at its close in the request's own thread: one search, as a rule."""
+
+from __future__ import annotations
+
+from metlo_otel.analysis.attack_values import inspect
+from metlo_otel.analysis.prefilter import Search, is_overlong, readable, searches, suspicious
+from metlo_otel.core.exchange import Exchange
+from metlo_otel.core.request import BETWEEN, Known
+from metlo_otel.reading.codings import codings, undo
+
+_REMEMBERED = 4096  # values of headers
+_LONGEST = 256  # bytes of one that is remembered as it is
+_INFLATED = 65_536  # bytes of a packed body that are looked at
+_VALUES = b'"\x1f"'  # between two values of headers, each of which begins and ends there
+
+
+class Suspicion:
+    """Whether there is any sign of an attack in a request.
+
+    Headers are full of signs: where there is one, each value is looked at for itself, and ordinary ones are remembered,
+    since the same clients send the same values: they are left out from then on.
+    """
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._ordinary: Known = {}, {}
+        self._long: dict[int, None] = {}  # by their hash
+        self._anything: Search | None = None
+
+    def __call__(self, exchange: Exchange, coded: bool) -> bool:
+        """Look at a closed exchange; `coded` says that its request has a Content-Encoding."""
+        if not self._wanted:
+            return False
+        request, body = exchange.request, exchange.request_body.content()
+        if coded and body:
+            unpacked = undo(body, codings(request.header("content-encoding")), _INFLATED)
+            if unpacked is None or unpacked[1]:
+                return True
+            body = unpacked[0]
+        target, headers = request.text(self._ordinary)
+        text, _ = readable(target, body)
+        anything = self._anything or self._search()
+        quoted = headers.replace(b'"', b"'").replace(BETWEEN, _VALUES)
+        if not anything(b"%b\n%b%b" % (text, _VALUES, quoted)):  # each search gives the interpreter's lock away
+            return is_overlong(text)
+        return suspicious(target, body) or (anything(_VALUES + quoted) and self._is_any_certain(headers))
+
+    def _search(self) -> Search:
+        self._anything = searches()[1]
+        return self._anything
+
+    def _is_any_certain(self, headers: bytes) -> bool:
+        return any([self._is_certain(raw) for raw in headers.split(BETWEEN)])
+
+    def _is_certain(self, raw: bytes) -> bool:
+        if hash(raw) in self._long:
+            return False
+        value = raw.decode("utf-8", "replace")
+        parts = [value, *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part]]
+        if any(finding.confidence == "high" for part in parts for finding in inspect(part)):
+            return True
+        self._remember(raw, value)
+        return False
+
+    def _remember(self, raw: bytes, value: str) -> None:
+        texts, raws = self._ordinary
+        if len(raws) >= _REMEMBERED or len(self._long) >= _REMEMBERED:
+            self._ordinary = {}, {}
+            self._long = {}
+        if len(raw) > _LONGEST:
+            self._long[hash(raw)] = None
+        else:
+            texts[value] = raws[raw] = None
