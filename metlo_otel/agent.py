@@ -65,6 +65,7 @@ class Agent:
         self.guard = Guard(log)
         self._mark = settings.span_attributes != "none"
         self._excluded = settings.excluded_urls
+        self._excludes = bool(settings.excluded_urls)
         detects = any(mode != "off" for _, mode in settings.detection)
         self._held = settings.max_inspect if detects and settings.max_inspect > settings.max_body else 0
         self.callbacks = Callbacks(settings, self.guard, log)
@@ -126,7 +127,7 @@ class Agent:
             close_abandoned()
         if outer is not None:
             return self._open_within(outer, request)
-        captured = not (self._excluded and self._is_excluded(request))
+        captured = not (self._excludes and self._is_excluded(request))
         return self._open(request, captured) if captured or self.decides else None
 
     def _open(self, request: Request, captured: bool) -> Exchange:
@@ -141,7 +142,7 @@ class Agent:
         others = nesting.around(outer, self.settings)
         if any(opener.settings == self.settings for _, opener in others):
             return None
-        captured = not others and not (self._excluded and self._is_excluded(request))
+        captured = not others and not (self._excludes and self._is_excluded(request))
         if not captured and not self.decides:
             return None
         exchange = self._open(request, captured)
@@ -154,7 +155,8 @@ class Agent:
 
     def _closed(self, exchange: Exchange) -> None:
         """The end of every exchange: limits that count answers hear of its status, then it waits to be sent."""
-        self.guard.run(self.judge.observe, exchange)
+        if exchange.anonymous or self.judge.observes:
+            self.guard.run(self.judge.observe, exchange)
         if exchange.late is not None:
             self.guard.run(exchange.late.ends, exchange)
         if exchange.live is not None:

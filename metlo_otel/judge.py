@@ -92,6 +92,11 @@ class Judge:
                 self._guard.run(_note_rest, exchange)
         return self._decided(exchange, client, now)
 
+    @property
+    def observes(self) -> bool:
+        """Whether there is a limit that counts answers."""
+        return self._control.policy.looks_at_answers
+
     def observe(self, exchange: Exchange) -> None:
         """The answer is known: count it for the limits that ask for its status. May raise, as decide() may."""
         policy = self._control.policy

@@ -58,9 +58,12 @@ class ASGICapture:
         """As the call itself; a coroutine fewer for who awaits it in one of their own."""
         kind = scope["type"]
         if kind == "http":
-            serving = self._guard.run(self._opened, scope, receive, send)
-            if serving is not None:
-                return serving
+            try:
+                exchange = self._open(scope)
+                if exchange is not None:
+                    return self._captured(exchange, self._gate.decides is True, scope, receive, send)
+            except Exception as problem:  # noqa: BLE001 - as in _open()
+                self._guard.failed(self._open, problem)
         elif kind == "websocket" and self._guard.run(self._decides):
             exchange = self._guard.run(self._open, scope)
             if isinstance(exchange, Exchange):
@@ -68,12 +71,6 @@ class ASGICapture:
         elif kind == "lifespan":
             receive, send = partial(self._starting, receive), partial(self._ending, send)
         return self._app(scope, receive, send)
-
-    def _opened(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
-        exchange = self._open(scope)
-        if exchange is None:
-            return None
-        return self._captured(exchange, self._gate.decides is True, scope, receive, send)
 
     def _open(self, scope: Scope) -> Exchange | None:
         read = ScopeRequest(scope if type(scope.get("headers")) is list else readable(scope))

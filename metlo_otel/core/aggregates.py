@@ -170,25 +170,26 @@ class Aggregates:
                 self.alone += 1
                 self._alone += 1
             if actor is not None:
-                self._add_actor(("address", actor), key.status, blocked)
-            series = self._series.get(key)
-            if series is None:
-                series = self._new(key)
-            series.add(microseconds, request_bytes, response_bytes, blocked)
+                who = "address", actor
+                known = self._actors.get(who) or self._new_actor(who)
+                if known is not None:
+                    known.add(key.status, blocked)
+            (self._series.get(key) or self._new(key)).add(microseconds, request_bytes, response_bytes, blocked)
 
     def add_actor(self, kind: str, value: str, status: int, blocked: bool) -> None:
         """Count one call of an address or a user."""
         with self._lock:
-            self._add_actor((kind, value), status, blocked)
+            actor = self._actors.get((kind, value)) or self._new_actor((kind, value))
+            if actor is not None:
+                actor.add(status, blocked)
 
-    def _add_actor(self, who: tuple[str, str], status: int, blocked: bool) -> None:
-        actor = self._actors.get(who)
-        if actor is None:
-            if len(self._actors) >= self._most_actors:
-                self._actors_overflown += 1
-                return
-            actor = self._actors[who] = Actor()
-        actor.add(status, blocked)
+    def _new_actor(self, who: tuple[str, str]) -> Actor | None:
+        """The counts of who has none yet; None where there is no room, and this call overflows."""
+        if len(self._actors) >= self._most_actors:
+            self._actors_overflown += 1
+            return None
+        actor = self._actors[who] = Actor()
+        return actor
 
     def alone_too(self) -> None:
         """A call that was counted has no trace after all."""

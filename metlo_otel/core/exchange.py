@@ -97,7 +97,7 @@ class Body:
 
     def content(self) -> bytes:
         """The bytes that are held, in one piece."""
-        return b"".join((self._first, *self._more))
+        return b"".join((self._first, *self._more)) if self._more else self._first
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,10 @@ class Pipeline:
             if self._closed:
                 self._queue.turn_away("closed")
                 return
-            if self._is_only_counted(exchange):
+            told: bool | str = self._watch.tells(exchange) if self._watch is not None and self._watch.counts else True
+            if told is not True:
+                if told:
+                    self._queue.turn_away(told)
                 if self.idle:
                     self.start()
                 return
@@ -215,15 +218,6 @@ class Pipeline:
         except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
             self._exporter.guard.failed(self.put, problem)
             self._queue.turn_away("failed")
-
-    def _is_only_counted(self, exchange: Exchange) -> bool:
-        """Count an exchange where the collector takes aggregates; whether nothing more is to be told of it."""
-        if self._watch is None or not self._watch.counts:
-            return False
-        told = self._watch.tells(exchange)
-        if told and told is not True:
-            self._queue.turn_away(str(told))
-        return told is not True
 
     def turn_away(self, exchange: Exchange) -> None:
         """As put() after the end: nothing is sent any more."""

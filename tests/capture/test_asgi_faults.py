@@ -49,7 +49,7 @@ _HAND_ON = {
     "Pipeline._run",
 }
 # These make what is sent, asked or awaited: nothing else could.
-_MAKE = ("note_headers", "ASGICapture._opened", "ASGICapture._open", "_reading", "readable")
+_MAKE = ("note_headers", "ASGICapture._open", "_reading", "readable")
 _PLACES = (
     (asgi, asgi.ASGICapture, asgi_ahead, asgi_ahead.Replaying, asgi_ahead._OnAsyncio, asgi_ahead._Result),
     (asgi_headers, asgi_types, routes, statuses, Agent, Judge, Callbacks, Body, Exchange, ScopeRequest, Pipeline),
