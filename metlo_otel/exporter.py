@@ -22,6 +22,7 @@ from metlo_otel.core.logs import make_logger
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.core.tracing import is_reported, joined
+from metlo_otel.core.turns import Turns
 from metlo_otel.export.connection import Connection
 from metlo_otel.export.delivery import Delivery, Pause
 from metlo_otel.export.forking import renew_after_fork
@@ -101,8 +102,8 @@ class Sender:
         """Fetch the agent-config when it is time to."""
         self.remote.refresh_if_due()
 
-    def span(self, record: Record) -> ExchangeSpan:
-        """The span of a record: examined, then masked."""
+    def span(self, record: Record) -> ExchangeSpan | None:
+        """The span of a record: examined, then masked; None of one that was suspected of an attack and has none."""
         return self._tracing.span(record)
 
     def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
@@ -267,6 +268,7 @@ def open_pipeline(
     on_change: Callable[[AgentConfig], None] | None = None,
     tick: Callable[[], None] | None = None,
     suspects: Suspects = _everybody,
+    turns: Turns | None = None,
 ) -> Pipeline:
     """The agent's way out: a queue, a worker and a sender. Opens no connection and starts no thread yet.
 
@@ -281,4 +283,4 @@ def open_pipeline(
             on_change(config)
 
     sender = Sender(settings, log, seams, changed, aggregates)
-    return Pipeline(settings, sender, tick, watch)
+    return Pipeline(settings, sender, tick, watch, turns)

@@ -15,6 +15,7 @@ from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.logs import make_logger
 from metlo_otel.core.settings import Settings, misspelt
+from metlo_otel.core.turns import Turns
 from metlo_otel.export.encryption import Sealing
 from metlo_otel.export.tracing import Seams
 from metlo_otel.exporter import open_pipeline
@@ -46,7 +47,8 @@ class Process:
         warn = _warner(self.log)
         for text in misspelt(os.environ):
             warn(text)
-        self.inspection = Inspection(settings, warn)
+        turns = Turns()
+        self.inspection = Inspection(settings, warn, turns)
         if any(mode == "block" for _, mode in settings.detection):
             self.inspection.prepare()  # no request waits for that
         self.in_force = InForce(settings, warn)
@@ -54,7 +56,7 @@ class Process:
         seams = Seams(self.inspection.analyse, self.inspection.session, Sealing(warn))
         tick = _each(self.in_force.tick, self.streams.end)
         self.pipeline = open_pipeline(
-            settings, self.log, seams, on_change=self.in_force.configure, tick=tick, suspects=self.inspection.suspects
+            settings, self.log, seams, self.in_force.configure, tick, self.inspection.suspects, turns
         )
         self.pipeline.prepare = self.inspection.prepare
         weakref.finalize(self, self.pipeline.retire).atexit = False

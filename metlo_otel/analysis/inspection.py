@@ -66,12 +66,15 @@ class Inspection:
         return self._suspects is None or self._suspects(exchange, coded)
 
     def analyse(self, record: Record, config: AgentConfig) -> Processed:
-        """Everything that is found out about a record, or only its attacks where there is no time for more."""
+        """Everything that is found out about a record, or only its attacks where there is no time for more.
+
+        Of a suspected one attacks are looked for first: where there are none, nobody asks for the rest.
+        """
         self._turns()
         began = time.thread_time()
         analyser = self._for(config)
         remarkable = record.verdict.blocked or record.verdict.would_block
-        full = self._budget.allows(_shape(record), _endpoint(record), remarkable)
+        full = not record.suspected and self._budget.allows(_shape(record), _endpoint(record), remarkable)
         found = analyser.analyse(record) if full else analyser.count(record)
         if not full and found.attacks and self._budget.allows_remarkable():
             full, found = True, analyser.analyse(record)

@@ -50,7 +50,7 @@ class Suspicion:
         return self._anything
 
     def _is_any_certain(self, headers: bytes) -> bool:
-        return any([self._is_certain(raw) for raw in headers.split(BETWEEN)])
+        return any(map(self._is_certain, headers.split(BETWEEN)))
 
     def _is_certain(self, raw: bytes) -> bool:
         if hash(raw) in self._long:

@@ -10,7 +10,7 @@ from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import Paths, as_sent, readings
 from metlo_otel.core.query import Pairs as QueryPairs
 from metlo_otel.core.record import Message, Pairs, Record
-from metlo_otel.core.request import Address, HeaderNames, Outline
+from metlo_otel.core.request import Address, HeaderNames, Known, Outline
 
 _MAX_BODY = 4 * 1024 * 1024
 
@@ -44,6 +44,7 @@ class StoredRequest:
         self.query = urlencode(record.query)
         self.host = record.host
         self.peer: Address = record.source
+        self.address = record.source[0]
         self.server: Address = record.destination
         self.protocol = record.protocol
         self._headers = list(record.request.headers)
@@ -52,11 +53,11 @@ class StoredRequest:
     def outline(self) -> Outline:
         """What requests are counted by."""
         kinds = [value for name, value in self._headers if name.lower() == "content-type"]
-        return self.host, self.method, kinds[0] if kinds else None, None
+        return self.host, self.method, kinds[0] if kinds else None, None, bool(self.header("content-encoding"))
 
-    def text(self) -> tuple[bytes, bytes]:
+    def text(self, known: Known) -> tuple[bytes, bytes]:
         """Path and query, and the values of headers."""
-        values = "\x1f".join([value for _, value in self._headers])
+        values = "\x1f".join([value for _, value in self._headers if value not in known[0]])
         return f"{self.path}\n{self.query}".encode("utf-8", "replace"), values.encode("utf-8", "replace")
 
     def plain_path(self) -> str | None:

@@ -74,7 +74,8 @@ class Record:
     `path` is percent-decoded, `query` the decoded name/value pairs in their order, `raw_query` the query as sent,
     `route` the framework's template in `{name}` form, `source` who sent it (a trusted proxy's client), `forwarded` the
     peer where that differs, `incomplete` why not all of the request was inspected, `trace_id` and `span_id` as in
-    OpenTelemetry (0: none), times in nanoseconds since the epoch, `summed` that aggregates count it.
+    OpenTelemetry (0: none), times in nanoseconds since the epoch, `summed` that aggregates count it, `suspected` that
+    it is told of only if an attack is found in it.
     """
 
     method: str
@@ -101,3 +102,4 @@ class Record:
     incomplete: tuple[str, ...] = ()
     raw_query: str = field(default="", repr=False)
     summed: bool = False
+    suspected: bool = False

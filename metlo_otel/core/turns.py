@@ -11,7 +11,8 @@ Turn = Callable[[], bool | None]
 
 _SECONDS, _STEP = 0.0042, 65_536  # of CPU time that a request's thread looks at each started so many bytes
 _LITTLE = 8192  # bytes
-_LENGTH = 0.001  # seconds that a thread computes at most before the next step lets others go first
+_LENGTH = 0.0005  # seconds that a thread computes at most before the next step lets others go first
+_PAUSE = 0.00005  # seconds for which it does so: a thread that waits for the lock needs some to wake up
 
 
 def no_turn() -> None:
@@ -34,19 +35,25 @@ class Patience:
         return self.is_over
 
 
-def _let_go() -> None:
-    time.sleep(0)
+def _let_go(behind: bool) -> None:
+    time.sleep(0 if behind else _PAUSE)
 
 
 class Turns:
-    """Gives the interpreter's lock away, when somebody has had it for long enough."""
+    """Gives the interpreter's lock away, when somebody has had it for long enough.
 
-    def __init__(self, let_go: Turn = _let_go, clock: Callable[[], float] = time.perf_counter) -> None:
+    With sleep(0) the lock is taken again before a waiting thread has woken up, as a rule: who is `behind` does so.
+    """
+
+    def __init__(
+        self, let_go: Callable[[bool], object] = _let_go, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self.behind = False
         self._let_go = let_go
         self._clock = clock
         self._until = 0.0
 
     def __call__(self) -> None:
         if self._clock() >= self._until:
-            self._let_go()
+            self._let_go(self.behind)
             self._until = self._clock() + _LENGTH

@@ -19,6 +19,7 @@ from metlo_otel.core.exchange import Exchange, abandoned, close_abandoned
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
+from metlo_otel.core.turns import Turns
 from metlo_otel.export.delivery import Pause
 from metlo_otel.export.ending import AT_EXIT, ending
 from metlo_otel.export.forking import renew_after_fork
@@ -31,7 +32,6 @@ from metlo_otel.reading.record import read_exchange
 
 EVERY = 1.0  # seconds between two batches that are not full
 _SOON = 0.05  # seconds before a batch that follows a quiet second; then twice as long each time, up to EVERY
-_TURN = 0.0005  # seconds that the worker computes without letting others go first
 FULL = 512  # exchanges a batch
 _FULL_BYTES = 1024 * 1024  # of memory: a batch's JSON stays below the collector's limit as a rule
 _HOPELESS = 0.75  # seconds without an answer after which the process's end no longer waits for it
@@ -82,8 +82,8 @@ class Exporter(Protocol):
     def refresh_if_due(self) -> None:
         """Fetch the configuration when it is time to."""
 
-    def span(self, record: Record) -> ExchangeSpan:
-        """The span of a record."""
+    def span(self, record: Record) -> ExchangeSpan | None:
+        """The span of a record; None where nothing but a suspicion had it told of, which came to nothing."""
 
     def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
         """Send the spans, after what is left over."""
@@ -113,7 +113,7 @@ class Pipeline:
 
     The worker starts with start(), or the first put. It ends for a fork, by shutdown() or retire(), or dies of what
     nobody thought of; in a process that goes on the next start() or put starts another one. `prepare` imports what it
-    is going to need, as its first step.
+    is going to need, as its first step; with `turns` it lets requests go first, unless it falls behind.
     """
 
     def __init__(
@@ -122,8 +122,10 @@ class Pipeline:
         exporter: Exporter,
         tick: Callable[[], None] | None = None,
         watch: Watch | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._watch = watch
+        self._turns = turns or Turns()
         self.prepare: Callable[[], None] = _nothing
         self._settings = settings
         self._tick = tick
@@ -148,7 +150,7 @@ class Pipeline:
         self._give_up = self._closed
         self._parking = self._importing = False
         self._losses = Losses(self.counters, self._exporter.guard.log)
-        self._yield_at = self._kept_up = 0.0
+        self._kept_up = 0.0
         self._gather = _SOON
         known = self._exporter.remote.fetched or self._exporter.remote.kept
         self.awaits_rules = not (known or self._closed) and self._settings.first_rules_wait > 0
@@ -206,10 +208,7 @@ class Pipeline:
             if told is not True:
                 if told:
                     self._queue.turn_away(told)
-                if self.idle:
-                    self.start()
-                return
-            if self._queue.put(exchange) and not self._wake.is_set():
+            elif self._queue.put(exchange) and not self._wake.is_set():
                 self._wake.set()
             if self.idle:
                 self.start()
@@ -453,7 +452,7 @@ class Pipeline:
             _meters.decided(exchange.deciding / 1e9)
         try:
             span = self._exporter.span(read_exchange(exchange, self._settings, self._exporter.guard))
-            if exchange.suspected and not span.processed.attacks:
+            if span is None:
                 self._exporter.let_go()
                 return None
             if span.record.incomplete:
@@ -464,13 +463,8 @@ class Pipeline:
             self.counters.drop("failed")
             return None
         finally:
-            self._let_requests_go_first()
-
-    def _let_requests_go_first(self) -> None:
-        """Give the interpreter's lock away twice a millisecond; a sleep costs as much as a good part of an exchange."""
-        if time.perf_counter() >= self._yield_at:
-            time.sleep(0)
-            self._yield_at = time.perf_counter() + _TURN
+            self._turns.behind = len(self._queue) >= FULL or self._hurry.is_set()
+            self._turns()
 
     def _pause(self, seconds: float) -> bool:
         """Wait before the next try, not when somebody wants the queue flushed now; what is due meanwhile is done."""

@@ -44,10 +44,12 @@ class Tracing:
         self._seams = seams
         self._wire = config(), Wire(config(), settings, seams.encrypt)
 
-    def span(self, record: Record) -> ExchangeSpan:
-        """The span of a record: examined, then masked."""
+    def span(self, record: Record) -> ExchangeSpan | None:
+        """The span of a record: examined, then masked; None of one that was suspected of an attack and has none."""
         config = self._config()
         processed = self._seams.analyse(record, config)
+        if record.suspected and not processed.attacks:
+            return None
         if processed.incomplete:
             record = replace(record, incomplete=tuple(dict.fromkeys((*record.incomplete, *processed.incomplete))))
         session = self._seams.session(record, config)
@@ -58,9 +60,10 @@ class Tracing:
         """The encoded trace of a span; None where it is no HTTP server span. Raises UnsendableError."""
         if not isinstance(span, ExchangeSpan):
             record = record_of(span)
-            if record is None:
+            made = None if record is None else self.span(record)
+            if made is None:
                 return None
-            span = self.span(record)
+            span = made
         trace = self._current_wire().trace(span.record, span.processed, span.session)
         encoded = encode(trace)
         if len(encoded) > MAX_TRACE:

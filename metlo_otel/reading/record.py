@@ -55,6 +55,7 @@ def read_exchange(exchange: Exchange, settings: Settings, guard: Guard) -> Recor
         incomplete=exchange.incomplete,
         raw_query=request.query,
         summed=exchange.summed,
+        suspected=exchange.suspected,
     )
 
 

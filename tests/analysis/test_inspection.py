@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -131,13 +132,34 @@ def test_fragments_of_masked_fields_are_not_told() -> None:
 
 
 def test_turns() -> None:
-    """The lock is given away at the first check a millisecond after the last time, and not before."""
+    """The lock is given away at the first check half a millisecond after the last time, and not before."""
     clock, given = Clock(), []
-    turns = Turns(lambda: given.append(clock.now), clock)
+    turns = Turns(lambda _: given.append(clock.now), clock)
     for _ in range(10):
         turns()
-        clock.now += 0.0004
-    assert [round(moment - 100, 4) for moment in given] == [0.0, 0.0012, 0.0024, 0.0036]
+        clock.now += 0.0002
+    assert [round(moment - 100, 4) for moment in given] == [0.0, 0.0006, 0.0012, 0.0018]
+
+
+def test_who_is_behind_gives_shorter_turns() -> None:
+    """A worker that keeps up waits until others have woken up; one that does not takes its share."""
+    clock = Clock()
+    given: list[bool] = []
+    turns = Turns(given.append, clock)
+    for turns.behind in (False, True):
+        turns()
+        clock.now += 1
+    assert given == [False, True]
+
+
+def test_of_a_suspected_record_attacks_are_looked_for_first() -> None:
+    """Where there are none nothing more is found out; where there are, all is."""
+    inspection = Inspection(settings(), refuse)
+    plain, attack = (replace(json_record(body), suspected=True) for body in ({"mail": "ada@example.com"}, ATTACK))
+    assert inspection.analyse(plain, CONFIG).partial
+    found = inspection.analyse(attack, CONFIG)
+    assert found.attacks
+    assert not found.partial
 
 
 def hostile() -> Iterator[tuple[str, Record]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +17,7 @@ from metlo_otel.analysis.prefilter import SIGNS, suspicious
 from metlo_otel.analysis.suspicion import Suspicion
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.processed import ATTACKS as CATEGORIES
-from metlo_otel.core.request import ScopeRequest
+from metlo_otel.core.request import EnvironRequest, ScopeRequest
 from tests.analysis.attack_samples import ATTACKS
 from tests.shared import SHARED
 
@@ -83,6 +84,33 @@ def test_no_header_is_without_a_sign() -> None:
         if told and not suspicion(exchange, False):
             missed.append(value)
     assert missed == []
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_packed_bodies_are_looked_into(pack: Callable[[bytes], bytes]) -> None:
+    """A Content-Encoding hides nothing, and is no sign by itself; what cannot be undone, or not all of it, is one."""
+    headers = [(b"content-encoding", b"gzip" if pack is gzip.compress else b"deflate")]
+    suspicion = Suspicion(True)
+    ordinary, attack, long = pack(b'{"name": "shoe"}'), pack(b'{"name": "x\' or 1=1--"}'), pack(b" " * 100_000)
+    asked = [(ordinary, False), (attack, True), (long, True), (ordinary[:10], True), (b"nothing packed", True)]
+    for body, expected in asked:
+        exchange = Exchange(ScopeRequest({"path": "/", "headers": headers}), 1000)
+        exchange.request_body.add(body)
+        assert suspicion(exchange, exchange.request.outline()[4]) == expected, body[:30]
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_known_headers_hide_no_others(times: int) -> None:
+    """A value that is ordinary for all its signs is left out from then on, in both spellings; others are looked at."""
+    known = '"Chromium";v="130", "Not?A_Brand";v="99"'
+    suspicion = Suspicion(True)
+    for _ in range(times):
+        assert not suspicion(_exchange([(b"x-a", known.encode())]), False)
+        assert not suspicion(Exchange(EnvironRequest({"HTTP_X_A": known, "HTTP_X_B": "b"}), 0), False)
+    attack = "1' or '1'='1"
+    assert suspicion(_exchange([(b"x-a", known.encode()), (b"x-b", attack.encode())]), False)
+    assert suspicion(Exchange(EnvironRequest({"HTTP_X_A": known, "HTTP_X_B": attack}), 0), False)
+    assert suspicion(Exchange(EnvironRequest({"HTTP_X_A": attack}), 0), False)
 
 
 def test_ordinary_headers_have_none() -> None:

@@ -70,7 +70,9 @@ def trace(record: Record, given: dict[str, Any]) -> str:
     inspection = Inspection(settings, lambda _: None)
     seams = Seams(inspection.analyse, inspection.session)
     tracing = Tracing(settings, lambda: config, seams)
-    encoded = tracing.trace(tracing.span(record))
+    span = tracing.span(record)
+    assert span is not None
+    encoded = tracing.trace(span)
     assert encoded is not None
     return json.dumps(json.loads(encoded), ensure_ascii=False)
 
