@@ -25,7 +25,7 @@ TYPED = frozenset(
         "capture.asgi.ASGICapture._open",
         "capture.asgi.ASGICapture._started",
         "capture.asgi.ASGICapture._answered_elsewhere",
-        "capture.asgi.answering",
+        "capture.asgi_answers.answering",
         "capture.replayed.replayed",
         "capture.streams.teed",
         "capture.wsgi.WSGICapture._instead",
