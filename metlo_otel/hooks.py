@@ -19,6 +19,7 @@ from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.routes import asgi_route
 from metlo_otel.capture.streams import teed
 from metlo_otel.capture.wsgi import may_have_body
+from metlo_otel.capture.wsgi_routes import mounted
 from metlo_otel.core import tracing
 from metlo_otel.core.current import CARRIED
 from metlo_otel.core.exchange import Exchange
@@ -153,7 +154,8 @@ class Hooks:
 
         exchange = self._own(span, request.environ)
         if exchange is not None and self._agent is not None:
-            exchange.route = request.url_rule.rule if request.url_rule is not None else None
+            rule = request.url_rule
+            exchange.route = None if rule is None else partial(mounted, rule.rule, request.path, exchange.request)
             self._agent.ask_user_sync(exchange, request)
             _end(exchange, int(status[:3]), headers.copy())
 
