@@ -133,11 +133,12 @@ class Hooks:
             request._stream = teed(stream, exchange.request_body)
 
     def _django_response(self, span: Span, request: Any, response: Any) -> None:
+        from metlo_otel.capture.django import route  # who calls this has imported Django
+
         exchange = self._own(span, request.META)
         if exchange is None or self._agent is None:
             return
-        match = request.resolver_match
-        exchange.route = match.route if match is not None else None
+        exchange.route = route(request)
         if not response.streaming:
             exchange.response_body.add(response.content)
         cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
