@@ -24,6 +24,7 @@ from metlo_otel.core.agent_config import AgentConfigError, Served
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.version import __version__
 from metlo_otel.export.outcome import Outcome, Refused, Sent, TryLater
+from metlo_otel.export.sockets import Sockets
 
 CONNECT_SECONDS, READ_SECONDS = 3.05, 3.0
 _LONGEST_READ_SECONDS = 12.0  # for a collector that answers probes, but no batch within READ_SECONDS
@@ -73,15 +74,29 @@ class Client:
     def renew(self) -> None:
         """Begin with new connections: those of a forked process's parent must not be shared."""
         self._session = requests.Session()
+        self._sockets = Sockets()
+        self._sockets.of(self._session)
         self._session.auth = _Key(self._settings.api_key)
         self._session.trust_env = not self._settings.loopback  # without proxies and .netrc there
         self._session.verify = _certificates()
         self._session.headers.update({"User-Agent": f"metlo-otel/{__version__}", "Accept": "*/*"})
         self._patience, self._too_late, self._unanswered = READ_SECONDS, False, False
+        self._answered = self._posting = False
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self._session.close()
+
+    def interrupt(self) -> bool:
+        """Have a call that waits for an answer fail now; whether it may be. For another thread.
+
+        It may not where it is a batch that a collector, having answered until now, may have taken: that would be sent
+        twice.
+        """
+        if self._posting:
+            return False
+        self._sockets.shut()
+        return True
 
     def send(self, batch: bytes) -> Outcome:
         """POST a JSON array of traces.
@@ -100,6 +115,7 @@ class Client:
         if len(batch) >= _GZIP_FROM:
             headers["Content-Encoding"] = "gzip"
             batch = _gzip(batch)
+        self._posting = self._answered
         try:
             answer = self._session.post(
                 url,
@@ -114,8 +130,11 @@ class Client:
                 _finish(answer)
         except (requests.RequestException, HTTPError, OSError, ValueError) as problem:
             self._too_late, self._unanswered = isinstance(problem, requests.ReadTimeout), True
+            self._answered = False
             return TryLater(_name(problem))
-        self._unanswered = False
+        finally:
+            self._posting = False
+        self._unanswered, self._answered = False, True
         return outcome
 
     def answers(self) -> bool:
@@ -129,7 +148,7 @@ class Client:
             return False
         if self._too_late:
             self._patience = min(self._patience * 2, _LONGEST_READ_SECONDS)
-        self._too_late = self._unanswered = False
+        self._too_late, self._unanswered, self._answered = False, False, True
         return True
 
     def get_config(self, etag: str | None = None) -> Served:
@@ -148,6 +167,7 @@ class Client:
                 allow_redirects=False,
                 stream=True,
             )
+            self._answered = True
             with answer:
                 return _config(answer)
         except _StatusError:
