@@ -78,8 +78,17 @@ def look_outside(scope: Scope, agent: object, guard: Guard) -> None:
     stack = getattr(app, "middleware_stack", None)
     if stack is None or isinstance(stack, Outermost):
         return
-    if getattr(stack, "handler", None) is not None or getattr(getattr(stack, "app", None), "agent", None) is not agent:
+    inner = getattr(stack, "app", None)
+    while _only_passes_on(inner):
+        inner = getattr(inner, "app", None)
+    if getattr(stack, "handler", None) is not None or getattr(inner, "agent", None) is not agent:
         app.middleware_stack = Outermost(stack, guard)  # type: ignore[union-attr]  # it has one
+
+
+def _only_passes_on(middleware: object) -> bool:
+    """Whether it is a framework's own, which answers no exception, and calls no function of the app's."""
+    kind = type(middleware)
+    return kind.__module__.partition(".")[0] in ("fastapi", "starlette") and kind.__name__ != "BaseHTTPMiddleware"
 
 
 def wait_for_answer(scope: Scope, answered: Answered, ended: Ended) -> bool:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, Router
@@ -123,6 +124,13 @@ class Catching:
             await PlainTextResponse("teapot", 418)(scope, receive, send)
 
 
+async def catching(request: Request, call_next: Any) -> Any:
+    try:
+        return await call_next(request)
+    except LookupError:
+        return PlainTextResponse("teapot", 418)
+
+
 def handled(*middleware: Any, get_user: Any = None, **more: Any) -> Any:
     routes = [Route("/of/view", raising, methods=["GET", "POST"])]
     return Starlette(routes=routes, middleware=[*middleware, ours(get_user=get_user)], **more)
@@ -133,6 +141,7 @@ ANSWERS: dict[str, tuple[Callable[[], Any], int]] = {
     "handler of 500": (lambda: handled(exception_handlers={500: unavailable}), 503),
     "handler, in FastAPI": (lambda: fastapi_with_handler(), 503),
     "middleware": (lambda: handled(Middleware(Catching)), 418),
+    "function": (lambda: handled(Middleware(BaseHTTPMiddleware, dispatch=catching)), 418),
     "middleware, handler": (lambda: handled(Middleware(Catching), exception_handlers={Exception: unavailable}), 418),
     "debug": (lambda: handled(debug=True), 500),
     "nobody": (handled, 500),
@@ -181,7 +190,7 @@ def test_answer_outermost_is_noted_whole() -> None:
 
 def test_stack_is_left_alone_where_nobody_answers() -> None:
     """Starlette's own 500 needs no looking."""
-    for app, looked_at in ((handled(), False), (handled(Middleware(Catching)), True)):
+    for app, looked_at in ((handled(), False), (in_fastapi(), False), (handled(Middleware(Catching)), True)):
         assert status_of(app, **CASES["an error"][0])[1]
         assert isinstance(app.middleware_stack, Outermost) is looked_at
 
