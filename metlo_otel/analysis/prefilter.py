@@ -20,6 +20,7 @@ from metlo_otel.analysis.detectors.decoding import base64_text, decode
 from metlo_otel.core.automaton import Automaton
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.patterns import parse_pattern
+from metlo_otel.core.re2_sets import Re2Set
 from metlo_otel.core.request import BETWEEN
 
 _B = r"[\s+]"  # a blank, as a form may write it
@@ -120,7 +121,6 @@ _HIDES = (
 )  # what one of them may hide behind
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 _REMEMBERED = 4096  # values of headers
-_MEMORY = 64 << 20  # bytes that RE2 may use for the states of one set
 _MOST = 16_384  # characters that are unfolded at the close; in more of them what might hide a sign is one
 _OVERLONG = (b"\xc0", b"\xc1", b"\xe0\x80", b"\xf0\x80")
 
@@ -158,15 +158,8 @@ def searches(speed: bool | None = None) -> tuple[Search, Search]:
 
 
 def _re2_search(re2: Any, signs: Iterable[str]) -> Search:
-    options = re2.Options()
-    options.max_mem = _MEMORY
-    options.log_errors = False
-    found = re2.Set.SearchSet(options)  # a set tells without looking for the place, which takes as long again
-    for sign in signs:
-        found.Add(f"(?im){sign}")
-    found.Compile()
-    match: Callable[[bytes], list[int] | None] = found.Match
-    return lambda text: match(text) is not None
+    found: Re2Set[bytes] = Re2Set(re2, [f"(?im){sign}" for sign in signs])
+    return lambda text: found.match(text) is not None
 
 
 def _own_search(signs: Iterable[str]) -> Search:
