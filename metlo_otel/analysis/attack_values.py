@@ -52,8 +52,8 @@ _TELLING_BARE = frozenset("'\"`{|&=<>")  # one of these stands in what tells som
 SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _, _ in _BY_MARKS))
 _ODD_PATH = (
     "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
-    "compress.", "dir%", "root%",
-    ".ini", ".config", ".asa", "wp-", "0x2", "\\\\",
+    "compress.", "convert.", "dir%", "root%", ".ini", ".config", ".asa", "wp-", "0x2", "0x5c", "\\\\", "%c0", "%c1",
+    "%bg", "%u", "%%", "%25", "%2e", "%f8", "%fc", "%e0", "%f0", "2e2e", "?.", "??",
 )  # fmt: skip
 _FILES = (".xml", ".ini", ".asa")
 
@@ -151,7 +151,7 @@ def tells(lower: str, said: list[str]) -> bool:
 def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Iterator[Finding]:
     """What all detectors that the text's characters may concern say of it."""
     marks = set(text)
-    climbs = "/" in marks or "\\" in marks or ".." in lower or lower.endswith(_FILES)
+    climbs = "/" in marks or "\\" in marks or ".." in lower or lower.endswith(_FILES) or _odd_path(lower)
     if climbs and paths.tells(lower, said) and _odd_path(lower):
         yield from paths.find(text, lower, hidden)
     if ("/" in marks and ("//" in lower or ":/" in lower)) or ("\\" in marks and ":\\\\" in lower):

@@ -96,7 +96,7 @@ class Inspection:
 
         patience = Patience(len(record.request.inspected) + len(record.raw_query))
         read = read_request(record, patience, self._settings.max_inspect)
-        for key, finding in find(_texts(record, read), patience):
+        for key, finding in find(texts_of(record, read), patience):
             if finding.confidence == "high" and self._modes[finding.category] == "block":
                 return Threat(key, finding, read.incomplete)
         return Threat("", None, (*read.incomplete, "time") if patience.is_over else read.incomplete)
@@ -111,7 +111,7 @@ class Inspection:
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
         from metlo_otel.analysis.attacks import detect
 
-        found = detect(_texts(record, fields), self._turns)
+        found = detect(texts_of(record, fields), self._turns)
         wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
         self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
@@ -145,7 +145,7 @@ def session_secret(settings: Settings) -> bytes:
     return hashlib.sha256(b"metlo-otel sessions\0" + settings.api_key.encode()).digest()
 
 
-def _texts(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
+def texts_of(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
     """Every text of a request, by the key that a finding in it is reported under."""
     yield "reqPath", record.path
     for key, value, _ in fields.inspected:

@@ -6,65 +6,35 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from metlo_otel.analysis.detectors import path_codings, path_targets
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.telling import Signs, telling
 
 WORDS = frozenset(
     "etc proc var root home usr opt ssh ini sys asa config configuration settings web win windows winnt autoexec ntldr"
-    " inetpub windir systemroot boot inf php expect zip phar glob data file compress id_rsa id_dsa".split()
+    " inetpub windir systemroot boot inf php expect zip phar glob data file compress id_rsa id_dsa convert rot"
+    " log logs httpd sessions access_log error_log history _history".split()
 )
 SIGNS: Signs = (
     (".", r"[./\\;?*\x00]|ht|git|svn|env|aws|(?:xml|ini|asa)$"),
     ("/\\", r"\."),
-    ("%", "%?(?:25)*(?:2e|2f|5c)|c[01]|u"),
+    ("%", "%?(?:25)*(?:2e|2f|5c)|c[01]|u|bg|[ef]0|f8|fc|%"),
     ("x", "(?<=0x)(?:2|5c)"),
+    ("2", "(?<=2e2)e2[f5]|(?<=5)c"),
+    ("?", r"[?.](?:[/\\%]|0x)"),
     (":", r"(?<![a-z][a-z]:)[/\\]"),
     ("{", r"file\}"),
 )
-_HEX = re.compile(
-    r"0x(2e|2f|5c)|x(2e|2f|5c)|%%?(?:25)*(2e|2f|5c)|%c0(?:%|\.)?(?:ae|af|5c|2e|2f|9v|qf)|%c1(?:%9c|%1c|%af|%8s)"
-    r"|%uff0e|%u2215|%u2216"
-)
 _REPEATED = re.compile(r"/(?:\./)*/*")
 _SPLIT = re.compile(r"[/\\]+")
-_CLIMB = re.compile(r"\.{2,}[\w\s;\x00]{0,2}|\.\.;.*|\.[?*\x00]\.?|\.;\.")
+_CLIMB = re.compile(r"\.{2,}[\w\s;%\x00-\x1f]{0,2}|\.\.;.*|\.[?*\x00]\.?|\.;\.|\?[.?]")
+_PUZZLE = re.compile(r"/*(?:\.+/+){4,}\.*")  # of dots and slashes, and nothing else
 _DOTS = re.compile(r"(?:^|[/\\])\.{8,}|\.{24,}")
 _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 
-# Where systems keep what an attacker wants to read, by the end or the middle of a path.
-# Every alternative begins with a letter of its own, so that `re` need not try each of them at each place.
-_UNIX = re.compile(
-    r"etc(?<![\w.]etc)/{1,9}(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|mysql/|ssh/|apache2?/|httpd/|nginx/"
-    r"|php|init\.d|cron|rc\.|pam\.|samba|vsftpd|postfix|resolv|network|hostname|profile|os-release|redhat-|security/|my\.cnf"
-    r"|[\w-]{1,30}/[\w./-]{0,80}\.(?:conf|cnf|cfg|key|pem)$)"
-    r"|proc(?<!\wproc)/(?:self|\d+|version|cmdline|cpuinfo|net|mounts)\b"
-    r"|var(?<![a-z_]var)/(?:log/(?:apache|httpd|nginx|auth|messages|syslog|secure|mail|vsftpd)"
-    r"|lib/(?:mlocate|php|mysql|pgsql)|run/secrets|mail/|spool/cron)"
-    r"|root/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)|home/[\w.-]+/\.(?:ssh|bash|profile|mysql|aws|my\.cnf)"
-    r"|\.ssh/(?:id_|auth|known)|id_[rd]sa\b(?<=/id_.sa)"
-    r"|usr(?<![a-z_]usr)/local/(?:apache|etc/|tomcat[\w.-]{0,20}/conf/)"
-    r"|opt(?<![a-z_]opt)/(?:lampp/|[\w.-]{1,40}/conf/\w)|boot(?<![a-z_.-]boot)/grub"
+_SECRET = re.compile(
+    r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32/(?:drivers/etc/|config/|cmd\.exe)"
 )
-_WINDOWS = re.compile(
-    r"windir%/|systemroot%/"
-    r"|win(?:dows(?:\.old)?|nt)?/{1,3}(?:win\.ini|system\.ini|system32|php\.ini|repair|system/|debug/|my\.ini|explorer)"
-    r"|boot\.ini(?<![^/:]boot\.ini)(?:$|[^\w.])|autoexec\.bat(?<![^/:]autoexec\.bat)(?:$|[^\w.])"
-    r"|ntldr(?<![^/:]ntldr)(?:$|[^\w.])|pagefile\.sys(?<![^/:]pagefile\.sys)(?:$|[^\w.])"
-    r"|global\.asa(?<![^/:]global\.asa)(?:$|[^\w.])|inetpub/(?:wwwroot|logs)"
-    r"|win\.ini(?<![^/:]win\.ini)(?:$|[^\w.])|system\.ini(?<![^/:]system\.ini)(?:$|[^\w.])"
-)
-_PROGRAM = re.compile(r"[a-z]:/(?:xampp|wamp|apache|php|mysql)[^/]{0,12}/(?:\w+/)?[\w.-]+\.(?:ini|log|conf|cnf|php)$")
-_WEB = re.compile(
-    r"web-inf/?\w|meta-inf/\w|(?:^|/)\.(?:htaccess|htpasswd|git/|svn/|env(?:$|\W)|aws/|ssh/)|(?:^"
-    r"|/)(?:web|app)\.config$"
-    r"|(?:^|/)wp-config\.php|(?:^|/)(?:config|settings|configuration)\.(?:php|inc)\b"
-)
-_TARGETS = (
-    (re.compile(r"etc/|proc/|var/|root/|home/|\.ssh|id_|usr/|opt/|boot/"), _UNIX),
-    (re.compile(r"win|root%|\.ini|autoexec|ntldr|\.sys|\.asa|inetpub"), _WINDOWS),
-    (re.compile(r"-inf|(?:^|/)\.|\.ht|config|settings"), _WEB),
-)  # each with what stands in every match, which is found faster
-_SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32")
 _SQUASHED = re.compile(
     r"\.\.+(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|:(?<=\w:)(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
 )
@@ -97,7 +67,7 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     `hidden` says that the text was decoded once more than the application would: then one step is one too
     many.
     """
-    plain = _plain(lower)
+    plain = path_codings.plain(lower)
     if OWN_FILE.fullmatch(plain) and "/." not in plain:
         return
     climbs = _climbs(plain) or (1 if hidden and "../" in plain else 0)
@@ -114,7 +84,11 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
 
 def _odd(plain: str) -> bool:
     """Whether a filter or a scanner had a hand in the path, or it leads to what is not for the public."""
-    return _dotted(plain) or _template(plain) or (plain.startswith("../") and _PRIVATE.fullmatch(plain) is not None)
+    if _dotted(plain) or _template(plain) or path_targets.is_kept(plain):
+        return True
+    if plain[0] in "./" and _PUZZLE.fullmatch(plain):
+        return True
+    return plain.startswith("../") and _PRIVATE.fullmatch(plain) is not None
 
 
 def _dotted(plain: str) -> bool:
@@ -127,17 +101,9 @@ def _dotted(plain: str) -> bool:
 def find_in_path(text: str, lower: str) -> Iterator[Finding]:
     """The same for a request's path, in which no client leaves a `..` standing."""
     found = list(find(text, lower))
-    if not found and ".." in _SPLIT.split(_plain(lower)):
+    if not found and ".." in _SPLIT.split(path_codings.plain(lower)):
         found = [low("DIRECTORY_TRAVERSAL", text)]
     yield from found
-
-
-def _plain(lower: str) -> str:
-    """One separator, and the spellings of `.` and `/` that only file systems and broken decoders
-    understand."""
-    if "0x2" in lower or "0x5c" in lower or "%" in lower:
-        lower = _HEX.sub(lambda match: "." if match[match.lastindex or 0] == "2e" else "/", lower)
-    return lower.replace("\\", "/")
 
 
 def _climbs(plain: str) -> int:
@@ -177,16 +143,10 @@ def _target(plain: str, climbs: int) -> bool:
     if " " in plain.strip() and not climbs:
         return False
     squeezed = _REPEATED.sub("/", plain) if "//" in plain or "/./" in plain else plain
-    found = None
-    for places, pattern in _TARGETS:
-        if places.search(squeezed):
-            found = pattern.search(squeezed)
-        if found:
-            break
-    found = found or (_PROGRAM.match(squeezed) if squeezed[1:3] == ":/" else None)
-    if not found:
+    start = path_targets.target(squeezed)
+    if start < 0:
         return False
-    return bool(climbs or found.start() <= 1 or _DRIVE.match(squeezed) or "://" not in squeezed[:12])
+    return bool(climbs or start <= 1 or _DRIVE.match(squeezed) or "://" not in squeezed[:12])
 
 
 def _template(plain: str) -> bool:
