@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterable, Iterator
 from metlo_otel.analysis.detectors import (
     documents,
     nosql,
+    objects,
     paths,
+    protocols,
     shell,
     shell_signs,
     sql,
     sql_signs,
     templates,
+    tools,
     urls,
     xss,
 )
@@ -28,7 +31,7 @@ from metlo_otel.core.turns import Turn, no_turn
 HEAD, TAIL = 4096, 1024  # characters: a value up to their sum is read at once
 LONGEST = 131_072  # characters that are read of a value
 _OVERLAP = 768  # characters that two windows have in common: an attack is shorter, once padding is closed up
-_PADDING = re.compile(r"\s{64,}|/\*[^*]{64,}\*/")
+_PADDING = re.compile(r"\s{64,}|/\*[^*]{64,}\*/|[A-Za-z0-9]{256,}")
 
 Tells = Callable[[str, list[str]], bool]
 Find = Callable[[str, str, list[str]], Iterator[Finding]]
@@ -39,8 +42,11 @@ _BY_MARKS: tuple[tuple[frozenset[str], Tells, Find], ...] = (
     (templates.MARKS, templates.tells, templates.find),
     (documents.MARKS, documents.tells, documents.find),
     (nosql.MARKS, nosql.tells, nosql.find),
+    (objects.MARKS, objects.tells, objects.find),
+    (protocols.MARKS, protocols.tells, protocols.find),
+    (tools.MARKS, tools.tells, tools.find),
 )
-_TELLING = (sql_signs, xss, shell_signs, templates, documents, nosql, paths)
+_TELLING = (sql_signs, xss, shell_signs, templates, documents, nosql, paths, objects, protocols, tools)
 _WORDS = frozenset[str]().union(*(detector.WORDS for detector in _TELLING))
 _SIGNS = pattern(sign for detector in _TELLING for sign in detector.SIGNS)
 _ENCODING = frozenset("%&\\+")
@@ -49,12 +55,14 @@ _ADDED = frozenset("'\"[")  # in texts with these a plus may tell something by i
 _TELLING_BARE = frozenset("'\"`{|&=<>")  # one of these stands in what tells something without any word
 
 
-SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _, _ in _BY_MARKS))
+SPECIAL = _ENCODING.union({"/"}, *(marks for marks, _, _ in _BY_MARKS[:6]))
 _ODD_PATH = (
     "..", "etc/", "etc\\", "-inf", "/.", "\\.", "file:", "php:", "expect:", "zip:", "phar:", "data:", "glob:",
     "compress.", "convert.", "dir%", "root%", ".ini", ".config", ".asa", "wp-", "0x2", "0x5c", "\\\\", "%c0", "%c1",
     "%bg", "%u", "%%", "%25", "%2e", "%f8", "%fc", "%e0", "%f0", "2e2e", "?.", "??",
 )  # fmt: skip
+_SERIALIZED = ("ro0ab", "h4siaaa", "aced0005", "aaeaaad")
+_PLAINLY = ("fuzz faster", "nuclei", "microsoft winrm", "convert.", "o:", "eyj", "class.", *_SERIALIZED)
 _FILES = (".xml", ".ini", ".asa")
 
 
@@ -83,13 +91,21 @@ def _in_windows(value: str, is_over: Turn) -> Iterator[Finding]:
     """Long padding closed up, then windows that overlap. Each begins and ends as the middle of a text does, so that
     where it was cut tells nothing.
     """
-    value = _PADDING.sub(" ", value)
+    value = _PADDING.sub(_closed, value)
     for start in range(0, max(len(value) - _OVERLAP, 1), HEAD):
         if is_over():
             return
         window = value[start : start + HEAD + _OVERLAP]
         before, behind = "x " if start else "", " x" if start + HEAD + _OVERLAP < len(value) else ""
         yield from _inspected(before + window + behind)
+
+
+def _closed(match: re.Match[str]) -> str:
+    """A blank for padding, or one letter where it is a single one again and again: a word may go on behind it."""
+    first = match[0][0]
+    if not first.isalnum():
+        return " "
+    return first if match[0].count(first) == len(match[0]) else match[0]
 
 
 def _inspected(value: str) -> list[Finding]:
@@ -102,7 +118,7 @@ def _inspected(value: str) -> list[Finding]:
         hidden = text is not value and not _climbs(value)
         if "+" in lower and " " not in lower and text is texts[-1] and (said or _more_than_a_sum(lower)):
             found += _plussed(text, lower, said, hidden, not _climbs(value))
-        elif tells(lower, said):
+        elif tells(lower, said) or lower.startswith(_SERIALIZED):
             found += _read(text, lower, said, hidden)
         elif "//" in lower or ":/" in lower:
             found += urls.find(text, lower)
@@ -110,7 +126,7 @@ def _inspected(value: str) -> list[Finding]:
     if inside is not None:
         text = decode(inside)
         lower = text.lower()
-        found += [each for each in _read(text, lower, words(lower)) if each.confidence == "high"]
+        found += _read(text, lower, words(lower))
     return found
 
 
@@ -161,6 +177,8 @@ def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Itera
     for own, telling, find in _BY_MARKS:
         if not own.isdisjoint(marks) and telling(lower, said):
             yield from find(text, lower, said)
+    if objects.MARKS.isdisjoint(marks) and lower.startswith(_SERIALIZED):
+        yield from objects.find(text, lower, said)
     if sql.MARKS.isdisjoint(marks) and ("@@" in lower or sql_signs.has_phrase(lower)):
         yield from sql.find(text, lower, said)
 
@@ -172,7 +190,13 @@ def _commands(lower: str) -> bool:
 
 def _speaks(lower: str) -> bool:
     """Whether a text without any sign is more than words: a phrase of SQL, a path that climbs, a system's file."""
-    return ".." in lower or "@@" in lower or lower.endswith(_FILES) or sql_signs.has_phrase(lower)
+    return (
+        ".." in lower
+        or "@@" in lower
+        or lower.endswith(_FILES)
+        or lower.startswith(_PLAINLY)
+        or sql_signs.has_phrase(lower)
+    )
 
 
 def _odd_path(lower: str) -> bool:

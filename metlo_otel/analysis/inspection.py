@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from metlo_otel.analysis.budget import Budget
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.processed import Fragment, Processed, Session
+from metlo_otel.core.query import unquoted
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.turns import Patience, Turn, Turns
+from metlo_otel.reading.names import OTHER
 
 if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a second: the worker imports them
     from metlo_otel.analysis.analyse import Analyser
@@ -22,6 +24,7 @@ if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a 
     from metlo_otel.core.exchange import Exchange
     from metlo_otel.reading.fields import Fields
 
+_TORN = "reqQuery." + OTHER
 Findings = Mapping[str, "list[Finding]"]
 Warn = Callable[[str], None]
 
@@ -148,6 +151,8 @@ def session_secret(settings: Settings) -> bytes:
 def texts_of(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
     """Every text of a request, by the key that a finding in it is reported under."""
     yield "reqPath", record.path
+    if any(key == _TORN for key, _, _ in fields.query):  # a name that is none: what stands there was torn at its `=`
+        yield "reqQuery", unquoted(record.raw_query, "utf-8")
     for key, value, _ in fields.inspected:
         yield key, value if isinstance(value, str) else ""
 

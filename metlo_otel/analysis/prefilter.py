@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from metlo_otel.analysis.attack_values import inspect
-from metlo_otel.analysis.detectors import shell_words, sql_words
+from metlo_otel.analysis.detectors import shell_words, sql_words, tools
 from metlo_otel.analysis.detectors.decoding import base64_text, decode
 from metlo_otel.core.automaton import Automaton
 from metlo_otel.core.exchange import Exchange
@@ -30,6 +30,9 @@ _KNOWN = "(?:" + "|".join(sorted(map(re.escape, shell_words.KNOWN), key=len, rev
 _CERTAIN = "(?:" + "|".join(sorted(map(re.escape, _NO_ENGLISH), key=len, reverse=True)) + ")"
 _FUNCTIONS = "|".join(sorted(map(re.escape, sql_words.SLOW | sql_words.LEAKING), key=len, reverse=True))
 _BUILDING = "|".join(sorted(map(re.escape, sql_words.BUILDING), key=len, reverse=True))
+
+_PATH = r"^/[^\s'=&<>()]{0,200}"  # at its beginning the text has the request's path
+_TOOLS = "|".join(sorted(tools.NAMES))
 
 SIGNS: Mapping[str, tuple[str, ...]] = {
     "SQLI": (
@@ -109,16 +112,40 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"(?:[\r\n]|\\r|\\n)[\s+]*(?:set-cookie|http/|content-|transfer-|location|x-[\w-]+\s*:|access-control|refresh|status|host|bcc|cc|to\s*:|from\s*:|reply-to|subject|link|cookie|referer|last-modified|cache-control)",
         "\u560a\u560d",
     ),
+    "DESERIALIZATION": (
+        r"[;{}=:'\s][oc]:\+?\d{1,4}:'|ro0ab|h4siaaaaa|aced0005|aaeaaad/|!!?(?:python|ruby|javax?|php|perl|com|org|js|clr)",
+        r"\$\$nd_func|objectdataprovider|[$@](?:type|class)'?\s*[:=]|\n(?:system|popen|eval|exec)\n|xac\\xed|com\.sun\.",
+    ),
+    "PROTOTYPE_POLLUTION": (r"__proto__|constructor.{0,4}prototype|class(?:\.module)?\.classloader|classloader",),
+    "SCANNER": (
+        _TOOLS,
+        r"openvas|fuzz[\s+]faster|nmap[\s+]script|\w\.nasl|oast\.|oastify|interact\.?sh|dnslog|ceye\.io|bxss|canarytok|xss\.ht",
+    ),
+    "SENSITIVE_FILE": (
+        rf"{_PATH}/\.(?:git|svn|hg|bzr|env|aws|ssh|docker|npmrc|pypirc|ht|ds_store|netrc|idea|vscode|kube|terraform|pgpass|cvs)",
+        rf"{_PATH}\.(?:bak|swp|sql|old|orig|save|sqlite3?|mdb)(?:\.\w{{2,4}})?$|{_PATH}\.\w{{2,5}}(?:~|\.\w{{2,4}})$",
+        rf"{_PATH}/(?:backup|dump|dmp|db|database|site|www|old|new|archive|htdocs|public_html|web\w*)s?\.\w|{_PATH}(?:web|meta)-inf",
+        rf"{_PATH}/(?:wp-|phpinfo|server-(?:status|info)|adminer|phpmyadmin|xmlrpc|composer\.|docker-compose|appsettings)",
+        rf"{_PATH}/(?:local_settings|database\.yml|secrets\.|\w+\.axd|config(?:uration)?\.|crossdomain|clientaccess|id_[rd]sa|info\.php)",
+        r"^/\S{0,200}\.(?:php\d?|phtml|jsp|aspx?|cgi|pl|asa)(?:[\n\r\x00;#:]|/\.)",
+    ),
+    "MAIL_INJECTION": (
+        rf"[\r\n]{_B}{{0,4}}(?:rcpt|mail|ehlo|helo|data|quit|rset|noop|b?cc|to|subject|from|reply-to|[av]\d{{1,4}}{_B})",
+    ),
+    "SSI": (r"<!--\s*#",),
+    "RFI": (r"https?://[^\s&]{1,300}\.(?:txt|php\d?|jsp|aspx?|inc|phtml)",),
+    "REQUEST_SMUGGLING": (r"http/1\.[01]",),
+    "JWT_ALG_NONE": (r"eyj[\w-]{8,}\.",),
 }
 """By category of attack, the signs one of which stands in whatever is found of it."""
 
 _HIDES = (
     r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u(?:00[0-7]|ff[0-5]|20[02-6]|2[1-4]\d|fe[56])|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
     r"&(?:#|lt|gt|quot|apos|amp|lpar|rpar|colon|tab|newline|sol|period|bsol|nbsp)|\+a(?:dw|d4|ci|cc|cg|ck|ds|d0)",
-    r"(?:^|[=:'\s\"])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/][A-Za-z0-9+/]){4,})[A-Za-z0-9+/]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
+    r"(?:^|[=:'\s\"/>])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/_-][A-Za-z0-9+/_-]){3,})[A-Za-z0-9+/_-]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
     "[\uff01-\uff5e\u2000-\u2017\u2020-\u2025\u2027-\u206f\u2460-\u24ff\u2215\u2216\ufe50-\ufe6f]",
 )  # what one of them may hide behind
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")
 _REMEMBERED = 4096  # values of headers
 _MEMORY = 64 << 20  # bytes that RE2 may use for the states of one set
 _MOST = 16_384  # characters that are unfolded at the close; in more of them what might hide a sign is one
@@ -210,7 +237,9 @@ class Suspicion:
             return False
         value = raw.decode("utf-8", "replace")
         parts = [value, *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part]]
-        if any(finding.confidence == "high" for part in parts for finding in inspect(part)):
+        if any(
+            finding.confidence == "high" for part in parts for finding in (*inspect(part), *tools.find_in_agent(part))
+        ):
             return True
         if len(self._ordinary) >= _REMEMBERED:
             self._ordinary.clear()

@@ -26,6 +26,15 @@ Category = Literal[
     "LDAP_INJECTION",
     "LOG4SHELL",
     "CRLF",
+    "DESERIALIZATION",
+    "PROTOTYPE_POLLUTION",
+    "SCANNER",
+    "SENSITIVE_FILE",
+    "MAIL_INJECTION",
+    "SSI",
+    "RFI",
+    "REQUEST_SMUGGLING",
+    "JWT_ALG_NONE",
 ]
 ATTACKS: tuple[Category, ...] = get_args(Category)
 """The categories of attacks that are told apart."""

@@ -39,7 +39,8 @@ _UTF7_LETTERS = {
     "ads": ";",
     "ad0": "=",
 }
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")
+_URL_SAFE = str.maketrans("-_", "+/")
 _PRINTABLE = re.compile(r"[\t\r\n -~]+")
 _WORDY = re.compile(r"[\s<>'\"(){};|&$/]")
 
@@ -94,9 +95,9 @@ def percent_decoded(value: str) -> str:
 
 def base64_text(value: str) -> str | None:
     """The printable text that a whole value encodes in base64, or None; words and identifiers give None."""
-    if len(value) < 16 or " " in value or value.islower() or not _BASE64.fullmatch(value):
+    if len(value) < 10 or " " in value or value.islower() or not _BASE64.fullmatch(value):
         return None
-    body = value.rstrip("=")
+    body = value.rstrip("=").translate(_URL_SAFE)
     try:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
         text = raw.decode("ascii")
