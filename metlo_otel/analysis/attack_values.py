@@ -23,7 +23,7 @@ from metlo_otel.analysis.detectors import (
     urls,
     xss,
 )
-from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
+from metlo_otel.analysis.detectors.decoding import base64_text, readings
 from metlo_otel.analysis.detectors.finding import Finding
 from metlo_otel.analysis.detectors.telling import pattern, words
 from metlo_otel.core.turns import Turn, no_turn
@@ -31,6 +31,7 @@ from metlo_otel.core.turns import Turn, no_turn
 HEAD, TAIL = 4096, 1024  # characters: a value up to their sum is read at once
 LONGEST = 131_072  # characters that are read of a value
 _OVERLAP = 768  # characters that two windows have in common: an attack is shorter, once padding is closed up
+_FILLED = 256  # times the same character
 _PADDING = re.compile(r"\s{64,}|/\*[^*]{64,}\*/|[A-Za-z0-9]{256,}")
 
 Tells = Callable[[str, list[str]], bool]
@@ -91,7 +92,11 @@ def _in_windows(value: str, is_over: Turn) -> Iterator[Finding]:
     """Long padding closed up, then windows that overlap. Each begins and ends as the middle of a text does, so that
     where it was cut tells nothing.
     """
+    filled = value[:1] * _FILLED
     value = _PADDING.sub(_closed, value)
+    if value[:1] * _FILLED == filled and len(value) > 1 and not value.startswith(filled):
+        rest = value[1:].lstrip()  # behind a single letter that was there again and again
+        yield from _inspected(rest[: HEAD + TAIL])
     for start in range(0, max(len(value) - _OVERLAP, 1), HEAD):
         if is_over():
             return
@@ -124,9 +129,9 @@ def _inspected(value: str) -> list[Finding]:
             found += urls.find(text, lower)
     inside = None if " " in value else base64_text(value)
     if inside is not None:
-        text = decode(inside)
-        lower = text.lower()
-        found += _read(text, lower, words(lower))
+        for text in readings(inside):
+            lower = text.lower()
+            found += _read(text, lower, words(lower))
     return found
 
 

@@ -95,6 +95,8 @@ def _path(value: str) -> tuple[Finding, ...]:
     window = value[: HEAD + TAIL]
     lower = window.lower()
     found = [*inspect(value), *files.find_in_path(window, lower)]
+    if not found and ("\\" in window or not window.isascii() or "%" in window):
+        found += files.find_in_path(window, decode(window).lower())
     for segment in value.split("/")[1:_SEGMENTS]:
         if segment != value[1:] or not SPECIAL.isdisjoint(segment) or len(segment) > _LONG_SEGMENT:
             found += inspect(segment)

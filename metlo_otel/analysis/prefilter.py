@@ -67,6 +67,11 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"throw[\s/*{]{1,4}[\w$,=]{0,30}(?:onerror|alert|eval|\d)|(?:alert|prompt|confirm|eval)\.source|\$(?:event|on|eval)\b|prototype\.\w{1,20}\s*[:=]|(?:valueof|tostring|hasinstance\]?)['\s\]]*[:=]",
     ),
     "COMMAND_EXECUTION": (
+        r"<\?(?:=|php)|\$_[a-z]{3,8}\s{0,3}\[|\$0\s{0,4}<<<|\$\{@?\w{2,12}\s{0,3}\(|=\$?\\?'?\w{2,10}.{0,20};\s{0,4}\$\w",
+        r"(?:eval|assert|print_r|var_dump|die|exit|include|require|phpversion|getmypid|php_uname|sleep|md5)\s{0,3}\(|scripttimeout|on error resume",
+        r"(?:^|[=:'>\s/])(?:whoami|uname|ifconfig|ipconfig|sysinfo|systeminfo|netstat|net[\s+]+(?:view|user|local|group|share|acc|start)|sleep[\s+]+\d|git[\s+]+clone)",
+        r"(?:^|[=:'>/])(?:ls|dir|cat|type|more|head|tail|less|ping|traceroute|tracert|perl|which)[\s+]+[/%\w-]",
+        r"'\w{1,8}'\s?&\s?'\w{1,8}'\s?&|`\w{2,10}`",
         rf"[\n\r]{_B}*['({{!@^\\]*(?:{_CERTAIN})(?:[\s;|&`'+)<>$/,}}\"\\]|$)",
         rf"(?:[;|&`]|\$\(|[<>]\(){_B}*['({{!@^\\]*(?:{_KNOWN})(?:[\s;|&`'+)<>$/,}}\"\\]|$)",
         r"(?:[;|&`\n\r]|\$\(|[<>]\()[\s+'({!@^]*(?:/|c:|%\w{4}|\$[\w{(@*'])|[;|&`]\s*\w{1,12}(?:''|[\^\\])\w",
@@ -78,6 +83,8 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         shell_words.OPTION_NAMES,
     ),
     "DIRECTORY_TRAVERSAL": (
+        r"[/\\]\w{1,5}\$[/\\]|convert\.(?:iconv|base64)|\.\.(?:2f|5c)|2e2e[25]|[?.][?.](?:[/\\%]|0x)|%(?:bg|f8|fc|%)",
+        r"(?:^|[/\\=:'\s])(?:logs?|apache\d?|httpd|xampp|lampp?|wamp|program ?files|documents and settings|users|sysprep|minint)[/\\]",
         r"\.\.[/\\;]|[/\\;]\.\.(?:$|[\s/\\;])|\.{4,}|\.;\.|\.[?*]\.?/",
         r"(?:etc|proc|var|root|home|usr|opt|boot|windows|winnt|win)[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|self|version|cmdline|log|lib|run|\.|local|win\.ini|system|[\w-]+/)",
         r"(?:win|boot|system|php|my|desktop)\.ini|autoexec|ntldr|pagefile|global\.asa|inetpub|web-inf|meta-inf|wp-config|web\.config|app\.config|id_[rd]sa",
@@ -105,8 +112,16 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"\{(?:=|\(|')?[\s+]*['\d][\d*+'()x-]*[*+][\d*'x]|#(?:set|foreach|evaluate|include|parse)|<#|\bth:\w|\{(?:system|exec|passthru|phpinfo)",
         r"java\.lang|getruntime|freemarker|processbuilder|t\(java|\$class|_\$\$",
     ),
-    "XXE": ("<!entity", "<!doctype", "<!element", "xinclude", "xi:include", r"<\?xml"),
-    "LDAP_INJECTION": (r"\*\)|\)\s*\(|\(\s*[|&!]|\*\(", r"\|\(|&\("),
+    "XXE": (
+        r"schemalocation|:(?:include|import|redefine)\s|>\s{0,9}&[a-z][\w.-]{1,40};",
+        "<!entity",
+        "<!doctype",
+        "<!element",
+        "xinclude",
+        "xi:include",
+        r"<\?xml",
+    ),
+    "LDAP_INJECTION": (r":[\d.]{5,}:=|\(!\(", r"\*\)|\)\s*\(|\(\s*[|&!]|\*\(", r"\|\(|&\("),
     "LOG4SHELL": (r"\$\{", "jndi:"),
     "CRLF": (
         r"(?:[\r\n]|\\r|\\n)[\s+]*(?:set-cookie|http/|content-|transfer-|location|x-[\w-]+\s*:|access-control|refresh|status|host|bcc|cc|to\s*:|from\s*:|reply-to|subject|link|cookie|referer|last-modified|cache-control)",
@@ -252,7 +267,8 @@ def _unfolded(text: bytes, is_json: bool) -> bytes:
     plain = text.decode("utf-8", "replace")
     if is_json:
         plain = plain.replace('"', "\x01")
-    inside = [decoded for run in _BASE64.findall(plain) if (decoded := base64_text(run)) is not None]
+    runs = [part for run in _BASE64.findall(plain) for part in ((run, *run.split("/")) if "/" in run else (run,))]
+    inside = [decoded for run in runs if (decoded := base64_text(run)) is not None]
     return (
         "\n".join((decode(plain), *map(decode, inside)))
         .replace('"', "'")

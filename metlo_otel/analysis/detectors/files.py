@@ -27,9 +27,7 @@ _CONFIGURATION = re.compile(
     r"|docker-compose\.ya?ml|appsettings\.(?:\w+\.)?json|local_settings\.py|database\.yml|secrets\.ya?ml|trace\.axd"
     r"|elmah\.axd|config\.(?:php|inc|inc\.php)|configuration\.php|crossdomain\.xml|clientaccesspolicy\.xml)$"
 )
-_TRICK = re.compile(
-    r"\.(?:php\d?|phtml|jsp|aspx?|cgi|pl|asa)(?:[\n\r\x00;#:]|::\$data|\u560a|\u560d|/\.)[\w.$#]{0,20}$"
-)
+_TRICK = re.compile(r"\.(?:php\d?|phtml|jsp|aspx?|cgi|pl|asa)(?:[\n\r\x00;#:\u560a\u560d]|::\$data|/\.)[\w.$#]{0,20}$")
 
 
 def find_in_path(path: str, lower: str) -> Iterator[Finding]:

@@ -91,5 +91,7 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
         and lower.count("\n") < 3
     ):
         before = lower[: logic.start() + 1]
-        if before.count("'") % 2 or before.count('"') % 2 or before[:-1].isdigit() or _DELAY.search(lower):
+        if lower.startswith("db.") and logic.start() == 0:
+            yield low("NOSQLI", text)
+        elif before.count("'") % 2 or before.count('"') % 2 or before[:-1].isdigit() or _DELAY.search(lower):
             yield low("NOSQLI", text[logic.start() :])

@@ -24,6 +24,7 @@ SIGNS: Signs = (
     ("?", r"[?.](?:[/\\%]|0x)"),
     (":", r"(?<![a-z][a-z]:)[/\\]"),
     ("{", r"file\}"),
+    ("$", r"(?<=[/\\]\w\$)[/\\]|(?<=admin\$)[/\\]"),
 )
 _REPEATED = re.compile(r"/(?:\./)*/*")
 _SPLIT = re.compile(r"[/\\]+")
@@ -38,6 +39,9 @@ _SECRET = re.compile(
 _SQUASHED = re.compile(
     r"\.\.+(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|:(?<=\w:)(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
 )
+_FILTERING = re.compile(
+    r"php://(?:filter/[\w.|/,=:-]{0,300}resource=|input$)|expect://\w|data:(?://)?text/plain[;,].{0,20}base64,|zip://[^#]{1,200}#"
+)  # what nobody but PHP reads, whole
 _WRAPPER = re.compile(
     r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text"
     r"|compress\.\w+://|(?:jar:)?file:/{1,3}[\w.%])"
@@ -74,7 +78,12 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     target = _target(plain, climbs)
     if climbs and not (target or hidden) and _ASSET.fullmatch(plain):
         return
-    if climbs >= 2 or (climbs and target) or (target and _SECRET.search(plain)):
+    if (
+        climbs >= 2
+        or (climbs and target)
+        or (target and _SECRET.search(plain))
+        or (":/" in plain and _FILTERING.match(plain.replace("/./", "/").strip()))
+    ):
         yield high("DIRECTORY_TRAVERSAL", text)
     elif target or climbs or _WRAPPER.match(plain) or _odd(plain):
         yield low("DIRECTORY_TRAVERSAL", text)

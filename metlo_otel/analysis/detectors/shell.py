@@ -30,6 +30,25 @@ _INCLUDE = re.compile(r"<!--\s{0,4}#\s{0,4}exec\s+(?:cmd|cgi)\s{0,4}=")
 _PHP = re.compile(
     r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)"
 )
+_CODE = re.compile(
+    r"\$\{@?(?:print|eval|system|exec|phpinfo|phpversion|sleep|md5|passthru|shell_exec|var_dump|assert|die|hexdec)\s{0,3}\("
+    r"|\$0\s{0,4}<<<|(?:^|[;&|^\n])\s{0,4}(\w{1,20})=\$?\\?['\"]?(?:id|ls|whoami|uname|cat|dir|sleep|ping)\b.{0,20};\s{0,4}\$\{?\1\b"
+    r"|<\?(?:=|php)?\s{0,4}(?:`|.{0,60}(?:system|eval|exec|passthru|assert|popen|base64_decode)\s{0,3}\(|.{0,60}\$_(?:get|post|request|cookie))"
+    r"|\becho\s.{0,6}\$\(\(\s{0,3}\d{1,9}\s{0,3}[*+]\s{0,3}\d|<\?=\s{0,3}`"
+)
+_MAYBE_CODE = re.compile(
+    r"<\?(?:=|php\b)|\$_(?:get|post|request|server|cookie|files|env|session)\s{0,3}\["
+    r"|^[\W_]{0,4}(?:eval|assert|print|print_r|var_dump|die|exit|passthru|include|require)(?:_once)?\s{0,3}\(\s{0,3}(?:['\"](?:echo|return|system|die|print)|md5|chr|base64_decode|phpversion|\$)"
+    r"|^[;:'\"{(@\s]{1,4}(?:phpversion|phpinfo|getmypid|php_uname|sleep|md5)\s{0,3}\([^)]{0,20}\)\s{0,3};"
+    r"|(?:\"\w{1,8}\"\s?&\s?){2}\"\w{1,8}\(|server\.scripttimeout\s?=|on error resume next\s?:"
+)
+_RECON = re.compile(
+    r"(?:whoami|uname(?:\s+-\w{1,3})?|ifconfig|ipconfig(?:\s+/all)?|sysinfo|systeminfo|netstat(?:\s+-[a-z]{1,5})?|[;&|]{1,2}\s?sysinfo"
+    r"|net\s+(?:view|users?|localgroup|group|share|accounts|start)(?:\s+/domain)?|which\s+(?:wget|curl|perl|python\d?|gcc|nc|ncat|nmap|ruby|php)"
+    r"|sleep\s+\d{1,3}|(?:ls|dir|cat|type|more|head|tail|less)\s+(?:-\w{1,5}\s+)?(?:/etc|/proc|/root|/var/log|[a-z]:\\|/$|%\w{4,12}%|[a-z]:/)[^;|&]{0,80}"
+    r"|(?:ping|traceroute|tracert)\s+(?:-[a-z]\s+\d{1,4}\s+)?(?:127\.0\.0\.1|localhost)|perl\s+-e\s+['\"]\s?(?:print|system|exec)\b.{0,60}['\"]"
+    r"|git\s+clone\s+https?:\S{4,200}|ping\s+-[nc]\s+\d{1,4})",
+)
 _SHELLSHOCK = re.compile(r"\s*\(\)\s{0,4}\{[^}]{0,20};\s{0,4}\}\s{0,4};")
 _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|shell|ls_colors)[:%#]")
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
@@ -48,7 +67,11 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
-    best, fragment = 0, ""
+    code = _runs_code(plain)
+    if code:
+        yield high("COMMAND_EXECUTION", text)
+        return
+    best, fragment = (2, text) if code is None else (0, "")
     for score, part in _commands(plain):
         if score > best:
             best, fragment = score, part
@@ -56,6 +79,13 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
             break
     if best >= 2:
         yield (high if best >= 3 else low)("COMMAND_EXECUTION", fragment)
+
+
+def _runs_code(plain: str) -> bool | None:
+    """Whether a text is code that an interpreter would run: True certainly, None perhaps."""
+    if ("$" in plain or "?" in plain or "echo" in plain) and _CODE.search(plain):
+        return True
+    return None if _MAYBE_CODE.search(plain) or _RECON.fullmatch(plain.strip()) else False
 
 
 def _direct(plain: str) -> bool:
@@ -140,6 +170,8 @@ class _Before:
 def _marked(plain: str, start: int, end: int) -> bool:
     """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes
     it."""
+    if plain[start - 1 : start] == "=":
+        return False
     quoting = plain[start - 1 : start] in (" ", "`", "\n", "(") and plain[start - 2 : start] != "$("
     if quoting or plain[end : end + 1] == "`":
         return True

@@ -68,6 +68,10 @@ _INSIDE = tuple(
         "fe80::/10",
     ]
 )
+_SHELL = re.compile(
+    r"/(?:c99|r57|wso|b374k|shell|cmd|backdoor|evil|webshell|rfi\w*)[\w-]{0,12}\.(?:txt|php\d?|jsp|aspx?|inc|gif|jpe?g)\b"
+    r"|/[\w.-]{1,60}\.(?:txt|inc)(?:\?|\x00|%00)$"
+)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,12}")
 
 
@@ -86,6 +90,8 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     if scheme == "jar" or (scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file"))):
         if " " not in lower.strip() and not (OWN_FILE.fullmatch(lower) and "/." not in lower):
             yield high("SSRF", text) if "://" in lower or scheme == "file" else low("SSRF", text)
+    elif scheme in ("http", "https", "ftp") and _SHELL.search(lower) and " " not in lower.strip():
+        yield low("RFI", text)
     elif scheme in _WEB_SCHEMES:
         certain = _inside(host)
         nobody = user is not None and not user[-2:-1].isalnum()  # no address of a person's in a sentence
