@@ -24,13 +24,15 @@ from metlo_otel.analysis.detectors import (
     xss,
 )
 from metlo_otel.analysis.detectors.decoding import base64_text, readings
-from metlo_otel.analysis.detectors.finding import Finding
+from metlo_otel.analysis.detectors.finding import Finding, low
 from metlo_otel.analysis.detectors.telling import pattern, words
+from metlo_otel.analysis.nested import leaves
 from metlo_otel.core.turns import Turn, no_turn
 
 HEAD, TAIL = 4096, 1024  # characters: a value up to their sum is read at once
 LONGEST = 131_072  # characters that are read of a value
 _OVERLAP = 768  # characters that two windows have in common: an attack is shorter, once padding is closed up
+_LOOSE = frozenset({"SSRF", "XSS", "SQLI", "SSTI", "NOSQLI", "LDAP_INJECTION", "RFI"})
 _FILLED = 256  # times the same character
 _PADDING = re.compile(r"\s{64,}|/\*[^*]{64,}\*/|[A-Za-z0-9]{256,}")
 
@@ -63,7 +65,34 @@ _ODD_PATH = (
     "%bg", "%u", "%%", "%25", "%2e", "%f8", "%fc", "%e0", "%f0", "2e2e", "?.", "??",
 )  # fmt: skip
 _SERIALIZED = ("ro0ab", "h4siaaa", "aced0005", "aaeaaad")
-_PLAINLY = ("fuzz faster", "nuclei", "microsoft winrm", "convert.", "o:", "eyj", "class.", *_SERIALIZED)
+_ALONE = frozenset("whoami uname ifconfig ipconfig netstat sysinfo systeminfo".split())
+_COMMANDS = (
+    *_ALONE,
+    "net ",
+    "sleep ",
+    "which ",
+    "perl -e",
+    "git clone",
+    "ping -",
+    "ping 127",
+    "ls ",
+    "dir ",
+    "cat ",
+    "type ",
+)
+_PLAINLY = (
+    *_COMMANDS,
+    "fuzz faster",
+    "nuclei",
+    "microsoft winrm",
+    "convert.",
+    "o:",
+    "eyj",
+    "bearer eyj",
+    "class.",
+    *_SERIALIZED,
+)
+_CODED = ("0x2", "0x5c", "%c0", "%c1", "%bg", "%f8", "%fc", "%e0", "%f0", "%%", "%25", "%2e", "%u", "2e2e", "convert.")
 _FILES = (".xml", ".ini", ".asa")
 
 
@@ -74,13 +103,24 @@ def inspect(value: str, is_over: Turn = no_turn) -> tuple[Finding, ...]:
     ordinary window ends with one look for signs.
     """
     if len(value) < 12 and value.isalnum():
-        return ()
-    if len(value) > HEAD + TAIL:
+        return tuple(shell.find(value, value.lower(), [])) if value.lower() in _ALONE else ()
+    if len(value) > HEAD + TAIL or (len(value) > _FILLED and value.startswith(value[0] * _FILLED)):
         return strongest(_in_windows(value if len(value) <= LONGEST else _ends(value), is_over))
     if SPECIAL.isdisjoint(value) and value.isascii() and not _speaks(value.lower()) and not base64_text(value):
         return ()
     found = _inspected(value)
     return strongest(found) if found else ()
+
+
+def in_header(value: str) -> list[Finding]:
+    """What counts in a header of the app's own and in a cookie, and in the values inside them."""
+    found = [*inspect(value), *(each for leaf in leaves(value) for each in inspect(leaf))]
+    return [each for each in found if each.confidence == "high" or each.category not in _LOOSE]
+
+
+def tells_in_header(value: str) -> bool:
+    """Whether anything would count."""
+    return bool(in_header(value))
 
 
 def _ends(value: str) -> str:
@@ -172,13 +212,16 @@ def tells(lower: str, said: list[str]) -> bool:
 def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Iterator[Finding]:
     """What all detectors that the text's characters may concern say of it."""
     marks = set(text)
-    climbs = "/" in marks or "\\" in marks or ".." in lower or lower.endswith(_FILES) or _odd_path(lower)
+    climbs = "/" in marks or "\\" in marks or ".." in lower or lower.endswith(_FILES) or _is_coded(lower)
     if climbs and paths.tells(lower, said) and _odd_path(lower):
         yield from paths.find(text, lower, hidden)
     if ("/" in marks and ("//" in lower or ":/" in lower)) or ("\\" in marks and ":\\\\" in lower):
         yield from urls.find(text, lower)
-    if shell.MARKS.isdisjoint(marks) and _commands(lower):
-        yield from shell.find(text, lower, said)
+    if shell.MARKS.isdisjoint(marks):
+        if lower.startswith(_COMMANDS) and shell.is_reconnaissance(lower):
+            yield low("COMMAND_EXECUTION", text)
+        elif _commands(lower):
+            yield from shell.find(text, lower, said)
     for own, telling, find in _BY_MARKS:
         if not own.isdisjoint(marks) and telling(lower, said):
             yield from find(text, lower, said)
@@ -186,6 +229,13 @@ def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Itera
         yield from objects.find(text, lower, said)
     if sql.MARKS.isdisjoint(marks) and ("@@" in lower or sql_signs.has_phrase(lower)):
         yield from sql.find(text, lower, said)
+
+
+def _is_coded(lower: str) -> bool:
+    """Whether a text without a slash may have one in a coding that only broken decoders read."""
+    return ("%" in lower or "0x" in lower or "2e2e" in lower or "convert." in lower) and any(
+        sign in lower for sign in _CODED
+    )
 
 
 def _commands(lower: str) -> bool:

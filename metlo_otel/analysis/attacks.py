@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, inspect, strongest
+from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, in_header, inspect, strongest
 from metlo_otel.analysis.detectors import files, nosql, objects, paths, tools
 from metlo_otel.analysis.detectors.decoding import decode
 from metlo_otel.analysis.detectors.finding import Confidence, Finding
@@ -27,6 +27,10 @@ _STEP = 8  # short fields between two questions whether the time is over
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
+)  # fmt: skip
+_KNOWN = frozenset(
+    {"authorization", "cookie", "referer", "user-agent", "content-disposition", "content-security-policy", "link", "via",
+     "forwarded", "if-none-match", "if-match", "etag", "x-forwarded-for", "baggage", "tracestate", "traceparent", "warning"}
 )  # fmt: skip
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
@@ -111,8 +115,10 @@ def _header(name: str, value: str) -> Iterable[Finding]:
         found: Iterable[Finding] = [each for name, said, _ in pieces(value) for each in _cookie(name, said)]
     elif len(value) <= _REMEMBERED and _public(name, value):
         found = _usual(name, value)
-    else:
+    elif name in _KNOWN or name.startswith(_USUAL_FAMILIES):
         found = _certain(value)
+    else:
+        found = in_header(value)
     if not found:
         return ()
     if name in _ADDRESSES or name.startswith("x-forwarded"):
@@ -126,7 +132,7 @@ def _public(name: str, value: str) -> bool:
 
 
 def _cookie(name: str, value: str) -> Iterator[Finding]:
-    yield from _certain(value)
+    yield from in_header(value)
     if "\\" in value:
         yield from _certain(unescaped(value.strip('"')))
     if not SPECIAL.isdisjoint(name):

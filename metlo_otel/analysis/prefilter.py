@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from metlo_otel.analysis.attack_values import inspect
+from metlo_otel.analysis.attack_values import tells_in_header
 from metlo_otel.analysis.detectors import shell_words, sql_words, tools
 from metlo_otel.analysis.detectors.decoding import base64_text, decode
 from metlo_otel.core.automaton import Automaton
@@ -68,10 +68,11 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
     ),
     "COMMAND_EXECUTION": (
         r"<\?(?:=|php)|\$_[a-z]{3,8}\s{0,3}\[|\$0\s{0,4}<<<|\$\{@?\w{2,12}\s{0,3}\(|=\$?\\?'?\w{2,10}.{0,20};\s{0,4}\$\w",
-        r"(?:eval|assert|print_r|var_dump|die|exit|include|require|phpversion|getmypid|php_uname|sleep|md5)\s{0,3}\(|scripttimeout|on error resume",
-        r"(?:^|[=:'>\s/])(?:whoami|uname|ifconfig|ipconfig|sysinfo|systeminfo|netstat|net[\s+]+(?:view|user|local|group|share|acc|start)|sleep[\s+]+\d|git[\s+]+clone)",
-        r"(?:^|[=:'>/])(?:ls|dir|cat|type|more|head|tail|less|ping|traceroute|tracert|perl|which)[\s+]+[/%\w-]",
-        r"'\w{1,8}'\s?&\s?'\w{1,8}'\s?&|`\w{2,10}`",
+        r"(?:eval|assert|print_r|var_dump|die|exit|phpversion|getmypid|php_uname|sleep|md5)\s{0,3}\(|(?:include|require)(?:_once)?\s{0,3}\(\s{0,3}['$]|scripttimeout|on error resume",
+        r"(?:^|[=:'\">\s/])(?:whoami|uname|ifconfig|ipconfig|sysinfo|systeminfo|netstat|net[\s+]+(?:view|user|local|group|share|acc|start)|sleep[\s+]+\d|git[\s+]+clone)",
+        r"(?:^|[=:'\">/])(?:(?:ls|dir|cat|type|more|head|tail|less)[\s+]+(?:-|/|%|\w:)|(?:ping|traceroute|tracert)[\s+]+[-1l]|perl[\s+]+-e)",
+        r"(?:^|[=:'\">/])which[\s+]+(?:wget|curl|perl|python|gcc|nc|nmap|ruby|php)",
+        r"'\w{1,8}'\s?&\s?'\w{1,8}'\s?&|=`\w{2,10}",
         rf"[\n\r]{_B}*['({{!@^\\]*(?:{_CERTAIN})(?:[\s;|&`'+)<>$/,}}\"\\]|$)",
         rf"(?:[;|&`]|\$\(|[<>]\(){_B}*['({{!@^\\]*(?:{_KNOWN})(?:[\s;|&`'+)<>$/,}}\"\\]|$)",
         r"(?:[;|&`\n\r]|\$\(|[<>]\()[\s+'({!@^]*(?:/|c:|%\w{4}|\$[\w{(@*'])|[;|&`]\s*\w{1,12}(?:''|[\^\\])\w",
@@ -83,8 +84,10 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         shell_words.OPTION_NAMES,
     ),
     "DIRECTORY_TRAVERSAL": (
-        r"[/\\]\w{1,5}\$[/\\]|convert\.(?:iconv|base64)|\.\.(?:2f|5c)|2e2e[25]|[?.][?.](?:[/\\%]|0x)|%(?:bg|f8|fc|%)",
-        r"(?:^|[/\\=:'\s])(?:logs?|apache\d?|httpd|xampp|lampp?|wamp|program ?files|documents and settings|users|sysprep|minint)[/\\]",
+        r"[/\\]\w{1,5}\$[/\\]|convert\.(?:iconv|base64)|\.\.(?:2f|5c)|2e2e[25]|[?.][?.](?:[/\\%]|0x)|%(?:bg|f[0c8]|e0|%|2%[ef]|5%c)|/proc/\w|[./\\]{8,}",
+        r"(?:^|[/\\=:'\s])\.(?:\w{0,4}hosts|\w{0,8}passwd?|xauth|\w{0,12}history|\w{2,4}rc(?:$|\W)|logout)",
+        r"(?:^|[=:'\">\s])(?:[a-z]:)?[/\\]{1,2}(?:logs?|apache\d?|httpd|xampp|lampp?|wamp|program ?files|sysprep|minint|php\d?)[/\\]",
+        r"(?:^|[=:'\">\s])[a-z]:[/\\]{1,2}(?:documents and settings|users|program ?files[^/\\]{0,9})[/\\]",
         r"\.\.[/\\;]|[/\\;]\.\.(?:$|[\s/\\;])|\.{4,}|\.;\.|\.[?*]\.?/",
         r"(?:etc|proc|var|root|home|usr|opt|boot|windows|winnt|win)[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|self|version|cmdline|log|lib|run|\.|local|win\.ini|system|[\w-]+/)",
         r"(?:win|boot|system|php|my|desktop)\.ini|autoexec|ntldr|pagefile|global\.asa|inetpub|web-inf|meta-inf|wp-config|web\.config|app\.config|id_[rd]sa",
@@ -113,6 +116,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"java\.lang|getruntime|freemarker|processbuilder|t\(java|\$class|_\$\$",
     ),
     "XXE": (
+        r"ad\w{1,4}-(?:entity|doctype|element)",
         r"schemalocation|:(?:include|import|redefine)\s|>\s{0,9}&[a-z][\w.-]{1,40};",
         "<!entity",
         "<!doctype",
@@ -129,9 +133,9 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
     ),
     "DESERIALIZATION": (
         r"[;{}=:'\s][oc]:\+?\d{1,4}:'|ro0ab|h4siaaaaa|aced0005|aaeaaad/|!!?(?:python|ruby|javax?|php|perl|com|org|js|clr)",
-        r"\$\$nd_func|objectdataprovider|[$@](?:type|class)'?\s*[:=]|\n(?:system|popen|eval|exec)\n|xac\\xed|com\.sun\.",
+        r"\$\$nd_func|objectdataprovider|['\"](?:org\.(?:spring|apache)|javax\.|ch\.qos\.)|[$@](?:type|class)'?\s*[:=]|\n(?:system|popen|eval|exec)\n|xac\\xed|com\.sun\.",
     ),
-    "PROTOTYPE_POLLUTION": (r"__proto__|constructor.{0,4}prototype|class(?:\.module)?\.classloader|classloader",),
+    "PROTOTYPE_POLLUTION": (r"__proto__|constructor.{0,8}prototype|class(?:\.module)?\.classloader|classloader",),
     "SCANNER": (
         _TOOLS,
         r"openvas|fuzz[\s+]faster|nmap[\s+]script|\w\.nasl|oast\.|oastify|interact\.?sh|dnslog|ceye\.io|bxss|canarytok|xss\.ht",
@@ -164,7 +168,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")
 _REMEMBERED = 4096  # values of headers
 _MEMORY = 64 << 20  # bytes that RE2 may use for the states of one set
 _MOST = 16_384  # characters that are unfolded at the close; in more of them what might hide a sign is one
-_OVERLONG = (b"\xc0", b"\xc1", b"\xe0\x80", b"\xf0\x80")
+_OVERLONG = (b"\xc0", b"\xc1", b"\xe0\x80", b"\xf0\x80", b"\xf8\x80", b"\xfc\x80")
 
 _JSON = (b"{", b"[")
 _ESCAPES = (
@@ -222,7 +226,9 @@ def suspicious(target: bytes, body: bytes, speed: bool | None = None) -> bool:
     signs, anything = searches(speed)
     if not anything(text):
         return not text.isascii() and any(overlong in text for overlong in _OVERLONG)
-    return signs(text) or len(text) > _MOST or signs(_unfolded(text, is_json))
+    if signs(text) or len(text) > _MOST or signs(_unfolded(text, is_json)):
+        return True
+    return not text.isascii() and any(overlong in text for overlong in _OVERLONG)
 
 
 class Suspicion:
@@ -244,17 +250,15 @@ class Suspicion:
         if suspicious(target, exchange.request_body.content()) or exchange.request.header("content-encoding"):
             return True
         text = headers.replace(b'"', b"'").replace(BETWEEN, b'"\x1f"')
-        return searches()[1](text) and any(map(self._is_certain, headers.split(BETWEEN)))
+        return searches()[1](text) and any(map(self._tells, headers.split(BETWEEN)))
 
-    def _is_certain(self, raw: bytes) -> bool:
+    def _tells(self, raw: bytes) -> bool:
         known = hash(raw)
         if known in self._ordinary:
             return False
         value = raw.decode("utf-8", "replace")
         parts = [value, *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part]]
-        if any(
-            finding.confidence == "high" for part in parts for finding in (*inspect(part), *tools.find_in_agent(part))
-        ):
+        if any(tells_in_header(part) or any(tools.find_in_agent(part)) for part in parts):
             return True
         if len(self._ordinary) >= _REMEMBERED:
             self._ordinary.clear()

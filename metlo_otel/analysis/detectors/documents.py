@@ -39,7 +39,9 @@ _SCHEMA_LOCATION = re.compile(
     r"|<\w{0,20}:?(?:include|import|redefine)\s[^>]{0,120}(?:namespace|schemalocation)\s{0,3}=\s{0,3}[\"'](?:https?|ftp|file):"
 )  # a single URL where the standard has pairs
 _REFERENCE = re.compile(r">\s{0,9}&([a-z][\w.-]{1,40});\s{0,9}<")
+_SSI = re.compile(r"<!--\s{0,4}#\s{0,4}(?:(exec|include|printenv|fsize|flastmod|email|odbc)|echo|config|set|if)\b")
 _MATCHING = re.compile(r"\w{1,40}:(?:dn:)?\d{1,3}(?:\.\d{1,6}){2,12}:=")
+_ASKING = re.compile(r"userpassword|\(\w{1,20}=\*\)|\((\d)=\d\)|\(!\(&\(")
 _WHOLE_FILTER = re.compile(r"\([&|!]\s{0,3}\(.{3,400}\)\)")
 _LDAP = re.compile(
     r"\)(?:\s{0,4}\({1,2}\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|(?<=[*\w]\))\)\(\|?)"
@@ -69,6 +71,9 @@ tells = telling(WORDS, SIGNS)
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """XXE, LDAP_INJECTION, CRLF, NULL_BYTES and GRAPHQL_INTROSPECTION findings."""
     if "<" in lower:
+        directive = _SSI.search(lower)
+        if directive is not None:
+            yield (high if directive[1] else low)("SSI", text[directive.start() :])
         found = list(_xxe(text, lower))
         yield from found or _foreign(text, lower)
     if ":=" in lower and _MATCHING.search(lower):
@@ -114,7 +119,7 @@ def _ldap(text: str, lower: str) -> Iterator[Finding]:
     """A bracket closed that the value never opened, and a filter opened behind it."""
     if lower in ("*()|&'", "*()|&"):  # every sign that a filter knows
         yield low("LDAP_INJECTION", text)
-    if lower.startswith(("(&", "(|", "(!")) and _WHOLE_FILTER.fullmatch(lower) and _LDAP_ATTRIBUTES.search(lower):
+    if lower.startswith(("(&", "(|", "(!")) and _WHOLE_FILTER.fullmatch(lower) and _ASKING.search(lower):
         yield low("LDAP_INJECTION", text)
     match = _LDAP.search(lower)
     if match is None or "\\" in lower or _balanced(lower, match.start()):

@@ -1,4 +1,4 @@
-"""Objects that a reader would make of a value: serialized ones, YAML's tags, and names that reach a class or prototype."""
+"""Objects that a reader would make of a value: serialized ones, YAML's tags, names that reach a class or prototype."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ WORDS = frozenset({"prototype", "classloader", "__proto__", "objectdataprovider"
 SIGNS: Signs = (
     ("oc", r"(?<![\w]o):\+?\d"),
     ("a", r"(?<!\wa):\+?\d{1,5}:\{"),
-    ("!", r"!(?:python|ruby|javax?|perl|php|org|com|clr|net|js)\b|!?\["),
+    ("!", r"!?(?:python|ruby|javax?|perl|php|org|com|clr|net|js)[./]"),
+    ("\n", r"(?:system|popen|eval|exec|call|run|check_output|getattr|__import__|import_module)\n"),
+    ("\"'", r"(?:com\.sun|org\.(?:apache|springframework)|javax\.|ch\.qos)\."),
     ("r", "(?<=\\br)o0ab"),
     ("h", "4siaaa"),
     ("_", r"_proto_|\$\$nd_func"),

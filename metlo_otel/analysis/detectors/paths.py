@@ -33,9 +33,7 @@ _PUZZLE = re.compile(r"/*(?:\.+/+){4,}\.*")  # of dots and slashes, and nothing 
 _DOTS = re.compile(r"(?:^|[/\\])\.{8,}|\.{24,}")
 _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 
-_SECRET = re.compile(
-    r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa|php://|system32/(?:drivers/etc/|config/|cmd\.exe)"
-)
+_SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa(?!\.pub)|php://")
 _SQUASHED = re.compile(
     r"\.\.+(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|:(?<=\w:)(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
 )
@@ -53,12 +51,14 @@ _ASSET = re.compile(
     r"(?:\.\./){1,4}[\w@-][\w@/-]{0,120}(?:\.[\w-]{1,20}){0,3}"
     r"\.(?:css|scss|less|m?[jt]sx?|png|jpe?g|gif|svg|webp|ico|woff2?|ttf|md|rst|html?|vue|map)(?:[?#][\w=.&-]{0,80})?"
 )  # what pages and modules refer to, relative to themselves
+_DOCUMENT = re.compile(r"(?:\.\./){2}[\w@-][\w@/-]{0,120}\.(?:json|txt|csv|xml|pdf)")
 _PRIVATE = re.compile(
     r"(?:\.\./)+(?:[\w@-][\w@.-]{0,60}/){0,6}[\w@.-]{0,60}"
     r"\.(?:php\d?|phtml|py|rb|jsp|aspx?|ya?ml|toml|conf|cfg|cnf|ini|properties|env|key|pem|sql|sqlite3?|db|bak|log)"
 )  # what a server runs or keeps for itself, one step out of the folder
 OWN_FILE = re.compile(
     r"file:///(?:home|users|storage|sdcard|data/user|data/data|var/mobile|private/var/mobile)/[\w .%+@/-]{1,400}"
+    r"|file:///[a-z]:/(?!win|boot|inetpub)[\w .%+@/()-]{1,300}\.(?:html?|pdf|docx?|xlsx?|pptx?|txt|csv|png|jpe?g|gif|svg|md|rtf|od[tsp])"
 )
 
 
@@ -121,6 +121,8 @@ def _climbs(plain: str) -> int:
     if ".." not in plain and "./" not in plain and ";" not in plain:
         return 0
     head, blank, _ = plain.partition(" ")
+    if blank and "{" in plain and "{file}" not in plain and not plain.startswith("."):
+        return _in_prose(plain)
     if blank and not (plain.startswith((".", "/")) or ".." in head):
         return _in_prose(plain)
     steps = plain.count("../") + plain.startswith("../") if plain.count("/../") > 1 else 0

@@ -6,7 +6,9 @@ import re
 
 _BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
 _SHELL = re.compile(r"\$(?:shell|bash)\b|\$\{(?:shell|bash)\}")
-_NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/*?])|\$\{?[a-z]\w?\}?(?=[\s+]|$)")
+_NOISE = re.compile(
+    r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/*?])|(?<!\$[a-z])(?<!\$[a-z]\w)\$\{?[a-z]\w?\}?(?=[\s+]|$)"
+)
 _FOLDS = frozenset("'\"\\^@*$")
 _QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
 _BRACES = re.compile(r"\{([\w/.-]{1,30})\s{0,4},([^{}]{0,200})\}")
