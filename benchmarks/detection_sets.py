@@ -144,7 +144,7 @@ def _innocent(sources: Mapping[str, Any], half: str) -> Iterator[Measured]:
 
 def _padded(lists: Mapping[str, Any], half: str) -> Iterator[Measured]:
     """What is certain by itself, behind padding, as a field of a form and of JSON."""
-    chosen = random.Random(1)  # noqa: S311 - the same rows each time
+    chosen = random.Random(1)
     for listed in lists.values():
         for value in listed["values"]:
             if in_half(half, value) and chosen.random() < 0.03 and _is_certain(inspect(value)):

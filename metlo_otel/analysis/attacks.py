@@ -29,8 +29,9 @@ _USUAL = frozenset(
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
 )  # fmt: skip
 _KNOWN = frozenset(
-    {"authorization", "cookie", "referer", "user-agent", "content-disposition", "content-security-policy", "link", "via",
-     "forwarded", "if-none-match", "if-match", "etag", "x-forwarded-for", "baggage", "tracestate", "traceparent", "warning"}
+    {"authorization", "cookie", "referer", "user-agent", "content-disposition", "content-security-policy", "link",
+     "via", "forwarded", "if-none-match", "if-match", "etag", "x-forwarded-for", "baggage", "tracestate", "traceparent",
+     "warning"}
 )  # fmt: skip
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from metlo_otel.analysis.budget import Budget
 from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.exemptions import Exemptions
 from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.query import unquoted
 from metlo_otel.core.record import Record
@@ -48,6 +49,7 @@ class Inspection:
         self._budget = Budget(settings.analysis_budget / 100)
         self._key = session_secret(settings)
         self._modes = dict(settings.detection)
+        self._exempt = Exemptions(settings.detection_except)
         self._findings: Findings = {}
         self._analyser: tuple[AgentConfig, Analyser] | None = None
         self._suspects: Callable[[Exchange], bool] | None = None
@@ -64,6 +66,10 @@ class Inspection:
     def suspects(self, exchange: Exchange) -> bool:
         """Whether there is any sign of an attack in a request, and of any until prepare() is done; for any thread."""
         return self._suspects is None or self._suspects(exchange)
+
+    def configure(self, config: AgentConfig) -> None:
+        """Heed the places where the backend says that a finding does not count, beside those of the settings."""
+        self._exempt = Exemptions((*self._settings.detection_except, *config.exemptions))
 
     def analyse(self, record: Record, config: AgentConfig) -> Processed:
         """Everything that is found out about a record, or only its attacks where there is no time for more."""
@@ -100,7 +106,9 @@ class Inspection:
         patience = Patience(len(record.request.inspected) + len(record.raw_query))
         read = read_request(record, patience, self._settings.max_inspect)
         for key, finding in find(texts_of(record, read), patience):
-            if finding.confidence == "high" and self._modes[finding.category] == "block":
+            if finding.confidence != "high" or self._modes[finding.category] != "block":
+                continue
+            if not self._exempt.cover(record.path, key, finding.category):
                 return Threat(key, finding, read.incomplete)
         return Threat("", None, (*read.incomplete, "time") if patience.is_over else read.incomplete)
 
@@ -108,6 +116,7 @@ class Inspection:
         from metlo_otel.analysis.analyse import Analyser
 
         if self._analyser is None or self._analyser[0] is not config:
+            self.configure(config)
             self._analyser = config, Analyser(config, self._warn, detect=self._detect, turn=self._turns)
         return self._analyser[1]
 
@@ -115,9 +124,12 @@ class Inspection:
         from metlo_otel.analysis.attacks import detect
 
         found = detect(texts_of(record, fields), self._turns)
-        wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
+        wanted = {key: [each for each in all_ if self._wants(record, key, each)] for key, all_ in found.items()}
         self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
+
+    def _wants(self, record: Record, key: str, finding: Finding) -> bool:
+        return self._modes[finding.category] != "off" and not self._exempt.cover(record.path, key, finding.category)
 
     def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:
         return Processed(

@@ -17,7 +17,7 @@ import pytest
 
 from metlo_otel.analysis import attacks
 from metlo_otel.analysis.attacks import Finding, detect, inspect
-from metlo_otel.core.processed import ATTACKS as CATEGORIES
+from metlo_otel.core.categories import ATTACKS as CATEGORIES
 from tests.analysis.attack_samples import ATTACKS, ORDINARY
 from tests.shared import SHARED, needs_shared
 

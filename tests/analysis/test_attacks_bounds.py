@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metlo_otel.analysis import attacks
 from metlo_otel.analysis.attacks import HEAD, LEAST, TAIL, TOTAL, Finding, detect, inspect
 from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
-from metlo_otel.core.processed import ATTACKS as CATEGORIES
+from metlo_otel.core.categories import ATTACKS as CATEGORIES
 from tests.analysis.attack_samples import ATTACKS
 
 PIECES = (

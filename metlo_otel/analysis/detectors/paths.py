@@ -35,10 +35,12 @@ _PLACEHOLDER = re.compile(r"[/.]*(?:(\w)\1*[/.]*)?\{file\}")
 
 _SECRET = re.compile(r"passwd|shadow|win\.ini|boot\.ini|environ\b|id_rsa(?!\.pub)|php://")
 _SQUASHED = re.compile(
-    r"\.\.+(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|:(?<=\w:)(?:oot\.ini|inetpub\w|(?:windows|winnt)\w)"
+    r"\.\.+(?:etcpasswd|etcshadow|windowswin\.ini|boot\.ini|winntwin)|web-infweb|:(?<=\w:)(?:oot\.ini|inetpub\w"
+    r"|(?:windows|winnt)\w)"
 )
 _FILTERING = re.compile(
-    r"php://(?:filter/[\w.|/,=:-]{0,300}resource=|input$)|expect://\w|data:(?://)?text/plain[;,].{0,20}base64,|zip://[^#]{1,200}#"
+    r"php://(?:filter/[\w.|/,=:-]{0,300}resource=|input$)|expect://\w|data:(?://)?text/plain[;,].{0,20}base64,"
+    r"|zip://[^#]{1,200}#"
 )  # what nobody but PHP reads, whole
 _WRAPPER = re.compile(
     r"(?:php://(?:filter|input|stdin|memory|temp|fd)|expect://|zip://|phar://|glob://|data://text"
@@ -58,7 +60,8 @@ _PRIVATE = re.compile(
 )  # what a server runs or keeps for itself, one step out of the folder
 OWN_FILE = re.compile(
     r"file:///(?:home|users|storage|sdcard|data/user|data/data|var/mobile|private/var/mobile)/[\w .%+@/-]{1,400}"
-    r"|file:///[a-z]:/(?!win|boot|inetpub)[\w .%+@/()-]{1,300}\.(?:html?|pdf|docx?|xlsx?|pptx?|txt|csv|png|jpe?g|gif|svg|md|rtf|od[tsp])"
+    r"|file:///[a-z]:/(?!win|boot|inetpub)[\w .%+@/()-]{1,300}\.(?:html?|pdf|docx?|xlsx?|pptx?|txt|csv|png"
+    r"|jpe?g|gif|svg|md|rtf|od[tsp])"
 )
 
 

@@ -23,10 +23,12 @@ SIGNS: Signs = (
 
 _B = r"[\r\n]\s{0,4}"
 _SMTP = re.compile(
-    rf"{_B}(?:rcpt to\s{{0,3}}:|mail from\s{{0,3}}:|(?:ehlo|helo) [\w.-]{{1,80}}\s{{0,2}}[\r\n]|data\s{{0,2}}[\r\n].{{0,400}}[\r\n]\.)"
+    rf"{_B}(?:rcpt to\s{{0,3}}:|mail from\s{{0,3}}:|(?:ehlo|helo) [\w.-]{{1,80}}\s{{0,2}}[\r\n]"
+    rf"|data\s{{0,2}}[\r\n].{{0,400}}[\r\n]\.)"
 )
 _IMAP = re.compile(
-    rf"{_B}[av]\d{{1,4}} (?:capability|fetch \d|login |select |list |delete |create |logout|uid |search |store |noop|lsub)"
+    rf"{_B}[av]\d{{1,4}} (?:capability|fetch \d|login |select |list |delete |create |logout|uid |search |store "
+    rf"|noop|lsub)"
 )
 _QUIT = re.compile(r"\s{0,4}[\r\n]{1,4}\s{0,4}(?:quit|rset|noop)\s{0,2}[\r\n]{1,4}\s{0,4}")
 _HEADER = re.compile(

@@ -17,8 +17,8 @@ _NAME = "(?:{})".format(
 
 _CALLED = frozenset(
     "system shell_exec passthru popen proc_open pcntl_exec subprocess exec execsync child_process phpinfo spawn"
-    " spawnsync eval assert print print_r var_dump die exit include include_once require require_once phpversion getmypid"
-    " php_uname sleep md5".split()
+    " spawnsync eval assert print print_r var_dump die exit include include_once require require_once phpversion"
+    " getmypid php_uname sleep md5".split()
 )  # where a bracket stands as well
 _FOLDERS = frozenset({"bin", "sbin"})
 WORDS = _CALLED | _FOLDERS | {"scripttimeout", "resume", "sysinfo", "clone"}

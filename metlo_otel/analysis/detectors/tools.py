@@ -25,7 +25,8 @@ _NAMED = "|".join(sorted(NAMES, key=len, reverse=True))
 _AGENT = re.compile(
     rf"(?:mozilla/\d\.\d{{1,2}} )?[\[(]?(?:{_NAMED}|w3af|nmap scripting engine|burp suite|owasp zap|zaproxy)\b"
     r"(?:[/ ]v?\d|[/ -]{1,3}(?:open-source|nse|https?:)|\.(?:org|sf\.net)|[)/;]|$)"
-    r"|mozilla/\d\.\d{1,2}\s[^a-z]{0,3}(?:en\W)?.{0,60}\b(?:openvas|nikto|nmap scripting engine|nessus|acunetix|netsparker)\b"
+    r"|mozilla/\d\.\d{1,2}\s[^a-z]{0,3}(?:en\W)?.{0,60}\b(?:openvas|nikto|nmap scripting engine|nessus|acunetix"
+    r"|netsparker)\b"
     r"|fuzz faster u fool\b|.{0,40}\bopenvas-?vt\b"
 )
 _SCRIPT = re.compile(r"\b[a-z0-9_]{4,60}\.nasl\b")
