@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from metlo_otel.analysis.detectors import (
+    code,
     documents,
     nosql,
     objects,
@@ -91,6 +92,10 @@ _PLAINLY = (
     "bearer eyj",
     "class.",
     *_SERIALIZED,
+    "0x2",
+    "2e2e",
+    "??",
+    ".?",
 )
 _CODED = ("0x2", "0x5c", "%c0", "%c1", "%bg", "%f8", "%fc", "%e0", "%f0", "%%", "%25", "%2e", "%u", "2e2e", "convert.")
 _FILES = (".xml", ".ini", ".asa")
@@ -218,7 +223,7 @@ def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Itera
     if ("/" in marks and ("//" in lower or ":/" in lower)) or ("\\" in marks and ":\\\\" in lower):
         yield from urls.find(text, lower)
     if shell.MARKS.isdisjoint(marks):
-        if lower.startswith(_COMMANDS) and shell.is_reconnaissance(lower):
+        if lower.startswith(_COMMANDS) and code.is_reconnaissance(lower):
             yield low("COMMAND_EXECUTION", text)
         elif _commands(lower):
             yield from shell.find(text, lower, said)

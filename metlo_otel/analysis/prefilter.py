@@ -185,7 +185,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         rf"|appsettings)",
         rf"{_PATH}/(?:local_settings|database\.yml|secrets\.|\w+\.axd|config(?:uration)?\.|crossdomain"
         rf"|clientaccess|id_[rd]sa|info\.php)",
-        r"^/\S{0,200}\.(?:php\d?|phtml|jsp|aspx?|cgi|pl|asa)(?:[\n\r\x00;#:]|/\.)",
+        r"^/\S{0,200}\.(?:php\d?|phtml|jsp|aspx?|cgi|pl|asa)(?:[\n\r\x00;#:]|/\.|嘊|嘍)",
     ),
     "MAIL_INJECTION": (
         rf"[\r\n]{_B}{{0,4}}(?:rcpt|mail|ehlo|helo|data|quit|rset|noop|b?cc|to|subject|from|reply-to"

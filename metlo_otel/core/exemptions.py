@@ -43,6 +43,14 @@ def parse_exemption(item: Any) -> Exemption:
     return found
 
 
+def parse_exemptions(value: Any) -> tuple[Exemption, ...]:
+    """Places where findings do not count: `PATH FIELD CATEGORY`, several separated by commas; or a list of them."""
+    items = value.split(",") if isinstance(value, str) else value
+    if isinstance(items, Mapping) or not isinstance(items, Iterable):
+        raise ValueError("a list of path, field and category is expected (/posts reqBody.text SQLI)")
+    return tuple([parse_exemption(item) for item in items if not isinstance(item, str) or item.strip()])
+
+
 def _check(found: Exemption) -> None:
     if found.category not in (*ATTACKS, _ANY):
         raise ValueError(f"category is * or one of {', '.join(ATTACKS)}, not {found.category[:60]!r}")

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 
 from metlo_otel.core.addresses import Proxies, Range, parse_networks
 from metlo_otel.core.categories import ATTACKS
-from metlo_otel.core.exemptions import Exemption, parse_exemption
 from metlo_otel.core.matching import Patterns
 from metlo_otel.core.patterns import PatternError, parse_pattern
 
@@ -237,14 +236,6 @@ def detection(value: Any) -> tuple[tuple[str, str], ...]:
         names = ", ".join(ATTACKS)
         raise ValueError(f"report, block or off is expected, for all or by category: one of default, {names}")
     return tuple([(name, modes.get(name, modes.get("DEFAULT", "report"))) for name in ATTACKS])
-
-
-def exemptions(value: Any) -> tuple[Exemption, ...]:
-    """Places where findings do not count: `PATH FIELD CATEGORY`, several separated by commas; or a list of them."""
-    items = value.split(",") if isinstance(value, str) else value
-    if isinstance(items, Mapping) or not isinstance(items, Iterable):
-        raise ValueError("a list of path, field and category is expected (/posts reqBody.text SQLI)")
-    return tuple([parse_exemption(item) for item in items if not isinstance(item, str) or item.strip()])
 
 
 def percentage(value: Any) -> float:

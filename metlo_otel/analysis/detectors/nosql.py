@@ -35,7 +35,7 @@ _CERTAIN = frozenset(
     ]
 )
 _RANGES = frozenset({"gt", "gte", "lt", "lte"})  # what honest filters say as well, of numbers and dates
-_LIMIT = re.compile(r"\s{0,8}[\"']?-?\d")
+_LIMIT = re.compile(r"=?\s{0,8}[\"']?-?\d")
 _IN_NAME = re.compile(rf"(?:^|[\[.])\$({_OPERATORS})(?=[\].\[]|$)")
 _IN_VALUE = re.compile(rf"(?:^|[{{,\[])\s{{0,8}}[\"']?\$({_OPERATORS})[\"']?\s{{0,8}}[:\]]")
 _BRACKETS = re.compile(rf"\[\$({_OPERATORS})\]\s{{0,3}}=")

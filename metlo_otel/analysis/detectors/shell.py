@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from metlo_otel.analysis.detectors import code
 from metlo_otel.analysis.detectors import shell_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.shell_unfolding import unfolded
@@ -30,25 +31,6 @@ _INCLUDE = re.compile(r"<!--\s{0,4}#\s{0,4}exec\s+(?:cmd|cgi)\s{0,4}=")
 _PHP = re.compile(
     r"(?:system|exec|passthru|eval|assert)\s?\(\s?\$_(?:get|post|request|cookie|server)|\bphpinfo\s?\(\s?\)"
 )
-_CODE = re.compile(
-    r"\$\{@?(?:print|eval|system|exec|phpinfo|phpversion|sleep|md5|passthru|shell_exec|var_dump|assert|die|hexdec)\s{0,3}\("
-    r"|\$0\s{0,4}<<<|(?:^|[;&|^\n])\s{0,4}(\w{1,20})=\$?\\?['\"]?(?:id|ls|whoami|uname|cat|dir|sleep|ping)\b.{0,20};\s{0,4}\$\{?\1\b"
-    r"|<\?(?:=|php)?\s{0,4}(?:`|.{0,60}(?:system|eval|exec|passthru|assert|popen|base64_decode)\s{0,3}\(|.{0,60}\$_(?:get|post|request|cookie))"
-    r"|\becho\s.{0,6}\$\(\(\s{0,3}\d{1,9}\s{0,3}[*+]\s{0,3}\d|<\?=\s{0,3}`"
-)
-_MAYBE_CODE = re.compile(
-    r"\$_(?:get|post|request|server|cookie|files|env|session)\s{0,3}\["
-    r"|^[\W_]{0,4}(?:eval|assert|print|print_r|var_dump|die|exit|passthru|include|require)(?:_once)?\s{0,3}\(\s{0,3}(?:['\"](?:echo|return|system|die|print)|md5|chr|base64_decode|phpversion|\$)"
-    r"|^[;:'\"{(@\s]{1,4}(?:phpversion|phpinfo|getmypid|php_uname|sleep|md5)\s{0,3}\([^)]{0,20}\)\s{0,3};"
-    r"|(?:\"\w{1,8}\"\s?&\s?){2}\"\w{1,8}\(|server\.scripttimeout\s?=|on error resume next\s?:"
-)
-_RECON = re.compile(
-    r"(?:whoami|uname(?:\s+-\w{1,3})?|ifconfig|ipconfig(?:\s+/all)?|sysinfo|systeminfo|netstat(?:\s+-[a-z]{1,5})?|[;&|]{1,2}\s?sysinfo"
-    r"|net\s+(?:view|users?|localgroup|group|share|accounts|start)(?:\s+/domain)?|which\s+(?:wget|curl|perl|python\d?|gcc|nc|ncat|nmap|ruby|php)"
-    r"|sleep\s+\d{1,3}|(?:ls|dir|cat|type|more|head|tail|less)\s+(?:-\w{1,5}\s+)?(?:/etc|/proc|/root|/var/log|[a-z]:\\|/$|%\w{4,12}%|[a-z]:/)[^\s;|&]{0,80}(?:\s(?:and|of)\s[^\s;|&]{1,40})?"
-    r"|(?:ping|traceroute|tracert)\s+(?:-[a-z]\s+\d{1,4}\s+)?(?:127\.0\.0\.1|localhost)|perl\s+-e\s+['\"]\s?(?:print|system|exec)\b.{0,60}['\"]"
-    r"|git\s+clone\s+https?:\S{4,200}|ping\s+-[nc]\s+\d{1,4})",
-)
 _SHELLSHOCK = re.compile(r"\s*\(\)\s{0,4}\{[^}]{0,20};\s{0,4}\}\s{0,4};")
 _SLICE = re.compile(r"%\w{4,20}:~[\d-]{1,3},[\d-]{1,3}%|\$\{(?:path|home|pwd|shell|ls_colors)[:%#]")
 _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)")
@@ -56,6 +38,9 @@ _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)"
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
 _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
+_COUNTED = re.compile(r"\s+\d{1,3}\s+[a-z]{3,}")  # `sleep 8 hours`
+_BARRED = re.compile(r"\|(?!\|)")
+_ADDRESS = re.compile(r"[\d.:]+|localhost")
 _PATH_STARTS = frozenset("/uolsbc%")
 _STEPS = 24  # separators looked at
 _STARTED = 3  # commands looked behind that start another one
@@ -67,11 +52,11 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     if ("(" in plain or "<!--" in plain) and _direct(plain):
         yield high("COMMAND_EXECUTION", text)
         return
-    code = _runs_code(plain)
-    if code:
+    certain = code.runs(plain)
+    if certain:
         yield high("COMMAND_EXECUTION", text)
         return
-    best, fragment = (2, text) if code is None else (0, "")
+    best, fragment = (2, text) if certain is None else (0, "")
     for score, part in _commands(plain):
         if score > best:
             best, fragment = score, part
@@ -79,18 +64,6 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
             break
     if best >= 2:
         yield (high if best >= 3 else low)("COMMAND_EXECUTION", fragment)
-
-
-def _runs_code(plain: str) -> bool | None:
-    """Whether a text is code that an interpreter would run: True certainly, None perhaps."""
-    if ("$" in plain or "?" in plain or "echo" in plain) and _CODE.search(plain):
-        return True
-    return None if _MAYBE_CODE.search(plain) or _RECON.fullmatch(plain.strip()) else False
-
-
-def is_reconnaissance(lower: str) -> bool:
-    """Whether a text is nothing but a command that tells an attacker where he is."""
-    return _RECON.fullmatch(lower.strip()) is not None
 
 
 def _direct(plain: str) -> bool:
@@ -247,8 +220,19 @@ def _substituted(name: str, after: str, separator: str) -> int:
     return 2 if name in w.PLAIN - w.ENGLISH and _HOST.match(after) else 1
 
 
+def _abbreviated(before: str, raw: str) -> int:
+    """A command of one or two letters and nothing behind it, as passwords and formulas have it as well."""
+    if len(before) < 2 or _ADDRESS.fullmatch(before) or raw[-1:] in ("'", '"', ")"):
+        return 3
+    return 2 if _NOT_A_COLUMN.search(before) else 1
+
+
 def _started(name: str, after: str, plain: str, position: int, separator: str) -> int:
     """A command after a separator, by its own name and what it is given."""
+    if (name in w.ENGLISH and _COUNTED.match(after)) or (
+        separator == "|" and name in w.NEEDING and _BARRED.match(after)
+    ):
+        return 0
     if w.ARGUMENT.match(after) or w.SENSITIVE.search(plain, position, position + 60):
         return 3
     alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n")
@@ -259,6 +243,8 @@ def _started(name: str, after: str, plain: str, position: int, separator: str) -
         return 3 if alone else 2 if after[:1] == " " and len(after) > 1 and name not in ("sc", "env") else 0
     if alone:
         short = len(before) < 2 or not before[-1].isalpha() or _NOT_A_COLUMN.search(before) is not None
+        if name in w.SHORT and len(name) < 3:
+            return _abbreviated(before, plain[:position].rstrip(" ;|&\r\n"))
         if name in w.SHORT or name in w.PLAIN:
             return 3 if short else 1
         return 2 if short and plain[position - 1] != " " else 1
