@@ -121,7 +121,7 @@ def find_in_path(text: str, lower: str) -> Iterator[Finding]:
 def _climbs(plain: str) -> int:
     """How many steps out of the directory; a single plain `../file` counts none, that is how links are
     written."""
-    if ".." not in plain and "./" not in plain and ";" not in plain:
+    if ".." not in plain and "./" not in plain and ";" not in plain and "?" not in plain:
         return 0
     head, blank, _ = plain.partition(" ")
     if blank and "{" in plain and "{file}" not in plain and not plain.startswith("."):

@@ -58,7 +58,7 @@ def routes(desk: Desk) -> list[Route]:
     async def fine(request: Request) -> Response:
         """Have a finding of this trace not count any more, at its endpoint and in its field."""
         form = await read_form(request)
-        path, field, category = (form.get(name) for name in ("path", "field", "category"))
+        path, field, category = (form.get(name) for name in ("endpoint", "field", "category"))
         work = partial(actions.except_detection, path=path, field=field, category=category, who=desk.who(request))
         try:
             await desk.change(work)
