@@ -33,7 +33,7 @@ from metlo_otel.core.turns import Turn, no_turn
 HEAD, TAIL = 4096, 1024  # characters: a value up to their sum is read at once
 LONGEST = 131_072  # characters that are read of a value
 _OVERLAP = 768  # characters that two windows have in common: an attack is shorter, once padding is closed up
-_LOOSE = frozenset({"SSRF", "XSS", "SQLI", "SSTI", "NOSQLI", "LDAP_INJECTION", "RFI"})
+_LOOSE = frozenset({"SSRF", "XSS", "SQLI", "RFI"})
 _FILLED = 256  # times the same character
 _PADDING = re.compile(r"\s{64,}|/\*[^*]{64,}\*/|[A-Za-z0-9]{256,}")
 

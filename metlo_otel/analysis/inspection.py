@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a 
     from metlo_otel.core.exchange import Exchange
     from metlo_otel.reading.fields import Fields
 
+_LOST = "\ufffd"  # what is no UTF-8 is read again by decoders that take it
+_FORM = "application/x-www-form-urlencoded"
 _TORN = "reqQuery." + OTHER
 Findings = Mapping[str, "list[Finding]"]
 Warn = Callable[[str], None]
@@ -165,6 +167,13 @@ def texts_of(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
     yield "reqPath", record.path
     if any(key == _TORN for key, _, _ in fields.query):  # a name that is none: what stands there was torn at its `=`
         yield "reqQuery", unquoted(record.raw_query, "utf-8")
+    if any(_LOST in value for _, value in record.query):
+        yield "reqQuery", record.raw_query
+    if fields.request.text and record.request.media_type == _FORM:
+        if any(_LOST in value for _, value, _ in fields.request.fields if isinstance(value, str)):
+            yield "reqBody", fields.request.text
+        elif any(key == "reqBody." + OTHER for key, _, _ in fields.request.fields):
+            yield "reqBody", unquoted(fields.request.text, "utf-8")
     for key, value, _ in fields.inspected:
         yield key, value if isinstance(value, str) else ""
 

@@ -156,7 +156,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"<\?xml",
     ),
     "LDAP_INJECTION": (r":[\d.]{5,}:=|\(!\(", r"\*\)|\)\s*\(|\(\s*[|&!]|\*\(", r"\|\(|&\("),
-    "LOG4SHELL": (r"\$\{", "jndi:"),
+    "LOG4SHELL": (r"\$\\?\{", "jndi:"),
     "CRLF": (
         r"(?:[\r\n]|\\r|\\n)[\s+]*(?:set-cookie|http/|content-|transfer-|location|x-[\w-]+\s*:|access-control"
         r"|refresh|status|host|bcc|cc|to\s*:|from\s*:|reply-to|subject|link|cookie|referer|last-modified"

@@ -11,7 +11,7 @@ import unicodedata
 from html.entities import html5
 from urllib.parse import unquote_to_bytes
 
-ROUNDS = 3  # percent-encoding twice, and one other encoding around or inside it
+ROUNDS = 5  # percent-encoding twice, and one other encoding around or inside it
 
 _WIDE_PERCENT = re.compile(r"%u([0-9a-fA-F]{4})")
 _BYTE_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")

@@ -38,6 +38,7 @@ _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)"
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
 _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
+_TOLD_OF = re.compile(r"(?:[\w,.:'-]+\s+){2,}.{0,200}(?:phpinfo|<\?php|\$_)", re.DOTALL)  # among words
 _COUNTED = re.compile(r"\s+\d{1,3}\s+[a-z]{3,}")  # `sleep 8 hours`
 _BARRED = re.compile(r"\|(?!\|)")
 _ADDRESS = re.compile(r"[\d.:]+|localhost")
@@ -50,7 +51,8 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
     plain = unfolded(lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
-        yield high("COMMAND_EXECUTION", text)
+        told = _TOLD_OF.match(plain) is not None and not w.SENSITIVE.search(plain)
+        yield (low if told else high)("COMMAND_EXECUTION", text)
         return
     certain = code.runs(plain)
     if certain:

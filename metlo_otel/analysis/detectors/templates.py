@@ -17,12 +17,13 @@ SIGNS: Signs = (
     ("#", "(?:set|foreach|evaluate|include|parse)"),
     ("@", r"\(|[({]?system\."),
     ("[", r"\["),
-    ("$", "class"),
+    ("$", r"class|\\\{"),
     ("_", r"_\$"),
 )
 
 _OPENS = re.compile(r"\$\{\{|\{\{|\$\{|#\{|%\{|\*\{|@\{|~\{|<%=?|\{%|\[\[|\{php\}|@\(|\$!\{|\{\$|\{")
 _CLOSES = re.compile(r"\}\}|\}|%>|%\}|\]\]|\)(?=$|[^.()])")
+_DOUBLE = re.compile(r"\}\}")
 _LENGTH = 400  # characters read of one expression
 _LONGEST = 60  # characters of what an expression reaches for
 _EXPRESSIONS = 16  # read of one text
@@ -37,7 +38,7 @@ _REACH = pattern(
     (alternative[0], alternative[1:])
     for alternative in (
         r"__(?:class|mro|subclasses|globals|init|builtins|import|base|bases|dict|getitem)__",
-        r"c(?<!\wc)onfig(?:\.(?:items|from_|get\b|__|root|secret|class)|\[|\s*\|)",
+        r"c(?<!\wc)onfig(?:\.(?:(?:iter)?items|from_|get\b|__|root|secret|class)|\[|\s*\|)",
         r"s(?<!\ws)elf\.(?:_|env\b)",
         r"_self\.",
         "getfilter",
@@ -112,7 +113,8 @@ _DIRECTING = re.compile(
 _POLYGLOT = re.compile(r"\$\{\{<%\[%'\"\}\}%|\{\{<%|\$\{<%|#\{<%")
 
 _NESTED = re.compile(r"\$\{([^${}]{0,60})\}")
-_JNDI = re.compile(r"\$\{\s{0,4}jndi\s{0,4}(?::|(?:ldaps?|rmi|dns|iiop|corba|nis|nds|https?):)")
+_JNDI = re.compile(r"\$\{\s{0,4}jndi\s{0,4}(?::|(ldaps?|rmi|dns|iiop|corba|nis|nds|https?):)")
+_LOOKED_UP = re.compile(r"[^}]{0,200}?[:/$]")
 _LOOKUP = re.compile(r"\$\{(?:env|sys|java|ctx|main|docker|k8s|lower|upper|date|bundle|log4j|hostname):[^{}]{1,200}\}")
 _OWN = re.compile(r"\s*\$\{(?:sys|java|ctx|main|docker|k8s|bundle|log4j):[^{}]{1,200}\}\s*")  # nobody else has these
 _SECRET = re.compile(r"\$\{env:\w{0,60}(?:secret|access_key|token|passw)")
@@ -124,6 +126,8 @@ tells = telling(WORDS, SIGNS)
 
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """SSTI and LOG4SHELL findings, at most one each."""
+    if "$\\{" in lower:
+        lower = lower.replace("\\{", "{").replace("\\}", "}")
     if not _OPENING.search(lower):
         return
     if "jndi" in lower or "${env:" in lower or lower.count("${") > 1 or lower.startswith("${"):
@@ -148,7 +152,8 @@ def _expressions(text: str, lower: str) -> Iterator[Finding]:
             return
         position = opened.end()
         limit = position + _LENGTH
-        closed = _CLOSES.search(lower, position, limit)
+        closed = _DOUBLE.search(lower, position, limit) if opened[0].endswith("{{") else None
+        closed = closed or _CLOSES.search(lower, position, limit)
         end = closed.start() if closed else min(limit, len(lower))
         whole = not lower[: opened.start()].strip() and closed is not None and not lower[closed.end() :].strip()
         confidence = _calculates(opened[0], lower[position:end], whole)
@@ -179,10 +184,14 @@ def _log4shell(text: str, lower: str) -> Iterator[Finding]:
     moves."""
     if lower.find(":", lower.find("${")) < 0:
         return
-    plain = lower.replace("\\{", "{").replace("\\}", "}") if "\\" in lower else lower
+    plain = lower
     for _ in range(_ROUNDS):
-        if _JNDI.search(plain):
-            yield high("LOG4SHELL", text)
+        found = _JNDI.search(plain)
+        if found is not None:
+            if _LOOKED_UP.match(plain, found.end()) or found[1]:
+                yield high("LOG4SHELL", text)
+            elif not found.start() and plain.rstrip()[-1:] == "}":
+                yield low("LOG4SHELL", text)
             return
         resolved = _NESTED.sub(_resolved, plain)
         if resolved == plain:
