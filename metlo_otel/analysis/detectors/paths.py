@@ -81,8 +81,9 @@ def find(text: str, lower: str, hidden: bool = False) -> Iterator[Finding]:
     target = _target(plain, climbs)
     if climbs and not (target or hidden) and _ASSET.fullmatch(plain):
         return
+    document = climbs == 2 and not (target or hidden) and _DOCUMENT.fullmatch(plain) is not None
     if (
-        climbs >= 2
+        (climbs >= 2 and not document)
         or (climbs and target)
         or (target and _SECRET.search(plain))
         or (":/" in plain and _FILTERING.match(plain.replace("/./", "/").strip()))
