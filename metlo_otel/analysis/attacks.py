@@ -5,6 +5,7 @@ Pure functions without state: any thread may call them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -23,6 +24,9 @@ LEAST = 128  # read of each value even so
 _REMEMBERED = 300  # characters
 _SEGMENTS, _LONG_SEGMENT = 64, 11  # of a path that are read, and characters of one that may be encoded
 _HOLDING = frozenset('{["<=')  # one of these stands in what holds values
+_SEARCH = re.compile(
+    r"https?://(?:[\w-]+\.){0,3}(?:google|bing|duckduckgo|yahoo|yandex|baidu|ecosia|startpage|qwant|brave)\.[a-z.]{2,7}/"
+)
 _STEP = 8  # short fields between two questions whether the time is over
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
@@ -112,6 +116,8 @@ def _path(value: str) -> tuple[Finding, ...]:
 
 def _header(name: str, value: str) -> Iterable[Finding]:
     """Headers are written by programs, in grammars full of signs: only what is certain counts."""
+    if name == "referer" and _SEARCH.match(value):
+        value = value.partition("?")[0]  # what somebody looked for elsewhere
     if name == "cookie":
         found: Iterable[Finding] = [each for name, said, _ in pieces(value) for each in _cookie(name, said)]
     elif len(value) <= _REMEMBERED and _public(name, value):

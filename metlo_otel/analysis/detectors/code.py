@@ -17,7 +17,8 @@ _MAYBE_CODE = re.compile(
     r"|(?:\"\w{1,8}\"\s?&\s?){2}\"\w{1,8}\(|server\.scripttimeout\s?=|on error resume next\s?:"
 )
 _RECON = re.compile(
-    r"(?:whoami|uname(?:\s+-\w{1,3})?|ifconfig|ipconfig(?:\s+/all)?|sysinfo|systeminfo|netstat(?:\s+-[a-z]{1,5})?|[;&|]{1,2}\s?sysinfo"
+    r"(?:whoami(?:\s+/\w{3,6})?|tasklist(?:\s+/\w{1,3})?|printenv|arp\s+-a|route\s+(?:print|-n)|ps\s+(?:aux\w?|-ef|-aux)"
+    r"|uname(?:\s+-\w{1,3})?|ifconfig|ipconfig(?:\s+/all)?|sysinfo|systeminfo|netstat(?:\s+-[a-z]{1,5})?|[;&|]{1,2}\s?sysinfo"
     r"|net\s+(?:view|users?|localgroup|group|share|accounts|start)(?:\s+/domain)?|which\s+(?:wget|curl|perl|python\d?|gcc|nc|ncat|nmap|ruby|php)"
     r"|sleep\s+\d{1,3}|(?:ls|dir|cat|type|more|head|tail|less)\s+(?:-\w{1,5}\s+)?(?:/etc|/proc|/root|/var/log|[a-z]:\\|/$|%\w{4,12}%|[a-z]:/)[^\s;|&]{0,80}(?:\s(?:and|of)\s[^\s;|&]{1,40})?"
     r"|(?:ping|traceroute|tracert)\s+(?:-[a-z]\s+\d{1,4}\s+)?(?:127\.0\.0\.1|localhost)|perl\s+-e\s+['\"]\s?(?:print|system|exec)\b.{0,60}['\"]"
