@@ -40,7 +40,10 @@ _SCHEMA_LOCATION = re.compile(
     r"|<\w{0,20}:?(?:include|import|redefine)\s[^>]{0,120}(?:namespace|schemalocation)\s{0,3}=\s{0,3}[\"'](?:https?|ftp|file):"
 )  # a single URL where the standard has pairs
 _REFERENCE = re.compile(r">\s{0,9}&([a-z][\w.-]{1,40});\s{0,9}<")
-_SSI = re.compile(r"<!--\s{0,4}#\s{0,4}(?:(exec|include|printenv|fsize|flastmod|email|odbc)|echo|config|set|if)\b")
+_SSI = re.compile(
+    r"<!--\s{0,4}#\s{0,4}(?:(exec|include|fsize|flastmod|email|odbc)|echo|config|set|if)\s{1,9}\w{1,12}\s{0,4}="
+    r"|<!--#(printenv)\b"
+)
 _MATCHING = re.compile(r"\w{1,40}:(?:dn:)?\d{1,3}(?:\.\d{1,6}){2,12}:=")
 _ASKING = re.compile(r"userpassword|\(\w{1,20}=\*\)|\((\d)=\d\)|\(!\(&\(")
 _WHOLE_FILTER = re.compile(r"\([&|!]\s{0,3}\(.{3,400}\)\)")
@@ -74,7 +77,7 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     if "<" in lower:
         directive = _SSI.search(lower)
         if directive is not None:
-            yield (high if directive[1] else low)("SSI", text[directive.start() :])
+            yield (high if directive[1] or directive[2] else low)("SSI", text[directive.start() :])
         found = list(_xxe(text, lower))
         yield from found or _foreign(text, lower)
     if ":=" in lower and _MATCHING.search(lower):
