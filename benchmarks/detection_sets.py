@@ -1,5 +1,6 @@
 """How detection does on sets of others: values, whole requests, places and encodings, padding, and what is innocent.
 
+    python -m benchmarks.detection --sets FOLDER
     python -m benchmarks.detection_sets FOLDER [--half tuning|held-out] [--misses N] [--only NAME]
 
 FOLDER holds `attack_values.json.gz` ({list: {category, values}}), `benign_values.json.gz` ({source: {values}}),
@@ -37,8 +38,28 @@ from metlo_otel.reading.record import read_exchange
 HALVES = ("tuning", "held-out")
 INSPECTED = 262_144  # bytes: MAX_INSPECT of these measurements, more than the longest padding
 PADDINGS = (5_000, 16_000, 64_000, 128_000)  # characters before an attack
-FLOORS: Mapping[str, float] = {}  # per cent, of the held-out half
-CEILINGS: Mapping[str, float] = {}
+FLOORS: Mapping[str, float] = {
+    "values: COMMAND_EXECUTION": 88,
+    "values: DIRECTORY_TRAVERSAL": 97,
+    "values: SSTI": 97,
+    "values: XXE": 65,
+    "padding": 99,
+    "nemesida": 80,
+    "gotestwaf": 85,
+    "gotestwaf_matrix": 90,
+}  # per cent that were reached of the held-out half, rounded down
+CEILINGS: Mapping[str, float] = {
+    "innocent values": 0.25,
+    "innocent values (high)": 0.13,
+    "gotestwaf_matrix (innocent)": 0,
+    "innocent requests: github_webhooks": 0,
+    "innocent requests: openapi_example_bodies": 0,
+    "innocent requests: user_agents": 0,
+    "innocent requests: referers": 0,
+    "innocent requests: sentry": 0,
+    "innocent requests: cookies": 0,
+    "innocent requests: forms_prose": 0,
+}  # half of what is mistaken of values are GraphQL's introspection, rightly reported
 
 Said = list[Finding]
 Measured = tuple[str, str, Said]
@@ -53,19 +74,24 @@ def main() -> None:
     parser.add_argument("--misses", type=int, default=0, help="print so many rows of each group that went wrong")
     parser.add_argument("--only", default="", help="the groups whose name holds this")
     options = parser.parse_args()
-    report = Report(options.misses, options.only)
-    for title, rows, benign in sets(options.folder, options.half):
-        report.add(title, (row for row in rows if options.only in f"{title} {row[0]}"), benign)
-    if options.half == "held-out" and not options.only and report.fails():
+    worse = measure(options.folder, options.half, options.misses, options.only)
+    if options.half == "held-out" and not options.only and worse:
         sys.exit(1)
+
+
+def measure(folder: Path, half: str = "held-out", misses: int = 0, only: str = "") -> list[str]:
+    """Print all rates, of the groups whose name holds `only`; those that are worse than what was reached, in words."""
+    report = Report(misses)
+    for title, rows, benign in sets(folder, half):
+        report.add(title, (row for row in rows if only in f"{title} {row[0]}"), benign)
+    return report.worse()
 
 
 class Report:
     """The rates, as they are printed, and those that are not what they were."""
 
-    def __init__(self, misses: int, only: str) -> None:
+    def __init__(self, misses: int) -> None:
         self._misses = misses
-        self._only = only
         self._rates: dict[str, float] = {}
 
     def add(self, title: str, rows: Iterable[Measured], benign: bool) -> None:
@@ -94,13 +120,13 @@ class Report:
         self._rates[name], self._rates[f"{name} (high)"] = caught, certain
         print(f"  {name:50} {caught:7.2f} % ({certain:6.2f} %) of {len(rows)}")
 
-    def fails(self) -> bool:
-        """Whether a rate is worse than what was reached; each is printed."""
-        worse = [name for name, floor in FLOORS.items() if self._rates.get(name, 100) < floor]
-        worse += [name for name, ceiling in CEILINGS.items() if self._rates.get(name, 0) > ceiling]
-        for name in worse:
-            print(f"worse than it was: {name}: {self._rates[name]:.2f} %")
-        return bool(worse)
+    def worse(self) -> list[str]:
+        """The rates that are worse than what was reached, each of which is printed; one that is not there is, too."""
+        found = [f"{name}: at least {floor} %" for name, floor in FLOORS.items() if self._rates.get(name, 0) < floor]
+        found += [f"{name}: at most {most} %" for name, most in CEILINGS.items() if self._rates.get(name, 100) > most]
+        for each in found:
+            print(f"worse than it was: {each}")
+        return found
 
 
 def sets(folder: Path, half: str) -> Iterator[tuple[str, Iterator[Measured], bool]]:
@@ -149,8 +175,8 @@ def _padded(lists: Mapping[str, Any], half: str) -> Iterator[Measured]:
         for value in listed["values"]:
             if in_half(half, value) and chosen.random() < 0.03 and _is_certain(inspect(value)):
                 for length in PADDINGS:
-                    yield f"{length} characters", value, _request(_form({"a": "A" * length, "b": value}))
-                    yield f"{length} characters, same value", value, _request(_form({"a": "A" * length + " " + value}))
+                    yield f"{length} characters", value, requested(_form({"a": "A" * length, "b": value}))
+                    yield f"{length} characters, same value", value, requested(_form({"a": "A" * length + " " + value}))
 
 
 def _is_certain(said: Iterable[Finding]) -> bool:
@@ -172,7 +198,7 @@ def _requests(rows: Iterable[dict[str, Any]], half: str) -> Iterator[Measured]:
         if in_half(half, row):
             group = " ".join(str(row[name]) for name in ("source", "encoder", "zone") if row.get(name))
             shown = f"{row['method']} {row['target']} {_odd_headers(row)} {base64.b64decode(row['body'])[:400]!r}"
-            yield group, shown, _request(row)
+            yield group, shown, requested(row)
 
 
 def _odd_headers(row: Mapping[str, Any]) -> dict[str, str]:
@@ -184,7 +210,7 @@ def _odd_headers(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _request(row: Mapping[str, Any]) -> Said:
+def requested(row: Mapping[str, Any]) -> Said:
     """What is found in a request, first looked at for signs as each request is."""
     exchange = _exchange(row)
     if not _suspicion(exchange):
