@@ -14,7 +14,7 @@ from metlo_otel.core.query import unquoted
 LEVELS = 2  # that are read below a value
 _MOST, _LONGEST = 64, 65_536  # values of one, and characters of one that is looked into
 _XML = re.compile(
-    r">\s*([^<>]{3,})\s*<|[\w:-]{1,60}\s*=\s*(?:\"([^\"<]{3,})\"|'([^'<]{3,})')|<!\[CDATA\[(.{3,}?)\]\]>", re.S
+    r">([^<>]{3,})<|\s[\w:-]{1,60}\s{0,3}=\s{0,3}(?:\"([^\"<]{3,})\"|'([^'<]{3,})')|<!\[CDATA\[(.{3,}?)\]\]>", re.S
 )
 _PAIR = re.compile(r"(?:^|[?&;])([\w.\[\]$-]{1,60})=([^&]*)")
 _HAS_QUERY = re.compile(

@@ -30,7 +30,7 @@ _ESCAPE = re.compile(
 _ESCAPE_BEFORE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[0-7]{2,3})\Z")
 _UTF7 = re.compile(r"\+(ADw|AD4|ACI|ACc|ACg|ACk|ADs|AD0)-?", re.IGNORECASE)
 _UTF7_RUN = re.compile(r"\+(A[A-H][A-Za-z0-9+/]{1,40})(?:-|(?=[^A-Za-z0-9+/]|$))")
-_BREAKS = re.compile("[\u560a\u560d]+(?=[A-Za-z<])")  # whose last bytes are a line's end
+_BREAKS = re.compile("(?<![\u560a\u560d])[\u560a\u560d]{1,8}(?=[A-Za-z<])")  # whose last bytes are a line's end
 _UTF7_LETTERS = {
     "adw": "<",
     "ad4": ">",

@@ -114,8 +114,8 @@ def _xxe(text: str, lower: str) -> Iterator[Finding]:
 
 def _foreign(text: str, lower: str) -> Iterator[Finding]:
     """XML that sends its reader to somebody's schema, or names an entity that is nobody's."""
-    match = _SCHEMA_LOCATION.search(lower)
-    if match is None:
+    match = _SCHEMA_LOCATION.search(lower) if "schemalocation" in lower or "namespace" in lower else None
+    if match is None and "&" in lower:
         match = next((each for each in _REFERENCE.finditer(lower) if each[1] + ";" not in html5), None)
     if match is not None:
         yield low("XXE", text[match.start() :])
