@@ -11,7 +11,7 @@ from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.telling import Signs, telling
 
 MARKS = frozenset("<*()\r\n\x00{:")
-WORDS = frozenset({"include"})
+WORDS = frozenset({"include", "schemalocation"})
 SIGNS: Signs = (
     ("<", r"!|\?xml"),
     ("*", r"[()]"),
@@ -20,7 +20,6 @@ SIGNS: Signs = (
     ("_", "_(?:schema|type)"),
     ("x", "include"),
     (":", r"(?:dn:)?[\d.]{5,}:=|include\s|import\s|redefine\s"),
-    ("s", "chemalocation"),
     ("&", r"[a-z][\w.-]{1,40};\s{0,9}<"),
 )
 

@@ -11,13 +11,10 @@ from metlo_otel.analysis.detectors.telling import Signs, telling
 MARKS = frozenset(":!{\\.[/=<\x80(+")
 WORDS = frozenset({"prototype", "classloader", "__proto__", "objectdataprovider", "processbuilder", "constructor"})
 SIGNS: Signs = (
-    ("oc", r"(?<![\w]o):\+?\d"),
-    ("a", r"(?<!\wa):\+?\d{1,5}:\{"),
+    (":", r"(?<=\b[oca]:)\+?\d"),
     ("!", r"!?(?:python|ruby|javax?|perl|php|org|com|clr|net|js)[./]"),
     ("\n", r"(?:system|popen|eval|exec|call|run|check_output|getattr|__import__|import_module)\n"),
     ("\"'", r"(?:com\.sun|org\.(?:apache|springframework)|javax\.|ch\.qos)\."),
-    ("r", "(?<=\\br)o0ab"),
-    ("h", "4siaaa"),
     ("_", r"_proto_|\$\$nd_func"),
     ("$", r"type[\"']"),
     ("\\", r"x80[\\(]|xac\\xed"),

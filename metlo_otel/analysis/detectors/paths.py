@@ -16,11 +16,10 @@ WORDS = frozenset(
     " log logs httpd sessions access_log error_log history _history".split()
 )
 SIGNS: Signs = (
-    (".", r"[./\\;?*\x00]|ht|git|svn|env|aws|(?:xml|ini|asa)$"),
+    (".", r"[./\\;?*\x00]|2f|5c|ht|git|svn|env|aws|(?:xml|ini|asa)$"),
     ("/\\", r"\."),
     ("%", "%?(?:25)*(?:2e|2f|5c)|c[01]|u|bg|[ef]0|f8|fc|%"),
     ("x", "(?<=0x)(?:2|5c)"),
-    ("2", "(?<=2e2)e2[f5]|(?<=5)c"),
     ("?", r"[?.](?:[/\\%]|0x)"),
     (":", r"(?<![a-z][a-z]:)[/\\]"),
     ("{", r"file\}"),

@@ -18,7 +18,7 @@ SIGNS: Signs = (
         "\r\n",
         r"\s{0,4}(?:quit|data|mail from|rcpt to|ehlo|helo|rset|vrfy|[av]\d{1,4} [a-z]|[a-z]{3,10} \S{1,80} http/1)",
     ),
-    ("e", r"(?<=\be)yj[\w-]{8}"),
+    (".", "e(?:y[ji]|30)"),
 )
 
 _B = r"[\r\n]\s{0,4}"

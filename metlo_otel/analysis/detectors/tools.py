@@ -18,7 +18,7 @@ MARKS = frozenset("/.-(@: ")
 WORDS = NAMES | frozenset(
     "fuzz nasl oast oastify interact interactsh dnslog ceye nmap burp owasp zaproxy canarytokens bxss".split()
 )
-SIGNS: Signs = (("w", r"3af"),)
+SIGNS: Signs = ()
 
 _NAMED = "|".join(sorted(NAMES, key=len, reverse=True))
 _AGENT = re.compile(
@@ -35,9 +35,9 @@ _CALLED_BACK = re.compile(
 )
 
 
-def tells(lower: str, words: list[str]) -> bool:
+def tells(_lower: str, words: list[str]) -> bool:
     """Whether anything might be found."""
-    return not WORDS.isdisjoint(words) or lower.startswith("w3af")
+    return not WORDS.isdisjoint(words)
 
 
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
