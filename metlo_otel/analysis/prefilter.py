@@ -36,19 +36,15 @@ _TOOLS = "|".join(sorted(tools.NAMES))
 
 SIGNS: Mapping[str, tuple[str, ...]] = {
     "SQLI": (
-        rf"['`]{_B}*\)*{_B}*(?:or|and|union|xor|like|having|where|order|group|limit|between|in|is|not|div|mod"
-        rf"|rlike|regexp|procedure|waitfor|into|exec|select|insert|drop|update|delete)(?:{_EDGE}|\d|$)",
-        rf"(?:^|[=:\s'()\d+\"-])(?:or|and|xor|having|where|&&|\|\|){_}*(?:not{_}+)?['\w.@]{{1,40}}{_}*(?:=|<|>"
-        rf"|!|{_B}(?:like|between|in|is|rlike|regexp){_})",
-        rf"(?:^|[=:'()\d\"]){_B}*(?:or|and|xor|having|where|&&|\|\|){_}*(?:not{_}+)?(?:'|\d|true|false|null"
-        rf"|exists|select|[\w.]+\()",
+        rf"['`]{_B}*\)*{_B}*(?:or|and|union|xor|like|having|where|order|group|limit|between|in|is|not|div|mod|rlike|regexp|procedure|waitfor|into|exec|select|insert|drop|update|delete)(?:{_EDGE}|\d|$)",
+        rf"(?:^|[=:\s'()\d+\"-])(?:or|and|xor|having|where|&&|\|\|){_}*(?:not{_}+)?['\w.@]{{1,40}}{_}*(?:=|<|>|!|{_B}(?:like|between|in|is|rlike|regexp){_})",
+        rf"(?:^|[=:'()\d\"]){_B}*(?:or|and|xor|having|where|&&|\|\|){_}*(?:not{_}+)?(?:'|\d|true|false|null|exists|select|[\w.]+\()",
         r"union.{0,40}select",
         rf"select{_}.{{0,200}}(?:from|\(|@@|case)",
         r"select[\s+(*/]{1,9}(?:'|\d|\*|@|null|char|concat|user|version|database|sleep|count|load_file|case)",
         rf"(?:{_FUNCTIONS}){_B}*\(",
         rf"(?:'|,|\(|\d|=|\|\||and|or|select|when|where|if){_B}*(?:{_BUILDING})\(",
-        r"information_schema|pg_catalog|sqlite_master|sysobjects|syscolumns|xp_\w|dbms_\w|utl_(?:http|inaddr)"
-        r"|@@\w|rdb\$",
+        r"information_schema|pg_catalog|sqlite_master|sysobjects|syscolumns|xp_\w|dbms_\w|utl_(?:http|inaddr)|@@\w|rdb\$",
         rf"(?:order|group){_}+by{_}+(?:\d|'|[\w,]+(?:--|#))",
         rf"waitfor{_}+(?:delay|time)|procedure{_}+analyse|into{_}+(?:out|dump)file|sounds{_}+like",
         r"'\s*(?:--|#|/\*|;|\)+\s*(?:--|#|/\*|;|and|or))|(?:\d|\)|\w)\s*(?:--|/\*|;--)(?:\s|\+|$|[#;'*/)])",
@@ -58,37 +54,24 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"'\s*(?:\|\|?|[-+*/^&%=<>!]+)\s*[\d(]|[a-z_]\(\d+=\d",
         r"/\*[!\d]|/\*.{0,40}\*/",
         rf"(?:drop|alter|create|truncate){_}+(?:table|database|schema|user|login){_}+",
-        rf"insert{_}+into{_}|delete{_}+from{_}|update{_}+\w+{_}+set{_}|exec(?:ute)?{_}+(?:master|xp_|sp_"
-        rf"|immediate|\(|@|')",
-        rf"declare{_}+@|begin{_}+\w+\s*\(|case{_}+when|if{_B}*\({_B}*(?:select|\d|'|\(|now|sleep|ascii|substr"
-        rf"|length|user|version|mid|ord)",
+        rf"insert{_}+into{_}|delete{_}+from{_}|update{_}+\w+{_}+set{_}|exec(?:ute)?{_}+(?:master|xp_|sp_|immediate|\(|@|')",
+        rf"declare{_}+@|begin{_}+\w+\s*\(|case{_}+when|if{_B}*\({_B}*(?:select|\d|'|\(|now|sleep|ascii|substr|length|user|version|mid|ord)",
     ),
     "XSS": (
-        r"<[\s/+\x00]*(?:script|iframe|svg|object|embed|style|img|body|input|video|audio|details|marquee|math"
-        r"|form|link|meta|base|applet|xml|isindex|layer|bgsound|frame|button|select|textarea|keygen|x[\s/>:]"
-        r"|a[\s/+]|div[\s/+]|html|head|table|td|b[\s/]|p[\s/]|br[\s/]|image|import|animate|set[\s/]|title"
-        r"|noscript|template|plaintext|xss|\?|!|%)",
+        r"<[\s/+\x00]*(?:script|iframe|svg|object|embed|style|img|body|input|video|audio|details|marquee|math|form|link|meta|base|applet|xml|isindex|layer|bgsound|frame|button|select|textarea|keygen|x[\s/>:]|a[\s/+]|div[\s/+]|html|head|table|td|b[\s/]|p[\s/]|br[\s/]|image|import|animate|set[\s/]|title|noscript|template|plaintext|xss|\?|!|%)",
         r"on[a-z]{3,30}[\s/+\x00]*=",
         r"(?:java|vb|live|j)\s*script[\s:]*[:#]|mocha:|mhtml:|data:(?:text|application/x|image/svg)",
-        r"(?:alert|prompt|confirm|eval|atob|msgbox|geturl|fromcharcode|execscript|settimeout|setinterval"
-        r"|constructor|fetch|print|import|function|importscripts|getscript|write|writeln|open"
-        r"|insertadjacenthtml|appendchild|sendbeacon|postmessage)[\s)'\]]*[(`]",
-        r"document\s*[.\[]|window\s*[.\[]|(?:self|top|parent|frames|globalthis|this|location|opener)\s*\["
-        r"|location\s*(?:=|\.)|\.(?:cookie|innerhtml|outerhtml|srcdoc)",
-        r"[\[\]()!+]{11}|\[\]\s*\[|&\{|'\s*\+\s*'|fromcharcode|expression\(|-moz-binding|behaviou?r:|@import"
-        r"|onerror|onload",
-        r"throw[\s/*{]{1,4}[\w$,=]{0,30}(?:onerror|alert|eval|\d)|(?:alert|prompt|confirm|eval)\.source"
-        r"|\$(?:event|on|eval)\b|prototype\.\w{1,20}\s*[:=]|(?:valueof|tostring|hasinstance\]?)['\s\]]*[:=]",
+        r"(?:alert|prompt|confirm|eval|atob|msgbox|geturl|fromcharcode|execscript|settimeout|setinterval|constructor|fetch|print|import|function|importscripts|getscript|write|writeln|open|insertadjacenthtml|appendchild|sendbeacon|postmessage)[\s)'\]]*[(`]",
+        r"document\s*[.\[]|window\s*[.\[]|(?:self|top|parent|frames|globalthis|this|location|opener)\s*\[|location\s*(?:=|\.)|\.(?:cookie|innerhtml|outerhtml|srcdoc)",
+        r"[\[\]()!+]{11}|\[\]\s*\[|&\{|'\s*\+\s*'|fromcharcode|expression\(|-moz-binding|behaviou?r:|@import|onerror|onload",
+        r"throw[\s/*{]{1,4}[\w$,=]{0,30}(?:onerror|alert|eval|\d)|(?:alert|prompt|confirm|eval)\.source|\$(?:event|on|eval)\b|prototype\.\w{1,20}\s*[:=]|(?:valueof|tostring|hasinstance\]?)['\s\]]*[:=]",
     ),
     "COMMAND_EXECUTION": (
-        r"<\?(?:=|php)|\$_[a-z]{3,8}\s{0,3}\[|\$0\s{0,4}<<<|\$\{@?\w{2,12}\s{0,3}\("
-        r"|=\$?\\?'?\w{2,10}.{0,20};\s{0,4}\$\w",
+        r"<\?(?:=|php)|\$_[a-z]{3,8}\s{0,3}\[|\$0\s{0,4}<<<|\$\{@?\w{2,12}\s{0,3}\(|=\$?\\?'?\w{2,10}.{0,20};\s{0,4}\$\w",
         r"(?:eval|assert|print_r|var_dump|die|exit|phpversion|getmypid|php_uname|sleep|md5)\s{0,3}\(|(?:include"
         r"|require)(?:_once)?\s{0,3}\(\s{0,3}['$]|scripttimeout|on error resume",
-        r"(?:^|[=:'\">\s/])(?:whoami|uname|ifconfig|ipconfig|sysinfo|systeminfo|netstat|net[\s+]+(?:view|user"
-        r"|local|group|share|acc|start)|sleep[\s+]+\d|git[\s+]+clone)",
-        r"(?:^|[=:'\">/])(?:(?:ls|dir|cat|type|more|head|tail|less)[\s+]+(?:-|/|%|\w:)|(?:ping|traceroute"
-        r"|tracert)[\s+]+[-1l]|perl[\s+]+-e)",
+        r"(?:^|[=:'\">\s/])(?:whoami|uname|ifconfig|ipconfig|sysinfo|systeminfo|netstat|net[\s+]+(?:view|user|local|group|share|acc|start)|sleep[\s+]+\d|git[\s+]+clone)",
+        r"(?:^|[=:'\">/])(?:(?:ls|dir|cat|type|more|head|tail|less)[\s+]+(?:-|/|%|\w:)|(?:ping|traceroute|tracert)[\s+]+[-1l]|perl[\s+]+-e)",
         r"(?:^|[=:'\">/])which[\s+]+(?:wget|curl|perl|python|gcc|nc|nmap|ruby|php)",
         r"'\w{1,8}'\s?&\s?'\w{1,8}'\s?&|=`\w{2,10}",
         rf"[\n\r]{_B}*['({{!@^\\]*(?:{_CERTAIN})(?:[\s;|&`'+)<>$/,}}\"\\]|$)",
@@ -96,34 +79,27 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"(?:[;|&`\n\r]|\$\(|[<>]\()[\s+'({!@^]*(?:/|c:|%\w{4}|\$[\w{(@*'])|[;|&`]\s*\w{1,12}(?:''|[\^\\])\w",
         rf"(?:^|[=:'\n\"])(?:{_CERTAIN})[\s+]+(?:-|/|[~.]|https?:|\d|\w+\.)",
         r"/s?bin/|/usr/|/etc/|/dev/(?:tcp|udp)|(?:c:|%\w{4,12}%)[\\/]",
-        r"(?:system|shell_exec|passthru|popen|proc_open|pcntl_exec|exec|execsync|phpinfo|spawn\w*"
-        r"|subprocess\.\w+|assert)\s*\(",
-        r"\$\{?ifs|\$\(|\(\)\s*\{|<!--\s*#|powershell|cmd(?:\.exe)?[\s+]*/[ck]|child_process|\$_(?:get|post"
-        r"|request|cookie|server)",
+        r"(?:system|shell_exec|passthru|popen|proc_open|pcntl_exec|exec|execsync|phpinfo|spawn\w*|subprocess\.\w+|assert)\s*\(",
+        r"\$\{?ifs|\$\(|\(\)\s*\{|<!--\s*#|powershell|cmd(?:\.exe)?[\s+]*/[ck]|child_process|\$_(?:get|post|request|cookie|server)",
         r"\{[\w/.-]{1,30},|%\w{4,20}:~",
         shell_words.OPTION_NAMES,
     ),
     "DIRECTORY_TRAVERSAL": (
-        r"[/\\]\w{1,5}\$[/\\]|convert\.(?:iconv|base64)|\.\.(?:2f|5c)|2e2e[25]|[?.][?.](?:[/\\%]|0x)|%(?:bg"
-        r"|f[0c8]|e0|%|2%[ef]|5%c)|/proc/\w|[./\\]{8,}",
+        r"[/\\]\w{1,5}\$[/\\]|convert\.(?:iconv|base64)|\.\.(?:2f|5c)|2e2e[25]|[?.][?.](?:[/\\%]|0x)|%(?:bg|f[0c8]|e0|%|2%[ef]|5%c)|/proc/\w|[./\\]{8,}",
         r"(?:^|[/\\=:'\s])\.(?:\w{0,4}hosts|\w{0,8}passwd?|xauth|\w{0,12}history|\w{2,4}rc(?:$|\W)|logout)",
         r"(?:^|[=:'\">\s])(?:[a-z]:)?[/\\]{1,2}(?:logs?|apache\d?|httpd|xampp|lampp?|wamp|program ?files"
         r"|sysprep|minint|php\d?)[/\\]",
         r"(?:^|[=:'\">\s])[a-z]:[/\\]{1,2}(?:documents and settings|users|program ?files[^/\\]{0,9})[/\\]",
         r"\.\.[/\\;]|[/\\;]\.\.(?:$|[\s/\\;])|\.{4,}|\.;\.|\.[?*]\.?/",
-        r"(?:etc|proc|var|root|home|usr|opt|boot|windows|winnt|win)[/\\]+(?:passwd|shadow|group|hosts|issue"
-        r"|motd|fstab|sudoers|crontab|self|version|cmdline|log|lib|run|\.|local|win\.ini|system|[\w-]+/)",
-        r"(?:win|boot|system|php|my|desktop)\.ini|autoexec|ntldr|pagefile|global\.asa|inetpub|web-inf|meta-inf"
-        r"|wp-config|web\.config|app\.config|id_[rd]sa",
+        r"(?:etc|proc|var|root|home|usr|opt|boot|windows|winnt|win)[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|self|version|cmdline|log|lib|run|\.|local|win\.ini|system|[\w-]+/)",
+        r"(?:win|boot|system|php|my|desktop)\.ini|autoexec|ntldr|pagefile|global\.asa|inetpub|web-inf|meta-inf|wp-config|web\.config|app\.config|id_[rd]sa",
         r"(?:^|[/\\\s=:'\"])\.(?:ht|git|svn|env|aws|ssh|bash)",
         r"(?:php|expect|zip|phar|glob|file|jar|compress\.\w+):/|data://",
         r"0x(?:2[ef]|5c)|%(?:25)*(?:2e|2f|5c)|%c[01]|%e0%80|%f0%80|%u|%00|\{file\}",
         r"(?:config|settings|configuration)\.(?:php|inc)",
     ),
     "SSRF": (
-        r"(?:[a-z][a-z0-9+.-]{1,15}):[/\\]{1,4}(?:[^/?#\s'<>]{0,80}[.@])?(?:localhost|metadata|internal|127\."
-        r"|169\.254|10\.\d|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.\d|0x|\[|0\.|nip\.io|xip\.io|localtest"
-        r"|lvh\.me|vcap\.me|lacolhost|burpcollab|1u\.ms|rbndr|docker|kubernetes|instance-data)",
+        r"(?:[a-z][a-z0-9+.-]{1,15}):[/\\]{1,4}(?:[^/?#\s'<>]{0,80}[.@])?(?:localhost|metadata|internal|127\.|169\.254|10\.\d|192\.168|172\.(?:1[6-9]|2\d|3[01])|100\.\d|0x|\[|0\.|nip\.io|xip\.io|localtest|lvh\.me|vcap\.me|lacolhost|burpcollab|1u\.ms|rbndr|docker|kubernetes|instance-data)",
         r"(?:https?|ftp|wss?):/{0,4}(?:[^/?#\s'<>]{0,80}@)?(?:0|\d{5,}|\d+(?:\.\d+){0,2}(?:[/:?#\s'\"]|$))",
         r"(?:gopher|dict|ldaps?|tftp|sftp|netdoc|jar|file|local_file)1?:",
         r"@(?:localhost|127\.|10\.|192\.168|169\.254)|(?:^|[='\s\"])//(?:\[|[\d.]+|localhost|metadata)",
@@ -132,17 +108,13 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
     "NULL_BYTES": (r"\x00|%00|\\u0000|\\x00|\\0",),
     "GRAPHQL_INTROSPECTION": ("__schema", r"__type(?:[^n]|$)"),
     "NOSQLI": (
-        r"\$(?:ne|gte?|lte?|eq|n?in|not|n?or|func|regex|where|exists|expr|elemmatch|mod|all|function"
-        r"|accumulator|jsonschema|lookup|unionwith|rand|and|comment|text|size|type|options)[^a-z]",
+        r"\$(?:ne|gte?|lte?|eq|n?in|not|n?or|func|regex|where|exists|expr|elemmatch|mod|all|function|accumulator|jsonschema|lookup|unionwith|rand|and|comment|text|size|type|options)[^a-z]",
         r"(?:'|;|,)[\s+]*(?:\|\||&&|return\b|sleep|while|db\.|this\.|var\s)",
-        r"this\.\w+\.(?:match|length|test)|this\.\w+\s*[!=]=|\bdb\.\w+|return[\s+]+(?:true|1|this)|object\.keys"
-        r"|new[\s+]+date|(?:^|=|')(?:\|\||&&)",
+        r"this\.\w+\.(?:match|length|test)|this\.\w+\s*[!=]=|\bdb\.\w+|return[\s+]+(?:true|1|this)|object\.keys|new[\s+]+date|(?:^|=|')(?:\|\||&&)",
     ),
     "SSTI": (
-        r"\{\{|\$\{|#\{|%\{|\*\{|@\{|~\{|<%|\{%|\[\[|\{php|@\(|\$!\{|\{\$|\{literal|\{if|__(?:class|mro"
-        r"|subclasses|globals|init|builtins|import|base)",
-        r"\{(?:=|\(|')?[\s+]*['\d][\d*+'()x-]*[*+][\d*'x]|#(?:set|foreach|evaluate|include|parse)|<#|\bth:\w"
-        r"|\{(?:system|exec|passthru|phpinfo)",
+        r"\{\{|\$\{|#\{|%\{|\*\{|@\{|~\{|<%|\{%|\[\[|\{php|@\(|\$!\{|\{\$|\{literal|\{if|__(?:class|mro|subclasses|globals|init|builtins|import|base)",
+        r"\{(?:=|\(|')?[\s+]*['\d][\d*+'()x-]*[*+][\d*'x]|#(?:set|foreach|evaluate|include|parse)|<#|\bth:\w|\{(?:system|exec|passthru|phpinfo)",
         r"java\.lang|getruntime|freemarker|processbuilder|t\(java|\$class|_\$\$",
     ),
     "XXE": (
@@ -158,38 +130,28 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
     "LDAP_INJECTION": (r":[\d.]{5,}:=|\(!\(", r"\*\)|\)\s*\(|\(\s*[|&!]|\*\(", r"\|\(|&\("),
     "LOG4SHELL": (r"\$\\?\{", "jndi:"),
     "CRLF": (
-        r"(?:[\r\n]|\\r|\\n)[\s+]*(?:set-cookie|http/|content-|transfer-|location|x-[\w-]+\s*:|access-control"
-        r"|refresh|status|host|bcc|cc|to\s*:|from\s*:|reply-to|subject|link|cookie|referer|last-modified"
-        r"|cache-control)",
+        r"(?:[\r\n]|\\r|\\n)[\s+]*(?:set-cookie|http/|content-|transfer-|location|x-[\w-]+\s*:|access-control|refresh|status|host|bcc|cc|to\s*:|from\s*:|reply-to|subject|link|cookie|referer|last-modified|cache-control)",
         "\u560a\u560d",
     ),
     "DESERIALIZATION": (
-        r"[;{}=:'\s][oc]:\+?\d{1,4}:'|ro0ab|h4siaaaaa|aced0005|aaeaaad/|!!?(?:python|ruby|javax?|php|perl|com"
-        r"|org|js|clr)",
-        r"\$\$nd_func|objectdataprovider|['\"](?:org\.(?:spring|apache)|javax\.|ch\.qos\.)|[$@](?:type"
-        r"|class)'?\s*[:=]|\n(?:system|popen|eval|exec)\n|xac\\xed|com\.sun\.",
+        r"[;{}=:'\s][oc]:\+?\d{1,4}:'|ro0ab|h4siaaaaa|aced0005|aaeaaad/|!!?(?:python|ruby|javax?|php|perl|com|org|js|clr)",
+        r"\$\$nd_func|objectdataprovider|['\"](?:org\.(?:spring|apache)|javax\.|ch\.qos\.)|[$@](?:type|class)'?\s*[:=]|\n(?:system|popen|eval|exec)\n|xac\\xed|com\.sun\.",
     ),
     "PROTOTYPE_POLLUTION": (r"__proto__|constructor.{0,8}prototype|class(?:\.module)?\.classloader|classloader",),
     "SCANNER": (
         _TOOLS,
-        r"openvas|fuzz[\s+]faster|nmap[\s+]script|\w\.nasl|oast\.|oastify|interact\.?sh|dnslog|ceye\.io|bxss"
-        r"|canarytok|xss\.ht",
+        r"openvas|fuzz[\s+]faster|nmap[\s+]script|\w\.nasl|oast\.|oastify|interact\.?sh|dnslog|ceye\.io|bxss|canarytok|xss\.ht",
     ),
     "SENSITIVE_FILE": (
-        rf"{_PATH}/\.(?:git|svn|hg|bzr|env|aws|ssh|docker|npmrc|pypirc|ht|ds_store|netrc|idea|vscode|kube"
-        rf"|terraform|pgpass|cvs)",
+        rf"{_PATH}/\.(?:git|svn|hg|bzr|env|aws|ssh|docker|npmrc|pypirc|ht|ds_store|netrc|idea|vscode|kube|terraform|pgpass|cvs)",
         rf"{_PATH}\.(?:bak|swp|sql|old|orig|save|sqlite3?|mdb)(?:\.\w{{2,4}})?$|{_PATH}\.\w{{2,5}}(?:~|\.\w{{2,4}})$",
-        rf"{_PATH}/(?:backup|dump|dmp|db|database|site|www|old|new|archive|htdocs|public_html|web\w*)s?\.\w"
-        rf"|{_PATH}(?:web|meta)-inf",
-        rf"{_PATH}/(?:wp-|phpinfo|server-(?:status|info)|adminer|phpmyadmin|xmlrpc|composer\.|docker-compose"
-        rf"|appsettings)",
-        rf"{_PATH}/(?:local_settings|database\.yml|secrets\.|\w+\.axd|config(?:uration)?\.|crossdomain"
-        rf"|clientaccess|id_[rd]sa|info\.php)",
+        rf"{_PATH}/(?:backup|dump|dmp|db|database|site|www|old|new|archive|htdocs|public_html|web\w*)s?\.\w|{_PATH}(?:web|meta)-inf",
+        rf"{_PATH}/(?:wp-|phpinfo|server-(?:status|info)|adminer|phpmyadmin|xmlrpc|composer\.|docker-compose|appsettings)",
+        rf"{_PATH}/(?:local_settings|database\.yml|secrets\.|\w+\.axd|config(?:uration)?\.|crossdomain|clientaccess|id_[rd]sa|info\.php)",
         r"^/\S{0,200}\.(?:php\d?|phtml|jsp|aspx?|cgi|pl|asa)(?:[\n\r\x00;#:]|/\.|嘊|嘍)",
     ),
     "MAIL_INJECTION": (
-        rf"[\r\n]{_B}{{0,4}}(?:rcpt|mail|ehlo|helo|data|quit|rset|noop|b?cc|to|subject|from|reply-to"
-        rf"|[av]\d{{1,4}}{_B})",
+        rf"[\r\n]{_B}{{0,4}}(?:rcpt|mail|ehlo|helo|data|quit|rset|noop|b?cc|to|subject|from|reply-to|[av]\d{{1,4}}{_B})",
     ),
     "SSI": (r"<!--\s*#",),
     "RFI": (r"https?://[^\s&]{1,300}\.(?:txt|php\d?|jsp|aspx?|inc|phtml)",),
@@ -199,8 +161,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
 """By category of attack, the signs one of which stands in whatever is found of it."""
 
 _HIDES = (
-    r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u(?:00[0-7]|ff[0-5]|20[02-6]|2[1-4]\d|fe[56])"
-    r"|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
+    r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u(?:00[0-7]|ff[0-5]|20[02-6]|2[1-4]\d|fe[56])|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
     r"&(?:#|lt|gt|quot|apos|amp|lpar|rpar|colon|tab|newline|sol|period|bsol|nbsp)|\+a(?:dw|d4|ci|cc|cg|ck|ds|d0)",
     r"(?:^|[=:'\s\"/>])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/_-][A-Za-z0-9+/_-]){3,})[A-Za-z0-9+/_-]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
     "[\uff01-\uff5e\u2000-\u2017\u2020-\u2025\u2027-\u206f\u2460-\u24ff\u2215\u2216\ufe50-\ufe6f]",
