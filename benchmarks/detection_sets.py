@@ -44,13 +44,15 @@ FLOORS: Mapping[str, float] = {
     "values: SSTI": 97,
     "values: XXE": 65,
     "padding": 99,
-    "nemesida": 80,
-    "gotestwaf": 85,
-    "gotestwaf_matrix": 90,
+    "values: SQLI": 96,
+    "values: XSS": 70,
+    "nemesida": 91,
+    "gotestwaf": 94,
+    "gotestwaf_matrix": 97,
 }  # per cent that were reached of the held-out half, rounded down
 CEILINGS: Mapping[str, float] = {
-    "innocent values": 0.25,
-    "innocent values (high)": 0.13,
+    "innocent values": 0.21,
+    "innocent values (high)": 0.07,
     "gotestwaf_matrix (innocent)": 0,
     "innocent requests: github_webhooks": 0,
     "innocent requests: openapi_example_bodies": 0,
@@ -59,7 +61,7 @@ CEILINGS: Mapping[str, float] = {
     "innocent requests: sentry": 0,
     "innocent requests: cookies": 0,
     "innocent requests: forms_prose": 0,
-}  # half of what is mistaken of values are GraphQL's introspection, rightly reported
+}  # what is mistaken of values with high confidence is GraphQL's introspection, rightly reported
 
 Said = list[Finding]
 Measured = tuple[str, str, Said]

@@ -20,6 +20,7 @@ from metlo_otel.collector.database import open_database
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.jsontext import read_json
 from metlo_otel.collector.latencies import pack, unpack
+from metlo_otel.collector.migrate import HEAD
 from metlo_otel.collector.schema import ACTORS, ENDPOINTS, LATENCIES, MINUTES, STATUSES, TOTAL_LATENCIES, TOTALS
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
@@ -445,14 +446,14 @@ def test_a_database_of_before(database: str) -> None:
     with engine.begin() as connection:
         ingest.write_sums(connection, [make_sums([make_key()])], NOW)
         (item,) = queries.find_endpoints(connection, {}).items
-        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0002"
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
     engine.dispose()
     assert (item["id"], item["calls"], item["latency"]["calls"], item["sizes"]["calls"]) == (7, 6, 1, 1)
 
 
 def _downgrade(connection: Connection) -> None:
     """As the tables of revision 0001 are."""
-    for table in ("endpoint_latencies", "total_latencies"):
+    for table in ("endpoint_services", "service_calls", "endpoint_latencies", "total_latencies"):
         connection.execute(text(f"DROP TABLE {table}"))
     for column in ("latency", "p95", "summed", "request_bytes", "response_bytes"):
         connection.execute(text(f"ALTER TABLE endpoints DROP COLUMN {column}"))

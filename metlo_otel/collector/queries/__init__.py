@@ -14,6 +14,7 @@ from metlo_otel.collector.queries.security import (
     find_audit,
     read_actor,
 )
+from metlo_otel.collector.queries.services import find_services, service_calls
 from metlo_otel.collector.queries.traces import count_traces, find_traces, read_documents, read_one, sample
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "find_attacks",
     "find_audit",
     "find_endpoints",
+    "find_services",
     "find_traces",
     "inventory_counts",
     "latencies",
@@ -40,5 +42,6 @@ __all__ = [
     "read_one",
     "sample",
     "series",
+    "service_calls",
     "totals",
 ]
