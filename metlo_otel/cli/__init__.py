@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from metlo_otel.cli.asking import CommandError
 from metlo_otel.cli.check import add as add_check
 from metlo_otel.cli.collector import add as add_collector
+from metlo_otel.cli.database import add as add_databases
 from metlo_otel.cli.demo import add as add_demo
 from metlo_otel.cli.init import add as add_init
 from metlo_otel.cli.lists import add as add_lists
@@ -26,12 +27,13 @@ _EXTRAS = {
     "h11": "collector",
     "anyio": "collector",
     "jinja2": "collector",
+    "prometheus_client": "collector",
     "rich": "collector",
     "yaml": "rules",
     "psycopg": "postgresql",
     "flask": "demo",
 }
-_COMMANDS = (add_collector, add_demo, add_lists, add_rules, add_openapi, add_transfer, add_init, add_check)
+_COMMANDS = (add_collector, add_demo, add_lists, add_rules, add_openapi, add_transfer, add_init, add_databases, add_check)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

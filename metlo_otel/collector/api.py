@@ -16,6 +16,7 @@ from anyio import to_thread
 from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -24,6 +25,7 @@ from metlo_otel.collector import queries
 from metlo_otel.collector.answers import HANDLERS, Json
 from metlo_otel.collector.arrival import Arrival
 from metlo_otel.collector.configuration import is_current, read_document, read_version
+from metlo_otel.collector.health import Health
 from metlo_otel.collector.intake import (
     Budget,
     Incoming,
@@ -34,6 +36,7 @@ from metlo_otel.collector.intake import (
     read_body,
 )
 from metlo_otel.collector.jsontext import JsonError, read_json
+from metlo_otel.collector.metrics import Measuring, Metrics
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.sums_wire import SumsReader
 from metlo_otel.collector.trace import Trace, TraceError, read_trace
@@ -57,8 +60,10 @@ Checked = tuple[list[Trace], list[dict[str, Any]]]
 
 def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The collector as an ASGI app on an open store, with `more` routes; who opened the store closes it."""
-    api = Api(store)
+    api, metrics = Api(store), Metrics(store)
     routes = [
+        *Health(store).routes,
+        Route("/metrics", api.metrics(metrics), methods=["GET"]),
         Route("/api/v1", api.greet, methods=["GET"]),
         Route("/api/v1/verify", api.verify, methods=["GET"]),
         Route("/api/v1/agent-config", api.agent_config, methods=["GET"]),
@@ -72,7 +77,7 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
         *more,
     ]
-    return Starlette(routes=routes, exception_handlers=HANDLERS)
+    return Starlette(routes=routes, exception_handlers=HANDLERS, middleware=[Middleware(Measuring, metrics=metrics)])
 
 
 class Api:
@@ -143,6 +148,17 @@ class Api:
             raise RefusedError(404, f"there is no trace {number}; only the latest of each endpoint are kept")
         return Json(found)
 
+    def metrics(self, metrics: Metrics) -> Handler:
+        """A handler that answers Prometheus."""
+
+        async def answer(request: Request) -> Response:
+            await self._authenticate_reader(request)
+            write = partial(metrics.write, request.headers.get("accept", ""))
+            text, media_type = await to_thread.run_sync(write, limiter=self._readers)
+            return Response(text, headers={"Content-Type": media_type})
+
+        return answer
+
     def page(self, find: Callable[..., queries.Page]) -> Handler:
         """A handler that answers a page of what `find` finds for the query's parameters."""
 
@@ -189,7 +205,7 @@ class Api:
     async def _is_known(self, request: Request, reads: bool = False) -> bool:
         if not self._store.keys.is_fresh:
             await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
-        return self._store.keys.holds(request.headers.get("authorization", ""), reads)
+        return self._store.keys.holds(_key_of(request, reads), reads)
 
     def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
         """The agent-config and its ETag, made anew when its version is another one; where that fails, the one before
@@ -210,6 +226,12 @@ class Api:
 
     async def _read(self, query: Callable[..., Any]) -> Any:
         return await to_thread.run_sync(self._store.read, query, limiter=self._readers)
+
+
+def _key_of(request: Request, reads: bool) -> str:
+    """The key; who reads may put a word before it, as Prometheus does (RFC 6750)."""
+    given = request.headers.get("authorization", "")
+    return given[7:].strip() if reads and given[:7].lower() == "bearer " else given
 
 
 async def _receive(request: Request, body: Incoming, share: Share) -> bytes:
