@@ -17,6 +17,7 @@ from metlo_otel.cli.lists import add as add_lists
 from metlo_otel.cli.openapi import add as add_openapi
 from metlo_otel.cli.rules import add as add_rules
 from metlo_otel.cli.transfer import add as add_transfer
+from metlo_otel.cli.users import add as add_users
 from metlo_otel.core.version import __version__
 
 _EXTRAS = {
@@ -32,8 +33,22 @@ _EXTRAS = {
     "yaml": "rules",
     "psycopg": "postgresql",
     "flask": "demo",
+    "authlib": "oidc",
+    "joserfc": "oidc",
+    "apprise": "notify",
 }
-_COMMANDS = (add_collector, add_demo, add_lists, add_rules, add_openapi, add_transfer, add_init, add_databases, add_check)
+_COMMANDS = (
+    add_collector,
+    add_demo,
+    add_lists,
+    add_rules,
+    add_openapi,
+    add_transfer,
+    add_init,
+    add_databases,
+    add_users,
+    add_check,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

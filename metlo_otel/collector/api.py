@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from functools import partial
@@ -36,6 +36,7 @@ from metlo_otel.collector.intake import (
     read_body,
 )
 from metlo_otel.collector.jsontext import JsonError, read_json
+from metlo_otel.collector.keys import Grant
 from metlo_otel.collector.metrics import Measuring, Metrics
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.sums_wire import SumsReader
@@ -69,12 +70,12 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/agent-config", api.agent_config, methods=["GET"]),
         Route("/api/v{version}/log-request/{form}", api.log_request, methods=["POST"]),
         Route("/api/v1/aggregates", api.aggregates, methods=["POST"]),
-        Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
+        Route("/api/v1/traces", api.page("traces", queries.find_traces), methods=["GET"]),
         Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
-        Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
-        Route("/api/v1/attacks", api.page(queries.find_attacks), methods=["GET"]),
-        Route("/api/v1/actors", api.page(queries.find_actors), methods=["GET"]),
-        Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
+        Route("/api/v1/endpoints", api.page("endpoints", queries.find_endpoints), methods=["GET"]),
+        Route("/api/v1/attacks", api.page("attacks", queries.find_attacks), methods=["GET"]),
+        Route("/api/v1/actors", api.page("actors", queries.find_actors), methods=["GET"]),
+        Route("/api/v1/alerts", api.page("alerts", queries.find_alerts), methods=["GET"]),
         *more,
     ]
     return Starlette(routes=routes, exception_handlers=HANDLERS, middleware=[Middleware(Measuring, metrics=metrics)])
@@ -98,7 +99,7 @@ class Api:
 
     async def verify(self, request: Request) -> Response:
         """`GET /api/v1/verify`: whether the key is valid."""
-        if await self._is_known(request):
+        if await self._find_grant(request) is not None:
             return PlainTextResponse("OK")
         return PlainTextResponse("Client unauthorized", 401)
 
@@ -119,17 +120,18 @@ class Api:
         version, form = request.path_params["version"], request.path_params["form"]
         if version not in _VERSIONS or form not in ("single", "batch"):
             raise HTTPException(404)
-        async with self._body(request) as body:
-            traces, rejected = await self._check(_items(body, form), _VERSIONS[version])
+        async with self._body(request) as (body, grant):
+            traces, rejected = await self._check(_items(body, form), _VERSIONS[version], grant)
             if traces:
                 await _stored(lambda: self._store.add(traces))
             return _outcome(len(traces), rejected)
 
     async def aggregates(self, request: Request) -> Response:
         """`POST /api/v1/aggregates`: 200 once the sums of an agent's requests are durable; of a wrong document none."""
-        async with self._body(request) as body:
+        async with self._body(request) as (body, grant):
             try:
                 sums = self._sums.read(_json(body))
+                _check_hosts(grant, (key.host for key in sums.series))
             except TraceError as problem:
                 LOG.warning("sums rejected: %s", problem)
                 raise RefusedError(400, str(problem)) from None
@@ -138,7 +140,7 @@ class Api:
 
     async def trace(self, request: Request) -> Response:
         """`GET /api/v1/traces/{id}`: one trace, whole."""
-        await self._authenticate_reader(request)
+        await self._authenticate_reader(request, "traces")
         number = request.path_params["id"]
         try:
             found = await self._read(partial(queries.read_one, trace=number))
@@ -152,18 +154,18 @@ class Api:
         """A handler that answers Prometheus."""
 
         async def answer(request: Request) -> Response:
-            await self._authenticate_reader(request)
+            await self._authenticate_reader(request, "metrics")
             write = partial(metrics.write, request.headers.get("accept", ""))
             text, media_type = await to_thread.run_sync(write, limiter=self._readers)
             return Response(text, headers={"Content-Type": media_type})
 
         return answer
 
-    def page(self, find: Callable[..., queries.Page]) -> Handler:
-        """A handler that answers a page of what `find` finds for the query's parameters."""
+    def page(self, scope: str, find: Callable[..., queries.Page]) -> Handler:
+        """A handler that answers a page of what `find` finds for the query's parameters, to who may read `scope`."""
 
         async def answer(request: Request) -> Response:
-            await self._authenticate_reader(request)
+            await self._authenticate_reader(request, scope)
             try:
                 page = await self._read(partial(find, parameters=dict(request.query_params)))
             except queries.FilterError as problem:
@@ -172,40 +174,45 @@ class Api:
 
         return answer
 
-    async def _check(self, items: list[Any], version: int) -> Checked:
+    async def _check(self, items: list[Any], version: int, grant: Grant) -> Checked:
         """Raw traces are analysed, which takes a while: on a thread of its own, one batch after the other."""
         if version == 2:
-            return check(items, lambda item: read_trace(item, 2))
-        return await to_thread.run_sync(check, items, self._arrival.reader(), limiter=self._analysts)
+            return check(items, bound(lambda item: read_trace(item, 2), grant))
+        return await to_thread.run_sync(check, items, bound(self._arrival.reader(), grant), limiter=self._analysts)
 
     @asynccontextmanager
-    async def _body(self, request: Request) -> AsyncIterator[bytes]:
-        """The body of an agent's POST; where it is refused, the rest of it is read."""
+    async def _body(self, request: Request) -> AsyncIterator[tuple[bytes, Grant]]:
+        """The body of an agent's POST and what its key is good for; where it is refused, the rest of it is read."""
         share, body = self._budget.share(), Incoming(request.receive)
         try:
-            await self._authenticate(request)
-            yield await _receive(request, body, share)
+            grant = await self._authenticate(request)
+            yield await _receive(request, body, share), grant
         except RefusedError:
             await _drain(body)
             raise
         finally:
             share.release()
 
-    async def _authenticate(self, request: Request) -> None:
-        if not await self._is_known(request):
+    async def _authenticate(self, request: Request) -> Grant:
+        grant = await self._find_grant(request)
+        if grant is None:
             raise RefusedError(401, "Client unauthorized: the Authorization header is not a valid API key")
+        return grant
 
-    async def _authenticate_reader(self, request: Request) -> None:
+    async def _authenticate_reader(self, request: Request, scope: str) -> None:
         """An agent's key is in every app's settings; it does not open what all of them sent."""
-        if not await self._is_known(request, reads=True):
+        grant = await self._find_grant(request, reads=True)
+        if grant is None:
             raise RefusedError(
                 401, "the Authorization header is not a key for reading; the dashboard's settings make one"
             )
+        if not grant.reads(scope):
+            raise RefusedError(403, f"this token is not for reading {scope}")
 
-    async def _is_known(self, request: Request, reads: bool = False) -> bool:
+    async def _find_grant(self, request: Request, reads: bool = False) -> Grant | None:
         if not self._store.keys.is_fresh:
             await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
-        return self._store.keys.holds(_key_of(request, reads), reads)
+        return self._store.keys.find(_key_of(request, reads), reads)
 
     def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
         """The agent-config and its ETag, made anew when its version is another one; where that fails, the one before
@@ -266,6 +273,26 @@ def _items(body: bytes, form: str) -> list[Any]:
     if isinstance(value, list):
         return value
     raise RefusedError(400, "a batch is a JSON array of traces")
+
+
+def bound(read: Callable[[Any], Trace], grant: Grant) -> Callable[[Any], Trace]:
+    """`read`, for a key that may be bound to hosts."""
+    if grant.hosts is None:
+        return read
+
+    def read_own(item: Any) -> Trace:
+        trace = read(item)
+        _check_hosts(grant, [trace.host])
+        return trace
+
+    return read_own
+
+
+def _check_hosts(grant: Grant, hosts: Iterable[str]) -> None:
+    """Raise TraceError where a key is bound to other hosts."""
+    other = next((host for host in hosts if not grant.sends(host)), None)
+    if other is not None:
+        raise TraceError("host", f"this key is for {', '.join(grant.hosts or ())}, not for {other[:100]!r}")
 
 
 def check(items: list[Any], read: Callable[[Any], Trace]) -> Checked:

@@ -120,7 +120,7 @@ def _read(connection: Connection) -> list[Metric]:
         kept.add_metric([name], connection.execute(select(func.count()).select_from(table)).scalar_one())
     alerts = GaugeMetricFamily("metlo_alerts_open", "Alerts that are open.", None, ("severity",))
     open_ones = select(ALERTS.c.severity, func.count()).where(ALERTS.c.status == "open").group_by(ALERTS.c.severity)
-    found: dict[str, int] = dict(connection.execute(open_ones).tuples().all())
+    found: dict[str, int] = {row.severity: row[1] for row in connection.execute(open_ones)}
     for severity in ("low", "medium", "high"):
         alerts.add_metric([severity], found.get(severity, 0))
     return [

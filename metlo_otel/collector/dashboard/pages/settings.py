@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metlo_otel.collector import actions
+from metlo_otel.collector.accounts import are_alone
 from metlo_otel.collector.configuration import read_parts
 from metlo_otel.collector.dashboard.desk import Desk, Note, seen
 from metlo_otel.collector.dashboard.forms import read_form
@@ -26,7 +27,7 @@ from metlo_otel.collector.dashboard.pages.asking import done
 from metlo_otel.collector.dashboard.passwords import is_password
 from metlo_otel.collector.dashboard.text import json_text
 from metlo_otel.collector.dashboard.tracing import read_template, set_template
-from metlo_otel.collector.keys import list_keys
+from metlo_otel.collector.keys import Grant, check_hosts, list_keys
 from metlo_otel.collector.notify import list_webhooks
 
 _DONE = {"saved": "Saved. Connected agents are told within seconds.", "revoked": "The key is not valid any more."}
@@ -112,7 +113,8 @@ class SettingsPages:
         form = await read_form(request)
         work = partial(actions.add_key, name=form.get("name"), who=self._desk.who(request))
         try:
-            key = await self._desk.change(partial(work, reads=form.get("reads") == "on"))
+            grant = Grant(hosts=check_hosts(form.get("hosts").replace(",", " ").split()))
+            key = await self._desk.change(partial(work, reads=form.get("reads") == "on", grant=grant))
         except ValueError as problem:
             return await self._wrong(request, problem)
         return await self._page(request, Note("The new key, shown this once:", "good", key))
@@ -166,7 +168,11 @@ class SettingsPages:
     async def set_password(self, request: Request) -> Response:
         """Another password, for who knows the one before; everybody has to log in again."""
         form, ring = await read_form(request), keyring_of(request)
-        known = ring is not None and await to_thread.run_sync(is_password, form.get("old"), ring.password)
+        if ring is not None and ring.alone:
+            raise HTTPException(400, "Everybody has a password of their own now.")
+        known = (
+            ring is not None and ring.password and await to_thread.run_sync(is_password, form.get("old"), ring.password)
+        )
         if not known:
             return await self._wrong(request, ValueError("the password before is another one"))
         try:
@@ -202,6 +208,7 @@ def _read(connection: Connection) -> dict[str, Any]:
     return {
         "configured": read_parts(connection),
         "keys": list_keys(connection),
+        "alone": are_alone(connection),
         "webhooks": [each["url"] for each in list_webhooks(connection)],
         "template": read_template(connection),
     }
