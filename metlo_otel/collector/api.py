@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,7 @@ from metlo_otel.collector.jsontext import JsonError, read_json
 from metlo_otel.collector.keys import Grant
 from metlo_otel.collector.metrics import Measuring, Metrics
 from metlo_otel.collector.store import Store
+from metlo_otel.collector.sums import Sums
 from metlo_otel.collector.sums_wire import SumsReader
 from metlo_otel.collector.trace import Trace, TraceError, read_trace
 from metlo_otel.collector.writer import BusyError
@@ -130,8 +132,7 @@ class Api:
         """`POST /api/v1/aggregates`: 200 once the sums of an agent's requests are durable; of a wrong document none."""
         async with self._body(request) as (body, grant):
             try:
-                sums = self._sums.read(_json(body))
-                _check_hosts(grant, (key.host for key in sums.series))
+                sums = own_sums(self._sums.read(_json(body)), grant)
             except TraceError as problem:
                 LOG.warning("sums rejected: %s", problem)
                 raise RefusedError(400, str(problem)) from None
@@ -275,6 +276,13 @@ def _items(body: bytes, form: str) -> list[Any]:
     raise RefusedError(400, "a batch is a JSON array of traces")
 
 
+def own_sums(sums: Sums, grant: Grant) -> Sums:
+    """The sums of hosts that a key is for: who calls an app decides on hosts, and must not have the others be lost."""
+    if grant.hosts is None:
+        return sums
+    return replace(sums, series={key: each for key, each in sums.series.items() if grant.sends(key.host)})
+
+
 def bound(read: Callable[[Any], Trace], grant: Grant) -> Callable[[Any], Trace]:
     """`read`, for a key that may be bound to hosts."""
     if grant.hosts is None:
@@ -282,17 +290,12 @@ def bound(read: Callable[[Any], Trace], grant: Grant) -> Callable[[Any], Trace]:
 
     def read_own(item: Any) -> Trace:
         trace = read(item)
-        _check_hosts(grant, [trace.host])
+        if not grant.sends(trace.host):
+            told = f"this key is for {', '.join(grant.hosts or ())}, not for {trace.host[:100]!r}"
+            raise TraceError("request.url.host", told)
         return trace
 
     return read_own
-
-
-def _check_hosts(grant: Grant, hosts: Iterable[str]) -> None:
-    """Raise TraceError where a key is bound to other hosts."""
-    other = next((host for host in hosts if not grant.sends(host)), None)
-    if other is not None:
-        raise TraceError("host", f"this key is for {', '.join(grant.hosts or ())}, not for {other[:100]!r}")
 
 
 def check(items: list[Any], read: Callable[[Any], Trace]) -> Checked:

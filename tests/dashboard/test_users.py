@@ -203,6 +203,22 @@ def test_tokens_with_scopes(staffed: RunningCollector, viewer: Browser, admin: B
     viewer.session.cookies.update(back.session.cookies)
 
 
+def test_hosts_that_are_not_ours(staffed: RunningCollector, analyst: Browser, viewer: Browser) -> None:
+    """An analyst says whose a host is, a viewer looks; the page of endpoints tells how many nobody has said it of."""
+    agent, foreign = Client(staffed.url), make_trace()
+    foreign["request"]["url"]["host"] = "<b>evil</b>.example"
+    agent.post([foreign, make_trace()])
+    agent.session.close()
+    assert "hosts: yours?" in analyst.get("/dashboard/endpoints").text
+    assert "<b>evil" not in analyst.get("/dashboard/hosts").text
+    assert '<button name="own"' not in viewer.get("/dashboard/hosts").text
+    assert analyst.post("/dashboard/hosts", host="x", own="perhaps").status_code == 400
+    assert analyst.post("/dashboard/hosts", host="<b>evil</b>.example", own="no").status_code == 200
+    assert analyst.post("/dashboard/hosts", host="shop.example", own="yes").status_code == 200
+    assert "hosts: yours?" not in analyst.get("/dashboard/endpoints").text
+    assert "evil" not in analyst.get("/dashboard/endpoints").text
+
+
 def test_the_last_admin_stays(staffed: RunningCollector, admin: Browser) -> None:
     """Nobody can shut everybody out."""
     for what in ("removed", "disabled", "role"):
@@ -280,7 +296,7 @@ def test_keys_that_are_bound(collector: RunningCollector, browser: Browser, agen
     foreign["request"]["url"]["host"], below["request"]["url"]["host"] = "evilshop.example", "eu.shop.example"
     answer = agent.post([make_trace(), foreign, below])
     assert (answer.json()["accepted"], answer.json()["rejected"]) == (2, 1)
-    assert (answer.json()["problems"][0]["index"], answer.json()["problems"][0]["where"]) == (1, "host")
+    assert (answer.json()["problems"][0]["index"], answer.json()["problems"][0]["where"]) == (1, "request.url.host")
     assert {item["host"] for item in agent.items("endpoints")} == {"shop.example", "eu.shop.example"}
     wrong = browser.post("/dashboard/settings/keys", name="x", hosts="shop example/*")
     assert (wrong.status_code, "a host is a name such as" in wrong.text.lower()) == (400, True)

@@ -28,6 +28,7 @@ from metlo_otel.collector.dashboard.pages import (
     attacks,
     audit,
     endpoints,
+    hosts,
     overview,
     rules,
     settings,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
-_PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, specs, settings, users, audit, account)
+_PAGES = (overview, endpoints, hosts, traces, attacks, actors, rules, alerts, specs, settings, users, audit, account)
 
 
 class _Row(IntegerConvertor):

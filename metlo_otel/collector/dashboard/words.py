@@ -55,6 +55,8 @@ CHANGES = {
     "rules.put": "stored a rule",
     "rules.change": "changed a rule",
     "rules.remove": "removed a rule",
+    "hosts.own": "said that hosts are ours",
+    "hosts.foreign": "said that hosts are not ours",
     "specs.put": "stored a specification",
     "specs.remove": "removed a specification",
     "keys.add": "made an API key",
