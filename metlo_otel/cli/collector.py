@@ -142,6 +142,7 @@ def _serve(
             raise CommandError(
                 f"--host {options.host} can be reached by others: {given} with `metlo-otel users add NAME --role admin`"
             )
+        store.public = options.url or (url_of(listening[0]) if alone else "")
         access = Access(store)
         told = _prepare(store, options, key)
         urls = " and ".join(url_of(each) for each in listening)

@@ -172,6 +172,7 @@ class RunningCollector:
         self.password = access.ensure_password(password) or password
         self._socket = listen("127.0.0.1", 0)
         self.url = url_of(self._socket)
+        self.store.public = options.public if options and options.public else self.url
         self._server = make_server(self.store, access, options, proxies)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="metlo-otel-collector")
 

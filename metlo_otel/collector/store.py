@@ -27,7 +27,8 @@ T = TypeVar("T")
 class Store:
     """Everything that is kept. `where` is a path of a SQLite file or a URL; raises DatabaseError where it cannot be
     opened. With `duties` a thread keeps it within `limits` and tells its alerts. `kept_up` is when that was done last
-    (seconds since the epoch), `taken` counts what was handed over to be stored.
+    (seconds since the epoch), `taken` counts what was handed over to be stored, `public`
+    is where people reach the dashboard, as `https://metlo.example`.
     """
 
     def __init__(self, where: str, limits: Limits = DEFAULT_LIMITS, duties: bool = True) -> None:
@@ -36,6 +37,7 @@ class Store:
         self._writer = Writer(self._engine, self._write, self._write_sums, self._ingest.forget)
         self.keys = KeyRing(self._engine)
         self._upkeep = Upkeep(limits)
+        self.public = ""
         self.kept_up = time.time()
         self.taken = {"traces": 0, "sums": 0}
         self._duties = Duties(self) if duties else None

@@ -121,7 +121,7 @@ def attacked(collector: RunningCollector, browser: Browser, agent: Client) -> Br
     host = f"{MARK}.<i>.example"
     assert browser.post("/dashboard/specs", name=EVIL, host=host, text=json.dumps(spec)).status_code == 200
     assert browser.post("/dashboard/settings/keys", name=EVIL[:60]).status_code == 200
-    assert browser.post("/dashboard/settings/webhooks", url=f"http://127.0.0.1:1/{EVIL}").status_code == 200
+    assert browser.post("/dashboard/notifications", name=EVIL[:60], url=f"http://127.0.0.1:1/{EVIL}").status_code == 200
     assert browser.post("/dashboard/rules/block", kind="user", value=EVIL).status_code == 200
     return browser
 

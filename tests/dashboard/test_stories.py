@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from metlo_otel.collector.dashboard.app import Options
 from metlo_otel.collector.dashboard.provider import ProviderSettings
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import KEY, Client, make_trace
+from tests.collector.hook import running_hook
 from tests.collector.kept import started_before
 from tests.dashboard.browser import PASSWORD
 from tests.dashboard.chromium import PATIENCE, chromium, quiet
@@ -107,3 +108,52 @@ def test_the_first_admin(browser: Browser, collector: RunningCollector) -> None:
         assert (sessions.count(), "ada" in sessions.first.inner_text()) == (1, True)
         sessions.first.get_by_role("button", name="End the session of ada").click()
         page.get_by_role("heading", name="metlo-otel").wait_for()
+
+
+def test_one_dead_webhook_one_healthy(
+    browser: Browser, collector: RunningCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are added and tried; each alert reaches each once: the healthy one at once, the other when it lives again.
+    The link that was sent leads to the alert, which tells who was told.
+    """
+    monkeypatch.setattr("metlo_otel.collector.notify.WAITS", (1,))
+    with running_hook() as dead, running_hook() as healthy, quiet(browser, collector.url) as context:
+        dead.status, page = 503, context.new_page()
+        _enter(page, collector)
+        page.get_by_role("link", name="Notifications").click()
+        for name, hook in (("dead", dead), ("healthy", healthy)):
+            form = page.locator('form[action="/dashboard/notifications"]')
+            form.get_by_label("Name").fill(name)
+            form.get_by_label("URL", exact=True).fill(hook.url)
+            form.get_by_role("button", name="Add").click()
+            page.get_by_text("shown this once").wait_for()
+        page.get_by_role("button", name="Test healthy").click()
+        page.get_by_text("healthy took the test").wait_for()
+        page.get_by_role("button", name="Test dead").click()
+        page.get_by_text("dead did not take the test").wait_for()
+        agent = Client(collector.url)
+        agent.post([make_trace(f"/p/x{number}") for number in range(3)])
+        agent.session.close()
+        _wait_for(page, lambda: len(healthy.alerts()) == 3)
+        page.goto(f"{collector.url}/dashboard/notifications")
+        region = page.get_by_role("region", name="Destinations")
+        assert "3 waiting" in region.get_by_role("listitem").filter(has_text="dead").inner_text()
+        dead.status = 200
+        _wait_for(page, lambda: len(dead.alerts()) == 3)
+        page.wait_for_timeout(2_500)  # one more look of the collector for what is due
+        assert sorted(each["id"] for each in dead.alerts()) == sorted(each["id"] for each in healthy.alerts())
+        assert len(healthy.alerts()) == 3
+        page.goto(healthy.alerts()[0]["url"])
+        page.get_by_role("heading", name="New endpoint").wait_for()
+        told = page.get_by_role("region", name="Who was told").get_by_role("listitem").all_inner_texts()
+        assert ["told" in text for text in told] == [True, True]
+        page.get_by_role("button", name="Resolve").click()
+        page.get_by_text("Resolved.").wait_for()
+
+
+def _wait_for(page: Page, condition: Callable[[], bool]) -> None:
+    for _ in range(150):
+        if condition():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("it did not happen")

@@ -29,6 +29,7 @@ from metlo_otel.collector.dashboard.pages import (
     audit,
     endpoints,
     hosts,
+    notifications,
     overview,
     rules,
     settings,
@@ -46,7 +47,22 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
-_PAGES = (overview, endpoints, hosts, traces, attacks, actors, rules, alerts, specs, settings, users, audit, account)
+_PAGES = (
+    overview,
+    endpoints,
+    hosts,
+    traces,
+    attacks,
+    actors,
+    rules,
+    alerts,
+    specs,
+    settings,
+    notifications,
+    users,
+    audit,
+    account,
+)
 
 
 class _Row(IntegerConvertor):

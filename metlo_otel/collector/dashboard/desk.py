@@ -50,6 +50,7 @@ NAVIGATION = (
     Link("Alerts", "/dashboard/alerts"),
     Link("Specs", "/dashboard/specs", gap=True),
     Link("Settings", "/dashboard/settings", role=ADMIN),
+    Link("Notifications", "/dashboard/notifications", role=ADMIN),
     Link("Users", "/dashboard/users", role=ADMIN),
     Link("Audit log", "/dashboard/audit", role=ADMIN),
     Link("Account", "/dashboard/account"),
@@ -76,6 +77,7 @@ class Desk:
     ) -> None:
         self._store = store
         self._readers = readers
+        self._working = CapacityLimiter(2)
         self.access = access
         self.pages = pages
         self.provider = provider
@@ -90,6 +92,10 @@ class Desk:
             return await asyncio.wrap_future(self._store.change(work))
         except BusyError:
             raise HTTPException(503, "Too much is waiting to be stored. Try again.") from None
+
+    async def work(self, work: Callable[[Store], T]) -> T:
+        """What `work` returns, which uses the store and waits for others than the database, on a thread of its own."""
+        return await to_thread.run_sync(work, self._store, limiter=self._working)
 
     async def note(self, request: Request, action: str, who: str = "") -> None:
         """Write a line of the audit log, of what changes nothing else in the store."""

@@ -1,10 +1,9 @@
-"""Settings: agents' keys, what agents are told to do, where alerts go, and the password."""
+"""Settings: agents' keys, what agents are told to do, and the password."""
 
 from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +27,6 @@ from metlo_otel.collector.dashboard.passwords import is_password
 from metlo_otel.collector.dashboard.text import json_text
 from metlo_otel.collector.dashboard.tracing import read_template, set_template
 from metlo_otel.collector.keys import Grant, check_hosts, list_keys
-from metlo_otel.collector.notify import list_webhooks
 
 _DONE = {"saved": "Saved. Connected agents are told within seconds.", "revoked": "The key is not valid any more."}
 
@@ -91,8 +89,6 @@ def routes(desk: Desk) -> list[Route]:
         Route("/settings/keys/{id:row}/revoke", page.revoke_key, methods=["POST"]),
         Route("/settings/capture", page.set_capture, methods=["POST"]),
         Route("/settings/part", page.set_part, methods=["POST"]),
-        Route("/settings/webhooks", page.add_webhook, methods=["POST"]),
-        Route("/settings/webhooks/remove", page.remove_webhook, methods=["POST"]),
         Route("/settings/tracing", page.set_tracing, methods=["POST"]),
         Route("/settings/password", page.set_password, methods=["POST"]),
     ]
@@ -143,23 +139,6 @@ class SettingsPages:
             return await self._wrong(request, ValueError(f"{part.title}: {problem}"), {part.name: text})
         return await self._change(request, partial(actions.configure, name=part.name, value=value), {part.name: text})
 
-    async def add_webhook(self, request: Request) -> Response:
-        """Tell alerts to one more URL; its secret is made here and shown this once."""
-        known = await self._desk.read(list_webhooks)
-        secret = secrets.token_urlsafe(24)
-        added = [*known, {"url": (await read_form(request)).get("url").strip(), "secret": secret}]
-        try:
-            await self._desk.change(partial(actions.set_webhooks, webhooks=added, who=self._desk.who(request)))
-        except ValueError as problem:
-            return await self._wrong(request, problem)
-        return await self._page(request, Note("The webhook's secret, shown this once:", "good", secret))
-
-    async def remove_webhook(self, request: Request) -> Response:
-        """Tell alerts to a URL no more."""
-        url = (await read_form(request)).get("url")
-        left = [each for each in await self._desk.read(list_webhooks) if each["url"] != url]
-        return await self._change(request, partial(actions.set_webhooks, webhooks=left))
-
     async def set_tracing(self, request: Request) -> Response:
         """The link to the user's tracing."""
         template = (await read_form(request)).get("template")
@@ -209,7 +188,6 @@ def _read(connection: Connection) -> dict[str, Any]:
         "configured": read_parts(connection),
         "keys": list_keys(connection),
         "alone": are_alone(connection),
-        "webhooks": [each["url"] for each in list_webhooks(connection)],
         "template": read_template(connection),
     }
 

@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make them; webhooks become destinations that are told of every alert, as they were."""
+    """Make them; webhooks become destinations that are told of every alert, as they were, but for those given up."""
     _users()
     _sessions()
     for column in (("user_id", sa.BigInteger()), ("scopes", sa.Text()), ("hosts", sa.Text())):
@@ -149,3 +149,4 @@ def _take_over_webhooks(connection: sa.Connection) -> None:
         row |= {"rules": "{}", "enabled": True, "failures": 0, "next_try": 0, "made": int(time.time() * 1000)}
         connection.execute(sa.insert(table), row)
     connection.execute(sa.text("DELETE FROM settings WHERE name = 'webhooks'"))
+    connection.execute(sa.text("UPDATE alerts SET notified = last_seen WHERE notified IS NULL AND attempts >= 5"))
