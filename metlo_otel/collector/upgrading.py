@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
 
 from metlo_otel.collector.database import DatabaseError, bytes_used, connect_to, reason_of
 from metlo_otel.collector.migrate import HEAD, revision_of
@@ -45,7 +47,7 @@ def look(where: str) -> State:
     try:
         if "://" not in where and not Path(where).is_file():
             raise DatabaseError(f"there is no database {where!r}")
-        engine = connect_to(where)
+        engine = _reading(where)
         try:
             with engine.connect() as connection:
                 return State(revision_of(connection), HEAD, bytes_used(connection), _damage(connection))
@@ -55,6 +57,15 @@ def look(where: str) -> State:
         raise DatabaseError(f"the database {_shown(where)!r} cannot be read: {reason_of(problem)}") from problem
     except ArgumentError as problem:
         raise DatabaseError(f"--db: {problem}") from problem
+
+
+def _reading(where: str) -> Engine:
+    """A SQLite file is opened as it is, so that nothing of it changes, not even the kind of its journal."""
+    if "://" in where and make_url(where).get_backend_name() != "sqlite":
+        return connect_to(where)
+    path = Path(make_url(where).database or "" if "://" in where else where)
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    return create_engine("sqlite+pysqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
 
 
 def _damage(connection: Connection) -> str:

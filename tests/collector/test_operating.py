@@ -179,8 +179,10 @@ def test_check_and_upgrade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     """`db check` tells what there is to do and changes nothing; `db upgrade` does it, after a copy if one is wanted."""
     path = str(tmp_path / "old.db")
     _make_of(path, "0002")
+    before = Path(path).read_bytes()
     assert main(["db", "check", "--db", path]) == 1
     assert main(["db", "check", "--db", path, "--json"]) == 1
+    assert (Path(path).read_bytes(), sorted(each.name for each in tmp_path.iterdir())) == (before, ["old.db"])
     assert f"Revision 0002; `metlo-otel db upgrade`, or the collector's next start, makes it {HEAD}." in (
         said := capsys.readouterr().out
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from metlo_otel.collector.dashboard.access import Access
+from metlo_otel.collector.dashboard.app import Options
 from metlo_otel.collector.dashboard.attempts import PER_PLACE
 from metlo_otel.collector.dashboard.guard import POLICY
 from metlo_otel.collector.schema_people import SESSIONS
 from metlo_otel.collector.server import RunningCollector
-from tests.collector.client import Client, make_trace
+from tests.collector.client import KEY, Client, make_trace
+from tests.collector.kept import started_before
 from tests.dashboard.browser import PASSWORD, Browser
 
 
@@ -42,6 +45,13 @@ def test_the_cookie(stranger: Browser) -> None:
     headers = {"Sec-Fetch-Site": "same-origin", "Origin": "https://dashboard.example"}
     proxied = stranger.post("/dashboard/login", follow=False, headers=headers, password=PASSWORD)
     assert "; secure" in proxied.headers["Set-Cookie"].lower()
+
+
+def test_the_cookie_of_a_collector_behind_tls(tmp_path: Path) -> None:
+    """Where the public address is https, cookies stay there, whatever a request says."""
+    with RunningCollector(started_before(tmp_path), KEY, options=Options("https://metlo.example")) as collector:
+        sent = Browser(collector.url).log_in().headers["Set-Cookie"].lower()
+    assert sent.count("; secure") == sent.count("httponly") == 2  # the session's, and the known browser's
 
 
 def test_a_stolen_expired_session(collector: RunningCollector, browser: Browser) -> None:

@@ -111,7 +111,7 @@ def make_pages(store: Store, access: Access, options: Options = Options()) -> St
             raise HTTPException(404, "There is no such file.")
         return found
 
-    entry = Entry(desk)
+    entry = Entry(desk, options.public)
     routes: list[BaseRoute] = [Route("/static/{name}", static, methods=["GET"]), *entry.routes]
     if options.provider is not None:
         routes += _at_provider(desk, entry, options.provider, options.public)

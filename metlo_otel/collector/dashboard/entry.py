@@ -24,14 +24,14 @@ from metlo_otel.collector.dashboard.sessions import LASTS, Visit, end_session, o
 _NAME = 64  # characters of the name that somebody gives
 _LARGEST, _PATIENCE = 16 * 1024, 10.0  # bytes and seconds of a form that anybody may send
 _YEAR = 365 * 24 * 3600  # seconds
-_BROWSER = "metlo_browser"  # the cookie of a known browser
 
 
 class Entry:
     """The pages that are open to everybody, and the way out."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, public: str = "") -> None:
         self._desk = desk
+        self._public = public
         self._attempts = Attempts()
         self._guessing = CapacityLimiter(1)  # a password costs memory and time: one at a time
         self._returning = CapacityLimiter(1)  # for known browsers, which wait for nobody who guesses
@@ -53,7 +53,7 @@ class Entry:
         shown = {"next": form.get("next"), "name": name}
         user = await self._desk.read(partial(find_user, name=name))
         account = user.name if user else name if ring is not None and ring.alone else ""
-        attempt = Attempt.of(ring, self._desk.address(request), account, request.cookies.get(_BROWSER, ""))
+        attempt = Attempt.of(ring, self._desk.address(request), account, request.cookies.get(_known(ring), ""))
         if wait := self._attempts.wait(attempt):
             problem = f"Too many wrong passwords. Try again in {wait} seconds."
             return self._page(request, {**shown, "problem": problem}, 429, {"Retry-After": str(wait)})
@@ -84,11 +84,11 @@ class Entry:
             return self._page(request, {"next": wanted, "name": name, "problem": "Log in with your account."}, 403)
         await self._desk.note(request, "login", self._desk.called(request, name))
         answer = RedirectResponse(wanted if is_page(wanted) else "/dashboard/", 303)
-        secure = is_secure(request.headers, request.url.scheme)
+        secure = is_secure(request.headers, request.url.scheme) or self._public.startswith("https://")
         kinds: dict[str, Any] = {"path": "/dashboard", "secure": secure, "httponly": True, "samesite": "lax"}
         answer.set_cookie(ring.cookie, token, LASTS, **kinds)
         if way == "password":
-            answer.set_cookie(_BROWSER, known_browser(ring, user.name if user else ""), _YEAR, **kinds)
+            answer.set_cookie(_known(ring), known_browser(ring, user.name if user else ""), _YEAR, **kinds)
         return answer
 
     async def _log_out(self, request: Request) -> Response:
@@ -116,6 +116,11 @@ class Entry:
         self, request: Request, values: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
         return login_page(self._desk, request, values, status, headers)
+
+
+def _known(ring: Keyring | None) -> str:
+    """The name of a known browser's cookie, which no other collector shares."""
+    return ring.cookie.replace("session", "browser") if ring else ""
 
 
 def login_page(
