@@ -18,7 +18,23 @@ from tests.collector.client import Client, make_trace
 from tests.collector.sums import make_document, make_key
 from tests.dashboard.browser import PASSWORD, Browser
 
-PAGES = ("", "endpoints", "traces", "attacks", "actors", "rules", "rules/new", "alerts", "specs", "settings", "audit")
+PAGES = (
+    "",
+    "endpoints",
+    "traces",
+    "attacks",
+    "actors",
+    "rules",
+    "rules/new",
+    "alerts",
+    "specs",
+    "settings",
+    "audit",
+    "hosts",
+    "notifications",
+    "users",
+    "account",
+)
 
 
 def attack(path: str = "/items/1", source: str = "192.0.2.66", **processed: Any) -> dict[str, Any]:
