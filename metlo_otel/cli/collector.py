@@ -149,6 +149,7 @@ def _serve(
         told += [
             f"Collector on {urls}, data in {_shown(options.db)}. Ctrl-C ends it.",
             f"Dashboard on {options.url or url_of(listening[0])}/dashboard/{_password(access, password)}",
+            *(["Accounts open it; --password is not looked at."] if password and store.read(are_alone) else []),
         ]
         server = make_server(store, access, Options(options.url, provider), options.trusted_proxy)
         server.on_ready = lambda: print("\n".join(told), flush=True)

@@ -51,8 +51,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(str(tmp_path / "x.db"), duties=False)
+def store(database: str) -> Iterator[Store]:
+    store = Store(database, duties=False)
     store.public = "https://metlo.example"
     yield store
     store.close()

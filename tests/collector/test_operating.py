@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import stat
@@ -27,6 +28,7 @@ from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import read_trace
 from tests.collector.client import KEY, READ_KEY, Client, make_trace
 from tests.collector.kept import started_before
+from tests.dashboard.browser import PASSWORD, Browser
 
 
 def test_healthy_and_ready(client: Client) -> None:
@@ -193,6 +195,33 @@ def test_check_and_upgrade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert f"of revision {HEAD} now, before of 0002" in capsys.readouterr().out
     assert main(["db", "check", "--db", str(tmp_path / "none")]) == 2
     assert not (tmp_path / "none").exists()
+
+
+def test_an_install_of_before(tmp_path: Path) -> None:
+    """Its key, its password and its people's names go on as they were, whatever is new."""
+    path, salt = str(tmp_path / "old.db"), b"s" * 16
+    digest = hashlib.scrypt(PASSWORD.encode(), salt=salt, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
+    ring = {"password": f"scrypt$32768$8$1${salt.hex()}${digest.hex()}", "secret": "ab" * 32, "ended": {"x": 1}}
+
+    def fill(connection: Connection) -> None:
+        _keep(connection, "dashboardAccess", ring)
+        key = {"digest": hashlib.sha256(KEY.encode()).digest(), "no": False}
+        kept = "INSERT INTO api_keys (name, digest, hint, made, reads) VALUES ('given at the start', :digest, 'a-', 1, "
+        connection.execute(text(kept + ":no)"), key)
+
+    _make_of(path, "0002", fill)
+    with RunningCollector(path, KEY, read_key=READ_KEY) as collector:
+        assert collector.password is None  # none was made
+        client, browser = Client(collector.url), Browser(collector.url)
+        assert client.post([make_trace()]).text == "OK"
+        assert browser.log_in("another password").status_code == 403
+        assert browser.log_in(PASSWORD, "grace").status_code == 303
+        for page in ("", "settings", "users", "account", "notifications"):
+            assert browser.get(f"/dashboard/{page}").status_code == 200
+        browser.post("/dashboard/rules/watch", watching="on")
+        entries = collector.store.read(lambda connection: queries.find_audit(connection, {})).items
+        assert (entries[0]["who"], entries[0]["action"]) == ("grace (127.0.0.1)", "rules.watch")
+        client.session.close()
 
 
 def test_webhooks_of_before(tmp_path: Path) -> None:
