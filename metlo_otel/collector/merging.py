@@ -11,7 +11,17 @@ from sqlalchemy import Connection, Table, delete, func, literal, select, update
 from metlo_otel.collector.database import insert_into
 from metlo_otel.collector.endpoints import EndpointKey
 from metlo_otel.collector.latencies import move_latencies
-from metlo_otel.collector.schema import ALERTS, ATTACKS, COUNTS, ENDPOINTS, FACTS, MINUTES, STATUSES, TRACES
+from metlo_otel.collector.schema import (
+    ALERTS,
+    ATTACKS,
+    COUNTS,
+    ENDPOINT_SERVICES,
+    ENDPOINTS,
+    FACTS,
+    MINUTES,
+    STATUSES,
+    TRACES,
+)
 from metlo_otel.core.guessing import is_parameter, number_parameters
 
 MANY = 50
@@ -68,6 +78,7 @@ def merge_endpoints(connection: Connection, target: int, others: Sequence[int]) 
     _add_counts(connection, target, others)
     _move(connection, STATUSES, target, others, ["status"], ["calls"])
     _move(connection, MINUTES, target, others, ["minute"], COUNTS)
+    _move(connection, ENDPOINT_SERVICES, target, others, ["service", "environment", "language"], ["calls"])
     _move_facts(connection, target, others)
     move_latencies(connection, target, others)
     found_then = (ALERTS.c.endpoint_id.in_(others), ALERTS.c.kind == "new_endpoint")

@@ -32,6 +32,7 @@ from metlo_otel.collector.dashboard.pages import (
     notifications,
     overview,
     rules,
+    services,
     settings,
     specs,
     traces,
@@ -50,6 +51,7 @@ _READERS = 4  # threads that read from the database for pages at once
 _PAGES = (
     overview,
     endpoints,
+    services,
     hosts,
     traces,
     attacks,

@@ -15,6 +15,7 @@ from metlo_otel.collector.queries.security import (
     read_actor,
     read_alert,
 )
+from metlo_otel.collector.queries.services import find_services, service_calls
 from metlo_otel.collector.queries.traces import count_traces, find_traces, read_documents, read_one, sample
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "find_attacks",
     "find_audit",
     "find_endpoints",
+    "find_services",
     "find_traces",
     "inventory_counts",
     "latencies",
@@ -42,5 +44,6 @@ __all__ = [
     "read_one",
     "sample",
     "series",
+    "service_calls",
     "totals",
 ]

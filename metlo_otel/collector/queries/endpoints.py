@@ -22,7 +22,8 @@ from metlo_otel.collector.queries.filters import (
     string,
 )
 from metlo_otel.collector.queries.latencies import percentiles
-from metlo_otel.collector.schema import COUNTS, ENDPOINTS, FACTS, STATUSES, TRACES
+from metlo_otel.collector.queries.services import services_of
+from metlo_otel.collector.schema import COUNTS, ENDPOINT_SERVICES, ENDPOINTS, FACTS, STATUSES, TRACES
 
 SORTS = ("id", "risk", "calls", "errors", "attacks", "p95", "seen", "path")
 
@@ -43,12 +44,17 @@ def _has_fact(kind: str, name: str) -> Any:
     return exists().where(and_(FACTS.c.endpoint_id == _TABLE.id, FACTS.c.kind == kind, FACTS.c.name == name))
 
 
+def _has_service(value: str) -> Any:
+    return exists().where(ENDPOINT_SERVICES.c.endpoint_id == _TABLE.id, ENDPOINT_SERVICES.c.service == value)
+
+
 _FILTERS: Filters = {
     "host": (string, lambda value: _TABLE.host == value.lower()),
     "method": (string, lambda value: _TABLE.method == value.upper()),
     "path": (string, lambda value: _TABLE.path.icontains(value, autoescape=True)),
     "operation": (string, lambda value: _TABLE.operation == value),
     "class": (string, lambda value: _has_fact("class", value)),
+    "service": (string, _has_service),
     "flag": (string, lambda value: _has_fact("flag", value)),
     "risk": (number, lambda value: _TABLE.risk >= value),
     "inferred": (boolean, lambda value: _TABLE.inferred == value),
@@ -67,7 +73,11 @@ def find_endpoints(connection: Connection, parameters: Mapping[str, str]) -> Pag
     found = fetch(connection, wanted, question)
     numbers = [row.id for row in found]
     statuses, names, kept = _statuses(connection, numbers), _names(connection, numbers), _kept(connection, numbers)
-    items = [_endpoint(row, statuses.get(row.id, {}), names.get(row.id, {}), kept.get(row.id, 0)) for row in found]
+    services = services_of(connection, numbers)
+    items = [
+        _endpoint(row, statuses.get(row.id, {}), names.get(row.id, {}), kept.get(row.id, 0), services[row.id])
+        for row in found
+    ]
     return page(items, question) if question.sort == "id" else page_by_offset(items, question)
 
 
@@ -77,7 +87,8 @@ def read_endpoint(connection: Connection, endpoint: int) -> dict[str, Any] | Non
     if row is None:
         return None
     statuses, names = _statuses(connection, [endpoint]).get(endpoint, {}), _names(connection, [endpoint])[endpoint]
-    found = _endpoint(row, statuses, names, _kept(connection, [endpoint]).get(endpoint, 0))
+    kept, services = _kept(connection, [endpoint]).get(endpoint, 0), services_of(connection, [endpoint])[endpoint]
+    found = _endpoint(row, statuses, names, kept, services)
     return {**found, "fields": fields_of(read_facts(connection, endpoint))}
 
 
@@ -144,7 +155,13 @@ def _kept(connection: Connection, endpoints: Sequence[int]) -> dict[int, int]:
     return {row[0]: row[1] for row in connection.execute(counted.group_by(TRACES.c.endpoint_id))}
 
 
-def _endpoint(row: Row[Any], statuses: Mapping[str, int], names: Mapping[str, list[str]], kept: int) -> dict[str, Any]:
+def _endpoint(
+    row: Row[Any],
+    statuses: Mapping[str, int],
+    names: Mapping[str, list[str]],
+    kept: int,
+    services: Sequence[str],
+) -> dict[str, Any]:
     return {
         "id": row.id,
         "host": row.host,
@@ -161,6 +178,7 @@ def _endpoint(row: Row[Any], statuses: Mapping[str, int], names: Mapping[str, li
         "classes": names.get("class", []),
         "flags": names.get("flag", []),
         "statuses": statuses,
+        "services": services,
         "traces": kept,
         "latency": percentiles(unpack(row.latency)),
         "sizes": _sizes(row),

@@ -30,7 +30,7 @@ SORTS = {
     "seen": "Last seen",
     "path": "Endpoint",
 }
-_FILTERS = ("path", "host", "method", "class", "flag", "risk", "sort", "offset")
+_FILTERS = ("path", "host", "method", "class", "flag", "service", "risk", "sort", "offset")
 _DONE = {
     "captured": "Agents send the content of these requests from now on.",
     "uncaptured": "Agents send no more content of these requests.",
@@ -57,7 +57,7 @@ def routes(desk: Desk) -> list[Route]:
             "endpoints.html",
             page=page,
             filters=filters,
-            filtered=any(filters[name] for name in ("path", "host", "method", "class", "flag", "risk")),
+            filtered=any(filters[name] for name in ("path", "host", "method", "class", "flag", "service", "risk")),
             problem=problem,
             hosts=await desk.read(queries.list_hosts),
             unsaid=await desk.read(count_unsaid),
