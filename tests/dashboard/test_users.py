@@ -22,6 +22,7 @@ from metlo_otel.collector.dashboard.roles import needed_role
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import KEY, Client, make_trace
 from tests.collector.kept import started_before
+from tests.collector.otlp import document, server
 from tests.dashboard.browser import PASSWORD, Browser
 
 OWN = {role: f"the password of the {role}" for role in ROLES}
@@ -300,6 +301,10 @@ def test_keys_that_are_bound(collector: RunningCollector, browser: Browser, agen
     answer = agent.post([make_trace(), foreign, below])
     assert (answer.json()["accepted"], answer.json()["rejected"]) == (2, 1)
     assert (answer.json()["problems"][0]["index"], answer.json()["problems"][0]["where"]) == (1, "request.url.host")
+    assert {item["host"] for item in agent.items("endpoints")} == {"shop.example", "eu.shop.example"}
+    spans = document(server(), server(server__address="evil.example"))
+    told = agent.session.post(f"{agent.url}/v1/traces", json=spans, timeout=10).json()["partialSuccess"]
+    assert (told["rejectedSpans"], "not for 'evil.example'" in told["errorMessage"]) == ("1", True)
     assert {item["host"] for item in agent.items("endpoints")} == {"shop.example", "eu.shop.example"}
     wrong = browser.post("/dashboard/settings/keys", name="x", hosts="shop example/*")
     assert (wrong.status_code, "a host is a name such as" in wrong.text.lower()) == (400, True)
