@@ -11,28 +11,32 @@ from metlo_otel.collector import rules, specs
 from metlo_otel.collector.alerts import set_alert_status
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.configuration import changed, configure, read_parts, set_full_capture, set_watching
+from metlo_otel.collector.destinations import add_destination, change_destination, remove_destination
+from metlo_otel.collector.hosts import mark_hosts
 from metlo_otel.collector.keys import add_key, revoke_key
-from metlo_otel.collector.notify import set_webhooks
 from metlo_otel.collector.rules import StoredRule
 from metlo_otel.core.exemptions import parse_exemption
 
 _MOST_EXEMPTIONS = 1_000
 
 __all__ = [
+    "add_destination",
     "add_key",
     "block_actor",
+    "change_destination",
     "change_rule",
     "configure",
     "except_detection",
+    "mark_hosts",
     "put_rule",
     "put_spec",
+    "remove_destination",
     "remove_rule",
     "remove_spec",
     "revoke_key",
     "set_alert_status",
     "set_full_capture",
     "set_watching",
-    "set_webhooks",
 ]
 
 
