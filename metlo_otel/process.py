@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from metlo_otel.analysis.inspection import Inspection
+from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.logs import make_logger
@@ -55,11 +56,14 @@ class Process:
         self.streams = Streams()
         seams = Seams(self.inspection.analyse, self.inspection.session, Sealing(warn))
         tick = _each(self.in_force.tick, self.streams.end)
-        self.pipeline = open_pipeline(
-            settings, self.log, seams, self.in_force.configure, tick, self.inspection.suspects, turns
-        )
+        self.pipeline = open_pipeline(settings, self.log, seams, self._configure, tick, self.inspection.suspects, turns)
         self.pipeline.prepare = self.inspection.prepare
         weakref.finalize(self, self.pipeline.retire).atexit = False
+
+    def _configure(self, config: AgentConfig) -> None:
+        """Put the backend's configuration in force."""
+        self.inspection.configure(config)
+        self.in_force.configure(config)
 
     def enter(self, agent: object) -> None:
         """From now on `agent` uses this, as long as it lives or until it leaves."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from metlo_otel.analysis.attack_values import inspect
+from metlo_otel.analysis.attack_values import tells_in_header
+from metlo_otel.analysis.detectors import tools
 from metlo_otel.analysis.prefilter import Search, is_overlong, readable, searches, suspicious
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.request import BETWEEN, Known
@@ -43,21 +44,21 @@ class Suspicion:
         quoted = headers.replace(b'"', b"'").replace(BETWEEN, _VALUES)
         if not anything(b"%b\n%b%b" % (text, _VALUES, quoted)):  # each search gives the interpreter's lock away
             return is_overlong(text)
-        return suspicious(target, body) or (anything(_VALUES + quoted) and self._is_any_certain(headers))
+        return suspicious(target, body) or (anything(_VALUES + quoted) and self._tells_any(headers))
 
     def _search(self) -> Search:
         self._anything = searches()[1]
         return self._anything
 
-    def _is_any_certain(self, headers: bytes) -> bool:
-        return any(map(self._is_certain, headers.split(BETWEEN)))
+    def _tells_any(self, headers: bytes) -> bool:
+        return any(map(self._tells, headers.split(BETWEEN)))
 
-    def _is_certain(self, raw: bytes) -> bool:
+    def _tells(self, raw: bytes) -> bool:
         if hash(raw) in self._long:
             return False
         value = raw.decode("utf-8", "replace")
         parts = [value, *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part]]
-        if any(finding.confidence == "high" for part in parts for finding in inspect(part)):
+        if any(tells_in_header(part) or any(tools.find_in_agent(part)) for part in parts):
             return True
         self._remember(raw, value)
         return False

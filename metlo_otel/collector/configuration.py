@@ -21,6 +21,7 @@ from metlo_otel.collector.rules import served_rules
 from metlo_otel.collector.schema import ENDPOINTS, SETTINGS, SPECS
 from metlo_otel.collector.specs import described_endpoints
 from metlo_otel.core.agent_config import DataClass, parse_agent_config
+from metlo_otel.core.patterns import PatternError, parse_pattern
 
 DEFAULTS: dict[str, Any] = {
     "sensitiveDataList": None,
@@ -30,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "hostMap": [],
     "hostBlockList": [],
     "pathBlockList": [],
+    "detectionExcept": [],
 }
 """The parts of agent-config that are set as a whole. No list of data classes means the built-in one."""
 
@@ -48,13 +50,27 @@ def configure(connection: Connection, name: str, value: Any, who: str = "command
     problems: list[str] = []
     if DEFAULTS[name] is False and not isinstance(value, bool):
         problems.append(f"{name} is true or false")
-    parse_agent_config({name: value}, problems.append)
+    parsed = parse_agent_config({name: value}, problems.append)
+    for index, each in enumerate(parsed.data_classes or () if not problems else ()):
+        problems += _broken_patterns(f"{name}[{index}]", each)
     if problems:
         raise ValueError("; ".join(problems))
     check_servable(value, name)
     put_setting(connection, name, value)
     note(connection, who, "configure", {"name": name, "value": value})
     changed(connection)
+
+
+def _broken_patterns(place: str, each: DataClass) -> list[str]:
+    """What agents would leave out of a data class, with its place: they have a linear engine."""
+    found = []
+    for key, pattern in (("regex", each.regex), ("keyRegex", each.key_regex)):
+        try:
+            if pattern is not None:
+                parse_pattern(pattern)
+        except PatternError as problem:
+            found.append(f"{place}.{key} (of {each.name!r}): {problem}")
+    return found
 
 
 def read_parts(connection: Connection) -> dict[str, Any]:
@@ -114,11 +130,13 @@ def read_document(connection: Connection, own: bool = False) -> tuple[bytes, str
     """The agent-config as JSON, and its ETag.
 
     `own` is for agents of this package: they know rules that only watch, which others would enforce, have the built-in
-    data classes with their check digits, and send the sums of all requests.
+    data classes with their check digits, send the sums of all requests, and know where a finding does not count.
     """
     parts = read_parts(connection)
     if parts["sensitiveDataList"] is None and not own:
         parts["sensitiveDataList"] = [class_document(each) for each in BUILTIN_CLASSES]
+    if not own:
+        del parts["detectionExcept"]
     specs = [(row.name, row.host, row.text) for row in connection.execute(select(SPECS).order_by(SPECS.c.name))]
     document = orjson.dumps(
         {

@@ -33,6 +33,10 @@ PAGES = (
     "specs",
     "settings",
     "audit",
+    "hosts",
+    "notifications",
+    "users",
+    "account",
 )
 
 
@@ -191,6 +195,22 @@ def test_a_traces_page(browser: Browser, agent: Client) -> None:
     assert re.search(r"<mark>[^<]*OR 1=1", html.unescape(page))
     assert f'href="https://t.example/{"ab" * 16}?s={"cd" * 8}"' in page
     assert "1.5 ms" in page
+
+
+def test_this_is_fine_here(browser: Browser, agent: Client) -> None:
+    """One click on a trace says that such a finding is fine in that field of that endpoint, and agents are told."""
+    own = {"reqQuery.q": ["NOSQLI"]}
+    agent.post([attack(attackCategories=own)])
+    number = agent.items("traces")[0]["id"]
+    page = browser.get(f"/dashboard/traces/{number}").text
+    assert "NOSQLI: this is fine here" in page
+    fields = re.findall(r'name="(endpoint|field|category)" value="([^"]*)"', page)
+    done = browser.post(f"/dashboard/traces/{number}/fine", **dict(fields))
+    assert "do not count there any more" in done.text
+    browser.post(f"/dashboard/traces/{number}/fine", **dict(fields))
+    assert browser.get("/dashboard/settings").text.count("NOSQLI") == 1
+    wrong = browser.post(f"/dashboard/traces/{number}/fine", endpoint="*", field="*", category="XSS")
+    assert wrong.status_code == 400
 
 
 QUESTIONS: tuple[tuple[str, set[str]], ...] = (
@@ -479,7 +499,14 @@ CHANGES = (
         "alerts",
     ),
     *("endpoints/1/capture", "specs", "specs/remove", "settings/keys", "settings/keys/1/revoke", "settings/part"),
-    *("settings/capture", "settings/webhooks", "settings/webhooks/remove", "settings/tracing", "settings/password"),
+    *(
+        "settings/capture",
+        "notifications",
+        "notifications/1/remove",
+        "notifications/1/test",
+        "settings/tracing",
+        "settings/password",
+    ),
 )
 
 

@@ -13,6 +13,7 @@ from metlo_otel.collector.queries.security import (
     find_attacks,
     find_audit,
     read_actor,
+    read_alert,
 )
 from metlo_otel.collector.queries.services import find_services, service_calls
 from metlo_otel.collector.queries.traces import count_traces, find_traces, read_documents, read_one, sample
@@ -37,6 +38,7 @@ __all__ = [
     "list_classes",
     "list_hosts",
     "read_actor",
+    "read_alert",
     "read_documents",
     "read_endpoint",
     "read_one",

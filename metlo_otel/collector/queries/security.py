@@ -115,6 +115,12 @@ def find_alerts(connection: Connection, parameters: Mapping[str, str]) -> Page:
     return page_by_offset([_alert(row) for row in fetch(connection, wanted, question)], question)
 
 
+def read_alert(connection: Connection, alert: int) -> dict[str, Any] | None:
+    """One alert; None where there is none."""
+    row = connection.execute(select(ALERTS).where(ALERTS.c.id == alert)).one_or_none()
+    return None if row is None else _alert(row)
+
+
 def find_audit(connection: Connection, parameters: Mapping[str, str]) -> Page:
     """The audit log, newest first; `before` is the next page's cursor. Raises FilterError."""
     question = ask(parameters, _AUDIT_FILTERS)

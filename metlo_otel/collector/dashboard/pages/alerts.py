@@ -16,6 +16,7 @@ from metlo_otel.collector.dashboard import words
 from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
+from metlo_otel.collector.notify import deliveries_of
 
 _FILTERS = ("status", "kind", "severity", "endpoint", "offset")
 _DONE = {"open": "Opened again.", "resolved": "Resolved. It opens again if it happens again.", "ignored": "Ignored."}
@@ -52,4 +53,16 @@ def routes(desk: Desk) -> list[Route]:
         shown = {"status": form.get("shown"), "done": form.get("status")}
         return seen("/dashboard/alerts?" + urlencode(given(shown)))
 
-    return [Route("/alerts", alerts, methods=["GET"]), Route("/alerts", decide, methods=["POST"])]
+    async def one(request: Request) -> Response:
+        number = request.path_params["id"]
+        alert = await desk.read(partial(queries.read_alert, alert=number))
+        if alert is None:
+            raise HTTPException(404, "There is no such alert: it was forgotten, or its endpoint is another one now.")
+        told = await desk.read(partial(deliveries_of, alert=number))
+        return await desk.render(request, "alert.html", alert=alert, deliveries=told)
+
+    return [
+        Route("/alerts/{id:row}", one, methods=["GET"]),
+        Route("/alerts", alerts, methods=["GET"]),
+        Route("/alerts", decide, methods=["POST"]),
+    ]

@@ -18,6 +18,7 @@ from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
 from metlo_otel.collector.dashboard.pages.overview import POINTS, RANGES, latency_panel, panels_of
+from metlo_otel.collector.hosts import count_unsaid
 from metlo_otel.collector.openapi import describe_endpoint
 
 SORTS = {
@@ -59,6 +60,7 @@ def routes(desk: Desk) -> list[Route]:
             filtered=any(filters[name] for name in ("path", "host", "method", "class", "flag", "service", "risk")),
             problem=problem,
             hosts=await desk.read(queries.list_hosts),
+            unsaid=await desk.read(count_unsaid),
             classes=await desk.read(queries.list_classes),
             sorts=SORTS,
             status=400 if problem else 200,
