@@ -100,6 +100,8 @@ class Sender:
 
     def refresh_if_due(self) -> None:
         """Fetch the agent-config when it is time to."""
+        if self._otlp is not None:
+            self.guard.run(self._otlp.prepare)
         self.remote.refresh_if_due()
 
     def span(self, record: Record) -> ExchangeSpan | None:
@@ -287,4 +289,6 @@ def open_pipeline(
             on_change(config)
 
     sender = Sender(settings, log, seams, changed, aggregates)
+    if "metlo" not in settings.export:
+        sender.remote.refresh_if_due()  # nobody is asked: it is in force from the first request on
     return Pipeline(settings, sender, tick, watch, turns)

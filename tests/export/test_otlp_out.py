@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -282,3 +287,32 @@ def test_the_dashboard_asks_for_what_is_sent(receiver: Receiver) -> None:
     assert {"metlo.http.server.request.duration", "metlo.http.server.requests.blocked"} <= receiver.metrics.keys()
     assert asked
     assert asked <= sent
+
+
+_SHORT = """
+import sys, flask
+from metlo_otel.flask import MetloFlask
+app = flask.Flask("shop")
+MetloFlask(app, EXPORT="otlp")
+app.test_client().get("/a", headers={"X-Note": "1' OR '1'='1' --"})
+"""
+
+
+def test_a_process_that_ends_at_once(receiver: Receiver) -> None:
+    """What its only request brought is sent before it ends: the attack, and the counts."""
+    subprocess.run([sys.executable, "-c", _SHORT], timeout=60, check=True)
+    assert [each.event_name for each in receiver.records] == ["metlo.attack"]
+    assert receiver.metrics["metlo.http.server.request.duration"].exponential_histogram.data_points[0].count == 1
+
+
+def test_a_process_that_ends_before_a_silent_receiver() -> None:
+    """It does not wait for longer than for a Metlo collector that is silent."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        program = _SHORT + "import time; time.sleep(1.2)"
+        environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": where}
+        command = [sys.executable, "-c", program]
+        ran = subprocess.run(command, env=environment, timeout=60, check=True, capture_output=True)
+        assert time.monotonic() - began < 10
+    assert b"Traceback" not in ran.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from opentelemetry import trace
@@ -26,6 +27,8 @@ from metlo_otel.export.otlp.sums import metrics_of
 from metlo_otel.export.spans import ExchangeSpan
 
 _SCOPE = InstrumentationScope("metlo_otel")
+_METRICS = "metric_exporter", "OTLPMetricExporter"
+_AT_THE_END = 1  # seconds
 _TIMEOUT = 5  # seconds for one batch, unless OTEL_EXPORTER_OTLP_TIMEOUT says
 
 
@@ -34,7 +37,7 @@ class Exporting:
 
     def __init__(self, settings: Settings, more: dict[str, str]) -> None:
         self.delta = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").lower() == "delta"
-        self._resource = Resource.create(more).merge(OTELResourceDetector().detect())
+        self._resource = _resource(more)
         self._keep = kept(settings.span_attributes)
         self._events = Events()
         self._traces, self._logs, self._metrics = _exporters()
@@ -50,6 +53,14 @@ class Exporting:
     def metrics(self, data: MetricsData) -> bool:
         """Send metrics; whether they were taken."""
         return bool(self._metrics.export(data) is MetricExportResult.SUCCESS)
+
+    def last_metrics(self, data: MetricsData) -> bool:
+        """The same at the process's end, which does not wait for long."""
+        exporter = _exporter("metrics", *_METRICS, timeout=_AT_THE_END)
+        try:
+            return bool(exporter.export(data) is MetricExportResult.SUCCESS)
+        finally:
+            exporter.shutdown()
 
     def shutdown(self) -> None:
         """Close the connections."""
@@ -84,22 +95,33 @@ class Exporting:
         return ReadableLogRecord(record, self._resource, _SCOPE)
 
 
+def _resource(more: dict[str, str]) -> Resource:
+    """As Resource.create() makes it, which starts threads: at the process's end none can be."""
+    about = {
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+        "telemetry.sdk.version": version("opentelemetry-sdk"),
+        "service.name": "unknown_service",
+    }
+    return Resource({**about, **more}).merge(OTELResourceDetector().detect())
+
+
 def _exporters() -> tuple[Any, Any, Any]:
     """Those of traces, logs and metrics, each by its own variable or the common one."""
     return (
         _exporter("traces", "trace_exporter", "OTLPSpanExporter"),
         _exporter("logs", "_log_exporter", "OTLPLogExporter"),
-        _exporter("metrics", "metric_exporter", "OTLPMetricExporter"),
+        _exporter("metrics", *_METRICS),
     )
 
 
-def _exporter(signal: str, module: str, name: str) -> Any:
+def _exporter(signal: str, module: str, name: str, timeout: int | None = None) -> Any:
     from importlib import import_module
 
     own, common = f"OTEL_EXPORTER_OTLP_{signal.upper()}_", "OTEL_EXPORTER_OTLP_"
     protocol = os.environ.get(own + "PROTOCOL") or os.environ.get(common + "PROTOCOL") or "http/protobuf"
     package = "grpc" if protocol == "grpc" else "http"
     made = getattr(import_module(f"opentelemetry.exporter.otlp.proto.{package}.{module}"), name)
-    if any(os.environ.get(each + "TIMEOUT") for each in (own, common)):
-        return made()
-    return made(timeout=_TIMEOUT)
+    if timeout is None and not any(os.environ.get(each + "TIMEOUT") for each in (own, common)):
+        timeout = _TIMEOUT
+    return made() if timeout is None else made(timeout=timeout)

@@ -34,6 +34,9 @@ class OtlpSink:
     """
 
     def __init__(self, settings: Settings, log: RateLimitedLog, config: Callable[[], AgentConfig]) -> None:
+        # It starts a thread while it is imported, which Python refuses once the process ends; it imports no `ssl`.
+        import opentelemetry.sdk._logs.export  # noqa: F401
+
         self._settings = settings
         self._log = log
         self._config = config
@@ -45,9 +48,14 @@ class OtlpSink:
     def renew(self) -> None:
         """Begin with new exporters and counts: those of a forked process's parent are its own."""
         self._exporting: Exporting | None = None
+        self._failed = False
         self._counted = Aggregates()
         self._began = time.time_ns()
         self._due = time.monotonic() + self._every
+
+    def prepare(self) -> None:
+        """Make the exporters: at the process's end it is too late to import them."""
+        self._open()
 
     def tell(self, spans: Sequence[ReadableSpan]) -> bool:
         """Send what was found in these exchanges, and those that no span of the app's own tells of; whether all of it
@@ -68,22 +76,24 @@ class OtlpSink:
             self._due = time.monotonic() + self._every
             self.send_counts()
 
-    def send_counts(self) -> None:
+    def send_counts(self, at_the_end: bool = False) -> None:
         """Send what was counted so far."""
         taken, now = self._counted.take(), time.time_ns()
         if not taken.series:
             return
         exporting = self._open()
-        sent = self._send(exporting.metrics, exporting.metrics_data(taken, self._began, now))
+        export = exporting.last_metrics if at_the_end else exporting.metrics
+        sent = self._send(export, exporting.metrics_data(taken, self._began, now))
         if sent and exporting.delta:
             self._began = now
         else:
             self._counted.put_back(taken)
 
     def close(self) -> None:
-        """Send the last counts and close the connections."""
-        self.send_counts()
+        """Send the last counts, unless that would hold up the process's end in vain, and close the connections."""
         if self._exporting is not None:
+            if self.asking_since is None and not self._failed:
+                self.send_counts(at_the_end=True)
             self._exporting.shutdown()
         self.renew()
 
@@ -102,6 +112,7 @@ class OtlpSink:
             taken = export(batch)
         finally:
             self.asking_since = None
+        self._failed = not taken
         if not taken:
             text = "the OTLP receiver did not take a batch, which is lost; check OTEL_EXPORTER_OTLP_ENDPOINT"
             self._log.say(logging.WARNING, "otlp:failed", text)
