@@ -90,6 +90,7 @@ class Options(LowerCase, total=False):
     TRACING: Literal["join", "instrument"] | None
     DISABLE_E2EE: Flag
     DETECTION: Detection
+    DETECTION_EXCEPT: Exemptions
     MASK_SENSITIVE: Flag
     ANALYSIS_BUDGET: Seconds
     MODE: Literal["block", "monitor"] | None
