@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metlo_otel.collector import rules, specs
-from metlo_otel.collector.alerts import set_alert_status
+from metlo_otel.collector.alerts import assign_alert, comment_alert, mute_kind, set_alert_status, unmute_kind
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.configuration import changed, configure, set_full_capture, set_watching
 from metlo_otel.collector.keys import add_key, revoke_key
@@ -17,9 +17,12 @@ from metlo_otel.collector.rules import StoredRule
 
 __all__ = [
     "add_key",
+    "assign_alert",
     "block_actor",
     "change_rule",
+    "comment_alert",
     "configure",
+    "mute_kind",
     "put_rule",
     "put_spec",
     "remove_rule",
@@ -29,6 +32,7 @@ __all__ = [
     "set_full_capture",
     "set_watching",
     "set_webhooks",
+    "unmute_kind",
 ]
 
 

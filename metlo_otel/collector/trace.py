@@ -51,7 +51,8 @@ class Found:
 class Trace:
     """A checked trace. `version` is 1 (raw) or 2 (analysed by the agent), `document` the JSON to keep.
 
-    `attacks` are the types that were found and `findings` where, `whole` is false for a trace that only counts a call,
+    `attacks` are the types that were found and `findings` where, `invalid` says by place how the answer differs from
+    its description, `whole` is false for a trace that only counts a call,
     `authenticated` is None where nobody knows, `operations` are GraphQL's (`query.user`), `duration` is in µs,
     and `counted` says that the call is in sums that come by themselves.
     """
@@ -75,7 +76,7 @@ class Trace:
     sensitive: Places = field(default_factory=dict)
     media: tuple[str, str] = ("", "")
     operations: tuple[str, ...] = ()
-    invalid: tuple[str, ...] = ()
+    invalid: Places = field(default_factory=dict)
     authenticated: bool | None = None
     auth_type: str | None = None
     scheme: str | None = None
@@ -137,7 +138,7 @@ def _read_details(
         "sensitive": found.get("sensitiveDataDetected") or {},
         "media": (_told(found, "requestContentType") or "", _told(found, "responseContentType") or ""),
         "operations": _operations(trace, found),
-        "invalid": _keys(found.get("validationErrors")),
+        "invalid": _places(found.get("validationErrors")),
         "authenticated": provided if isinstance(provided, bool) else None,
         "auth_type": _told(session, "authType"),
         "scheme": _forwarded_scheme(request) or _told(meta, "scheme"),
@@ -201,8 +202,13 @@ def _forwarded_scheme(request: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _keys(value: Any) -> tuple[str, ...]:
-    return tuple(value) if isinstance(value, dict) else ()
+def _places(value: Any) -> Places:
+    """Texts by place; what is none is left out."""
+    found = value if isinstance(value, dict) else {}
+    return {
+        place: [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+        for place, told in found.items()
+    }
 
 
 def _told(holder: Mapping[str, Any], key: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, delete, func, select, true
 
-from metlo_otel.collector.alerts import Alert, raise_alerts
+from metlo_otel.collector.alerts import Alert, raise_alerts, wake_alerts
 from metlo_otel.collector.database import bytes_used, insert_into
 from metlo_otel.collector.endpoints import EndpointKey
 from metlo_otel.collector.inventory import add_endpoint
@@ -72,6 +72,7 @@ class Upkeep:
         """What to do now, one transaction after the other."""
         limits, now = self._limits, int(time.time() * 1000)
         yield lambda connection: _raise_error_rates(connection, now)
+        yield lambda connection: wake_alerts(connection, now)
         yield merge_guesses
         for _ in range(_SLICES):
             yield lambda connection: _delete_traces(connection, TRACES.c.received < now - limits.trace_days * _DAY)
@@ -128,7 +129,6 @@ def _raise_error_rates(connection: Connection, now: int) -> bool:
         Alert(
             "error_rate",
             str(number),
-            "medium",
             number,
             {"host": host, "method": method, "path": path, "calls": int(n), "errors": int(failed)},
         )

@@ -27,6 +27,7 @@ from metlo_otel.collector.dashboard.pages import (
     audit,
     endpoints,
     overview,
+    preferences,
     rules,
     settings,
     specs,
@@ -39,7 +40,7 @@ from metlo_otel.collector.store import Store
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
-_PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, specs, settings, audit)
+_PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, specs, settings, audit, preferences)
 
 
 class _Row(IntegerConvertor):
