@@ -87,7 +87,7 @@ KINDS: Mapping[str, AlertKind] = {
     "attack": AlertKind(
         "Attack",
         "high",
-        lambda detail: f"{detail.get('category')} in {_where(detail)}{_from(detail)}",
+        lambda detail: f"{detail.get('category', 'an attack')} in {_where(detail)}{_from(detail)}",
         "Look at the trace; block who sent it, or have DETECTION reject such requests.",
     ),
     "unauthenticated_data": AlertKind(

@@ -20,6 +20,7 @@ from metlo_otel.collector.database import open_database
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.jsontext import read_json
 from metlo_otel.collector.latencies import pack, unpack
+from metlo_otel.collector.migrate import HEAD
 from metlo_otel.collector.schema import ACTORS, ENDPOINTS, LATENCIES, MINUTES, STATUSES, TOTAL_LATENCIES, TOTALS
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store

@@ -140,11 +140,10 @@ def test_the_overview_counts(browser: Browser, agent: Client) -> None:
     agent.post([make_trace(), make_trace(status=500), attack(), attack(block=True)])
     page = browser.get("/dashboard/").text
     words = text_of(page)
-    assert "Errors 4xx 2 5xx 1 3" in words
-    assert 'aria-label="Requests over time, 4 in all"' in page
-    assert 'aria-label="Attacks over time, 2 in all"' in page
-    assert 'aria-label="Blocked over time, 1 in all"' in page
-    link = re.search(r'href="(/dashboard/traces\?since=\d+&amp;status=5xx)"', page)
+    assert "Errors 4xx 2 50.0 % 5xx 1 25.0 %" in words
+    assert 'aria-label="Requests over time: 4 in all"' in page
+    assert 'aria-label="Attacks over time: 2 attacked, 1 blocked"' in page
+    link = re.search(r'href="(/dashboard/traces\?range=1h&amp;status=5xx)"', page)
     assert link is not None
     assert browser.get(html.unescape(link[1])).text.count('class="path full"') == 1
 

@@ -65,7 +65,7 @@ def read_span(request: Request, usual: str = "all") -> Span:
 
 def _up_to_now(preset: str, carried: Mapping[str, str]) -> Span:
     if preset not in PRESETS:
-        raise ValueError(f"a time is one of {', '.join(PRESETS)}, not {preset[:40]!r}")
+        raise ValueError(f"a time is expected that is one of {', '.join(PRESETS)}, not {preset[:40]!r}")
     minutes = PRESETS[preset]
     since = None if minutes is None else int(time.time() * 1000) - (minutes - 1) * _MINUTE
     return Span(since, None, preset, carried)
@@ -92,7 +92,7 @@ def read_moment(text: str) -> int | None:
         zoned = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
         return max(int(zoned.timestamp() * 1000), 0)
     except (ValueError, OverflowError):
-        raise ValueError(f"a moment is such as 2026-05-01T13:30, in UTC, not {text[:40]!r}") from None
+        raise ValueError(f"a moment such as 2026-05-01T13:30, in UTC, is expected, not {text[:40]!r}") from None
 
 
 def zone_of(request: Request) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, not_
+from sqlalchemy import ColumnElement, and_, false, func, not_, true
 
 from metlo_otel.collector.queries.filters import Filter, FilterError, Filters, read_value, unknown
 
@@ -31,7 +31,10 @@ def with_language(filters: Filters, bare: str) -> Filters:
     """`filters` and `q`, which takes the language; a word without a name is looked for as `bare`."""
     known = {name: each for name, each in filters.items() if name not in _NOT_ASKED}
     names = known | {other: known[name] for other, name in _ALSO.items() if name in known}
-    return {**filters, "q": Filter(lambda text: list(_conditions(text, names, bare)), lambda found: and_(*found))}
+    return {
+        **filters,
+        "q": Filter(lambda text: list(_conditions(text, names, bare)), lambda found: and_(true(), *found)),
+    }
 
 
 def offered(filters: Filters, more: Mapping[str, list[str]] | None = None) -> list[str]:

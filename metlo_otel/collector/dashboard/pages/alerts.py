@@ -89,7 +89,7 @@ class AlertPages:
         found = await self._desk.read(partial(_read, number=number))
         if found is None:
             raise HTTPException(404, f"There is no alert {number}.")
-        own = {"snoozes": SNOOZES, "me": session_of(request).name}
+        own: dict[str, Any] = {"snoozes": SNOOZES, "me": session_of(request).name}
         return await self._desk.render(request, "alert.html", *done(request, _DONE), **found, **own)
 
     async def decide(self, request: Request) -> Response:

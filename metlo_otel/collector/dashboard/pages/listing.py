@@ -86,7 +86,7 @@ async def show(desk: Desk, request: Request, listing: Listing) -> Shown:
         "offered": queries.offered(listing.language, {"host": hosts} if hosts else {}),
         "asked": query({**{name: filters[name] for name in filters if name != listing.cursor}, **span.carried})[1:],
     }
-    return Shown(filters, page, values, 400 if problem else 200)
+    return Shown(filters, page, values, 400 if problem or span.problem else 200)
 
 
 def wants_file(request: Request) -> bool:
