@@ -76,6 +76,7 @@ def make_environment(statics: Statics) -> Environment:
         json=json_text,
         iso=iso,
         size=size,
+        ticked=ticked,
         total=total,
         moment_input=moment_input,
     )
@@ -152,6 +153,13 @@ def link(context: Context, url: str, parameters: Mapping[str, Any] | None = None
 def total(value: int) -> str:
     """How many there are; of very many that there are more."""
     return f"{MOST_COUNTED:,}+" if value > MOST_COUNTED else f"{value:,}"
+
+
+def ticked(text: str) -> Markup:
+    """A sentence with the names in backticks as code."""
+    parts = visible(text).split("`")
+    shown = [Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)]
+    return Markup("").join(shown)
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -143,7 +143,7 @@
     for (const box of document.querySelectorAll("[data-all]")) box.hidden = false;
     document.addEventListener("change", (event) => {
       if (!(event.target instanceof Element) || !event.target.matches("[data-all]")) return;
-      for (const each of event.target.closest("form").querySelectorAll("input[name=id]")) each.checked = event.target.checked;
+      for (const each of event.target.closest("table").querySelectorAll("input[name=id]")) each.checked = event.target.checked;
     });
   };
 
