@@ -142,7 +142,7 @@ def test_a_saved_search(page: Page, url: str) -> None:
     page.get_by_text("Saved searches (1)").click()
     page.get_by_role("link", name="Slow failures").click()
     page.wait_for_url(re.compile("q=status"))
-    assert page.locator("#total").inner_text() == shown == "6 traces"
+    assert page.locator("#total").inner_text() == shown == "5 traces"
 
 
 def test_what_would_be_right(browser: Browser, url: str) -> None:
