@@ -35,7 +35,8 @@ _SLICE = 2_000  # rows deleted in one transaction
 _SLICES = 10  # such transactions about traces, and about the latencies of a few minutes, in one round
 _ERRORS_OVER = 5  # minutes that an error rate is taken over
 _ERRORS_FROM = 50  # calls in these from which there is a rate at all
-_ERROR_RATE = 0.2
+ERROR_RATE = 0.2
+"""The share of calls with a status of 500 and above from which an alert is raised."""
 
 Step = Callable[[Connection], bool]
 """One transaction of upkeep; whether what was remembered of the database is not true any more."""
@@ -123,7 +124,7 @@ def _raise_error_rates(connection: Connection, now: int) -> bool:
         .join(ENDPOINTS, ENDPOINTS.c.id == table.endpoint_id)
         .where(table.minute > now // 60_000 - _ERRORS_OVER)
         .group_by(ENDPOINTS.c.id, ENDPOINTS.c.host, ENDPOINTS.c.method, ENDPOINTS.c.path)
-        .having(calls >= _ERRORS_FROM, errors >= calls * _ERROR_RATE)
+        .having(calls >= _ERRORS_FROM, errors >= calls * ERROR_RATE)
     )
     alerts = [
         Alert(

@@ -9,13 +9,11 @@ from typing import Any
 from metlo_otel.collector.dashboard.charts import Chart, Spread, draw, draw_spread
 from metlo_otel.collector.dashboard.rendering import query
 from metlo_otel.collector.dashboard.times import Span
+from metlo_otel.collector.upkeep import ERROR_RATE
 from metlo_otel.core.histogram import Histogram
 
 POINTS = 60  # columns of a chart
 Points = Sequence[dict[str, int]]
-
-ERROR_RATE = 0.2
-"""The share of failed calls from which an alert is raised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,8 @@ def panels_of(points: Points, span: Span, endpoint: int | None = None) -> list[P
         panel("Requests", ("all", "calls", "traces", {})),
         panel(
             "Errors",
-            ("4xx", "clientErrors", "traces", {"status": "4xx"}),
             ("5xx", "serverErrors", "traces", {"status": "5xx"}),
+            ("4xx", "clientErrors", "traces", {"status": "4xx"}),
             limit=[point["calls"] * ERROR_RATE for point in points],
         ),
         panel(
