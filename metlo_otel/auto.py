@@ -7,12 +7,12 @@ import sys
 
 
 def pre_instrument() -> None:
-    """Do as metlo_otel.instrument() where METLO_HOST and METLO_API_KEY are set; never raises.
+    """Do as metlo_otel.instrument() where METLO_HOST and METLO_API_KEY are set, or METLO_EXPORT; never raises.
 
     An exception here would end the whole auto-instrumentation, so what goes wrong is said on stderr, once.
     """
     host, key = os.environ.get("METLO_HOST"), os.environ.get("METLO_API_KEY") or os.environ.get("METLO_KEY")
-    if not host and not key:
+    if not host and not key and not os.environ.get("METLO_EXPORT"):
         return
     try:
         from metlo_otel import instrument

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from metlo_otel.blocking.cache import open_cache
 from metlo_otel.blocking.remote import RemoteConfiguration
-from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.agent_config import AgentConfig, Served
 from metlo_otel.core.aggregates import Aggregates, document
 from metlo_otel.core.counters import Counters, Stats
 from metlo_otel.core.exchange import Exchange
@@ -25,6 +25,7 @@ from metlo_otel.core.tracing import is_reported, joined
 from metlo_otel.export.connection import Connection
 from metlo_otel.export.delivery import Delivery, Pause
 from metlo_otel.export.forking import renew_after_fork
+from metlo_otel.export.otlp.sink import OtlpSink
 from metlo_otel.export.outcome import Outcome, Sent, TryLater
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.export.spans import ExchangeSpan
@@ -61,16 +62,21 @@ class Sender:
         self.guard = Guard(log)
         self._connection = Connection(settings)
         warn = _warner(log)
-        cache = open_cache(settings, warn)
-        self.remote = RemoteConfiguration(self._connection.get_config, warn, on_change=on_change, cache=cache)
+        self._has_metlo = "metlo" in settings.export
+        cache = open_cache(settings, warn) if self._has_metlo else None
+        fetch = self._connection.get_config if self._has_metlo else _alone
+        self.remote = RemoteConfiguration(fetch, warn, on_change=on_change, cache=cache)
         self._tracing = Tracing(settings, lambda: self.remote.current, seams or Seams())
         where = settings.collector_url
         self._delivery = Delivery(self._connection, self.counters, log, where, on_return=self.remote.ask_soon)
+        self._otlp = OtlpSink(settings, log, lambda: self.remote.current) if "otlp" in settings.export else None
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """Begin anew in a forked process: own connections and counts, nothing of what the parent sends."""
         self._connection.renew()
+        if self._otlp is not None:
+            self._otlp.renew()
         self._delivery.forget()
         self.aggregates.reset()
         self.counters.reset()
@@ -88,8 +94,8 @@ class Sender:
 
     @property
     def asking_since(self) -> float | None:
-        """When a call to the collector or the backend began that goes on, by time.monotonic()."""
-        return self._connection.asking_since
+        """When a call to the collector, the backend or an OTLP receiver began that goes on, by time.monotonic()."""
+        return self._connection.asking_since or (self._otlp.asking_since if self._otlp else None)
 
     def refresh_if_due(self) -> None:
         """Fetch the agent-config when it is time to."""
@@ -101,8 +107,22 @@ class Sender:
 
     def deliver(self, spans: Sequence[ReadableSpan], pause: Pause) -> bool:
         """Send the HTTP server spans among these, again after each `pause` that says so; whether all were taken."""
+        told = self._tell(spans)
+        if not self._has_metlo:
+            return told
         traces = [trace for span in spans if _is_ours(span) and (trace := self._trace(span)) is not None]
         return self._delivery.deliver(traces, pause)
+
+    def _tell(self, spans: Sequence[ReadableSpan]) -> bool:
+        """Tell OTLP receivers, where there are any. Where there is no Metlo these are all that is told of the spans."""
+        if self._otlp is None:
+            return True
+        told = self.guard.run(self._otlp.tell, spans) is True
+        if not self._has_metlo and told:
+            self.counters.sent(len(spans))
+        elif not self._has_metlo:
+            self.counters.drop("undelivered", len(spans))
+        return told
 
     @property
     def uncounted(self) -> bool:
@@ -115,7 +135,7 @@ class Sender:
             return not self.aggregates.waiting
         taken, ended = self.aggregates.take(), time.time_ns()
         outcome = self._sums_outcome  # of calls that were in an earlier document, and turn out to have no trace
-        if taken.series:
+        if taken.series and self._has_metlo:
             environment = self._settings.environment
             told = document(taken, self._began // 1_000_000, ended // 1_000_000, environment)
             outcome = self._delivery.deliver_aggregates(encode(told))
@@ -124,6 +144,8 @@ class Sender:
             self._sums_not_before = time.monotonic() + (outcome.after or _SUMS_AGAIN)
             return False
         self._began, self._sums_outcome = ended, outcome
+        if self._otlp is not None:
+            self.guard.run(self._otlp.count, taken)
         if isinstance(outcome, Sent):
             self.counters.counted(taken.alone)
         else:
@@ -148,6 +170,8 @@ class Sender:
     def shutdown(self) -> None:
         """Close the connections."""
         self._connection.close()
+        if self._otlp is not None:
+            self.guard.run(self._otlp.close)
 
     def _trace(self, span: ReadableSpan) -> bytes | None:
         try:
@@ -170,7 +194,7 @@ class MetloSpanExporter(SpanExporter):
     """
 
     def __init__(self, host: str | None = None, api_key: str | None = None, **options: Unpack[Options]) -> None:
-        given = {"metlo_host": host, "api_key": api_key, **options}
+        given = {"metlo_host": host, "api_key": api_key, **options, "export": "metlo"}
         joined.watched = True
         self.settings = read_settings({name: value for name, value in given.items() if value is not None})
         self._sender = Sender(self.settings, RateLimitedLog(make_logger(self.settings.log_level)))
@@ -221,6 +245,11 @@ class MetloSpanExporter(SpanExporter):
 def _is_ours(span: ReadableSpan) -> bool:
     """Whether nobody else reports this span: one made from an exchange carries that exchange's id itself."""
     return isinstance(span, ExchangeSpan) or not is_reported(span)
+
+
+def _alone(_etag: str | None) -> Served:
+    """The configuration where no Metlo is asked for one: every request is counted, rules are the app's own."""
+    return Served({"aggregates": True})
 
 
 def _warner(log: RateLimitedLog) -> Callable[[str], None]:

@@ -190,3 +190,18 @@ def test_rules_in_yaml_without_the_extra(
     assert main(["rules", "check", str(tmp_path / "rules.yml")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "metlo-otel[rules]" in line
+
+
+def test_check_where_findings_go_by_otlp_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No Metlo is asked for then; the receiver is named."""
+    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the extra otlp is not installed")
+    for name in ("METLO_HOST", "METLO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("METLO_EXPORT", "otlp")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel.example:4318")
+    assert main(["check"]) == 0
+    told = capsys.readouterr().out
+    assert "http://otel.example:4318" in told
+    assert "backend" not in told

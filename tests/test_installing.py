@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,3 +69,21 @@ def test_an_app_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metlo_otel.contrib.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"pip install 'metlo-otel\[flask\]'"):
         MetloFlask(flask.Flask("shop"), "http://127.0.0.1:9", "key", TRACING="instrument")
+
+
+def test_zero_code_without_a_metlo() -> None:
+    """METLO_EXPORT="otlp" alone has the command put the agent in; what it cannot be is said, and the app goes on."""
+    program = "import sys\nfrom metlo_otel.auto import pre_instrument\npre_instrument()\n"
+    program += "print('metlo_otel.core.settings' in sys.modules)"
+    for value, said in (("otlp", ""), ("kafka", "metlo, otlp or metlo,otlp is expected")):
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("METLO_")}
+        ran = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**environment, "METLO_EXPORT": value},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert ran.stdout.strip() == "True"
+        assert said in ran.stderr

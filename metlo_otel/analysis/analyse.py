@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from metlo_otel.analysis.data_classes import Classifier
@@ -12,9 +13,10 @@ from metlo_otel.analysis.graphql import GraphQL
 from metlo_otel.analysis.openapi import ResponseValidator
 from metlo_otel.analysis.sessions import Sessions, session_meta
 from metlo_otel.core.agent_config import AgentConfig, Authentication, Endpoint, Warn
+from metlo_otel.core.processed import Processed
 from metlo_otel.core.record import Record
 from metlo_otel.core.turns import Turn, no_turn
-from metlo_otel.reading.fields import Fields, data_types, read_fields, read_request
+from metlo_otel.reading.fields import MAX_INSPECT, Fields, data_types, read_fields, read_request
 from metlo_otel.reading.nodes import clean
 
 _MORE = 500  # fields that are declared nowhere, in which classes are looked for
@@ -28,23 +30,13 @@ def _no_detection(_record: Record, _fields: Fields, _paths: tuple[str, ...]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Processed:
+class Analysed(Processed):
     """What analysis found; `fields` are those that it looked at, `endpoint` what the backend knows of the request."""
 
-    fields: Fields
-    request_content_type: str
-    response_content_type: str
-    data_types: Mapping[str, list[str]] = field(default_factory=dict)
-    sensitive: Mapping[str, list[str]] = field(default_factory=dict)
-    attacks: Detections = field(default_factory=dict)
-    graphql_paths: tuple[str, ...] = ()
-    validation_errors: Mapping[str, list[str]] = field(default_factory=dict)
+    fields: Fields = field(default_factory=Fields, repr=False)
+    request_content_type: str = ""
+    response_content_type: str = ""
     endpoint: Endpoint | None = None
-
-    @property
-    def graphql_operations(self) -> tuple[str, ...]:
-        """The GraphQL paths without their section (`query.user`), for the top level of a partial trace."""
-        return tuple(dict.fromkeys(path.partition(".")[2] for path in self.graphql_paths))
 
     def as_trace_data(self, *, tags: tuple[str, ...] = (), blocked: bool = False) -> dict[str, Any]:
         """The trace's `processedTraceData`; what is empty is left out, as the backend expects it."""
@@ -68,7 +60,8 @@ class Analyser:
     """Analyses records under one configuration.
 
     `warn` is told once of each part that is left out (a pattern, a spec, an extra that is not installed); `speed` as
-    for matching: RE2 or not; `detect` finds attacks; `turn` is called between the steps of long work.
+    for matching: RE2 or not; `detect` finds attacks; `turn` is called between the steps of long work,
+    `limit` as MAX_INSPECT: bytes that an encoded body may unfold to.
     """
 
     def __init__(
@@ -79,7 +72,9 @@ class Analyser:
         detect: Detect = _no_detection,
         speed: bool | None = None,
         turn: Turn = no_turn,
+        limit: int = MAX_INSPECT,
     ) -> None:
+        self._limit = limit
         self._config = config
         self._warn = warn
         self._detect = detect
@@ -91,33 +86,40 @@ class Analyser:
         self._validator: ResponseValidator | None = ResponseValidator(config.specs, warn)
         self.severities: Mapping[str, str] = self._classifier.severities
 
-    def analyse(self, record: Record) -> Processed:
+    def analyse(self, record: Record) -> Analysed:
         """The full analysis of a record."""
         endpoint = self.endpoint(record)
-        plain = read_fields(record, self._turn)
+        plain = read_fields(record, self._turn, self._limit)
         fields, paths = self._with_graphql(record, plain, endpoint)
-        return Processed(
+        classified = (*fields.sent, *islice(fields.more, _MORE), *fields.answered)
+        return self._analysed(
+            record,
             fields,
-            clean(record.request.content_type),
-            clean(record.response.content_type),
-            data_types(fields, record.status),
-            self._classifier.detect(fields.sent + fields.more[:_MORE] + fields.answered, self._turn),
-            self._detect(record, fields, paths),
-            paths,
-            self._validated(record, plain, endpoint),
             endpoint,
+            data_types=data_types(fields, record.status),
+            sensitive=self._classifier.detect(classified, self._turn),
+            graphql_paths=paths,
+            validation_errors=self._validated(record, plain, endpoint),
         )
 
-    def count(self, record: Record) -> Processed:
+    def count(self, record: Record) -> Analysed:
         """The short analysis of a record that is only counted: attacks and GraphQL paths. The answer is not read."""
         endpoint = self.endpoint(record)
-        fields, paths = self._with_graphql(record, read_request(record, self._turn), endpoint)
-        return Processed(
-            fields,
-            clean(record.request.content_type),
-            clean(record.response.content_type),
-            attacks=self._detect(record, fields, paths),
-            graphql_paths=paths,
+        fields, paths = self._with_graphql(record, read_request(record, self._turn, self._limit), endpoint)
+        return self._analysed(record, fields, endpoint, graphql_paths=paths)
+
+    def _analysed(
+        self, record: Record, fields: Fields, endpoint: Endpoint | None, *, graphql_paths: tuple[str, ...], **found: Any
+    ) -> Analysed:
+        return Analysed(
+            **found,
+            attacks=self._detect(record, fields, graphql_paths),
+            graphql_paths=graphql_paths,
+            operations=tuple(dict.fromkeys(path.partition(".")[2] for path in graphql_paths)),
+            incomplete=fields.incomplete,
+            fields=fields,
+            request_content_type=clean(record.request.content_type),
+            response_content_type=clean(record.response.content_type),
             endpoint=endpoint,
         )
 

@@ -22,6 +22,7 @@ from metlo_otel.analysis.detectors import (
 )
 from metlo_otel.analysis.detectors.decoding import base64_text, decode, readings
 from metlo_otel.analysis.detectors.finding import Finding
+from metlo_otel.analysis.detectors.inert import without_inert
 from metlo_otel.analysis.detectors.telling import pattern, words
 from metlo_otel.core.turns import Turn, no_turn
 
@@ -94,7 +95,10 @@ def _in_windows(value: str, is_over: Turn) -> Iterator[Finding]:
 
 def _inspected(value: str) -> list[Finding]:
     found: list[Finding] = []
-    encoded = not _ENCODING.isdisjoint(value) or (not value.isascii() and _WIDE.search(value) is not None)
+    if "</" in value:
+        value = without_inert(value)
+    encoded = "%" in value or "&" in value or "\\" in value or "+" in value
+    encoded = encoded or (not value.isascii() and _WIDE.search(value) is not None)
     texts = readings(value) if encoded else (value,)
     for text in texts:
         lower = text.lower()
@@ -140,11 +144,9 @@ def tells(lower: str, said: list[str]) -> bool:
     return (
         not _WORDS.isdisjoint(said)
         or _SIGNS.search(lower) is not None
-        or sql_signs.compares(lower, said)
         or ("=" in lower and xss.assigns(lower))
         or shell_signs.STARTS.match(lower) is not None
-        or sql_signs.names_table(lower)
-        or ("by" in lower and sql_signs.has_phrase(lower))
+        or sql_signs.speaks(lower, said)
     )
 
 
@@ -161,7 +163,7 @@ def _read(text: str, lower: str, said: list[str], hidden: bool = False) -> Itera
     for own, telling, find in _BY_MARKS:
         if not own.isdisjoint(marks) and telling(lower, said):
             yield from find(text, lower, said)
-    if sql.MARKS.isdisjoint(marks) and ("@@" in lower or sql_signs.has_phrase(lower)):
+    if sql.MARKS.isdisjoint(marks) and ("@@" in lower or "--" in lower or sql_signs.has_phrase(lower)):
         yield from sql.find(text, lower, said)
 
 

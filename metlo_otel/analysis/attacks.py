@@ -5,6 +5,7 @@ Pure functions without state: any thread may call them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -21,10 +22,13 @@ TOTAL = 262_144  # characters read of a request: MAX_INSPECT in several readings
 LEAST = 128  # read of each value even so
 _REMEMBERED = 300  # characters
 _STEP = 8  # short fields between two questions whether the time is over
+_MANY = 1000  # fields and keys that are remembered: they are not looked at again
+_WORD = 12  # characters below which letters and digits alone tell nothing, as for inspect()
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
 )  # fmt: skip
+_ADDRESS = re.compile(r"https?://[\w.:-]+/[^\s'\"<>()`]*")
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
 _ADDRESSES = frozenset({"referer", "origin", "host", "forwarded", "via", "location", "link", "x-original-url"})
@@ -48,20 +52,24 @@ def find(fields: Iterable[tuple[str, str]], is_over: Turn = no_turn) -> Iterator
     introspection found in a value goes to its key with `.__schema` behind it, as Metlo has it. Once `TOTAL`
     characters were read, only the beginning of each further value is.
     """
-    seen: set[tuple[str, str]] = set()  # the items of an array are often alike
+    seen: set[str | tuple[str, str]] = set()  # the items of an array are often alike
     left = TOTAL
-    for field in fields:
-        if field in seen:
-            continue
-        seen.add(field)
+    for count, field in enumerate(fields):
+        if count % _STEP == _STEP - 1 and is_over():
+            return
         key, value = field
+        if key in seen and (not value or (len(value) < _WORD and value.isalnum()) or field in seen):
+            continue
+        if len(seen) >= _MANY:
+            seen.clear()
+        seen.update((key, field))
         if len(value) > left:
             value = value[: max(left, LEAST)]
         left -= len(key) + len(value)
         for finding in _field(key, value, is_over):
             introspects = finding.category == "GRAPHQL_INTROSPECTION" and "__" not in key
             yield (key + ".__schema" if introspects else key), finding
-        if (not len(seen) % _STEP or len(value) > _REMEMBERED) and is_over():
+        if len(value) > _REMEMBERED and is_over():
             return
 
 
@@ -95,6 +103,8 @@ def _header(name: str, value: str) -> Iterable[Finding]:
         found = _certain(value)
     if not found:
         return ()
+    if name == "referer" and _ADDRESS.fullmatch(value):  # what somebody asked of another site, a search for example
+        found = [finding for finding in found if finding.category not in ("SQLI", "XSS")]
     if name in _ADDRESSES or name.startswith("x-forwarded"):
         found = [finding for finding in found if finding.category != "SSRF"]
     return strongest(found)

@@ -9,8 +9,8 @@ from typing import Any
 from metlo_otel.analysis.endpoints import path_segments
 from metlo_otel.analysis.openapi_spec import Description, SpecError, read_spec
 from metlo_otel.core.agent_config import Warn
-from metlo_otel.core.guessing import is_parameter
 from metlo_otel.core.record import Record
+from metlo_otel.core.routes import fits
 from metlo_otel.reading.fields import Fields
 
 MAX_ERRORS = 20
@@ -115,18 +115,13 @@ def _operation(description: Description, record: Record) -> tuple[str, Mapping[s
     """The described path that the request's path belongs to, and its responses."""
     for prefix in description.prefixes:
         if record.path.startswith(prefix):
-            given = path_segments(record.path[len(prefix) :] or "/")
-            for path in description.paths_of(len(given)):
+            given = record.path[len(prefix) :].rstrip("/")
+            for path in description.paths_of(len(path_segments(given))):
                 item = description.resolve(description.paths[path])
-                operation = item.get(record.method.lower()) if _fits(path, given) else None
+                operation = item.get(record.method.lower()) if fits(path.rstrip("/"), given) else None
                 if isinstance(operation, Mapping) and isinstance(operation.get("responses"), Mapping):
                     return path, operation["responses"]
     return None
-
-
-def _fits(path: str, given: list[str]) -> bool:
-    pairs = zip(path_segments(path), given, strict=True)
-    return all(is_parameter(wanted) or wanted == segment for wanted, segment in pairs)
 
 
 def _statuses(status: int) -> tuple[str, str, str]:

@@ -14,6 +14,9 @@ import orjson
 from metlo_otel.analysis.endpoints import path_segments
 from metlo_otel.core.guessing import is_parameter
 
+OPERATIONS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+"""The methods that a path may be described for, in the order of the specification."""
+
 MAX_TEXT = 4_000_000
 MAX_YAML = 1_000_000
 _MAX_NODES = 300_000

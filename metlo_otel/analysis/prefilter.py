@@ -56,7 +56,7 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
     ),
     "XSS": (
         r"<[\s/+\x00]*(?:script|iframe|svg|object|embed|style|img|body|input|video|audio|details|marquee|math|form|link|meta|base|applet|xml|isindex|layer|bgsound|frame|button|select|textarea|keygen|x[\s/>:]|a[\s/+]|div[\s/+]|html|head|table|td|b[\s/]|p[\s/]|br[\s/]|image|import|animate|set[\s/]|title|noscript|template|plaintext|xss|\?|!|%)",
-        r"on[a-z]{3,30}[\s/+\x00]*=",
+        r"on[a-z]{3,40}[\s/+\x00]*=",
         r"(?:java|vb|live|j)\s*script[\s:]*[:#]|mocha:|mhtml:|data:(?:text|application/x|image/svg)",
         r"(?:alert|prompt|confirm|eval|atob|msgbox|geturl|fromcharcode|execscript|settimeout|setinterval|constructor|fetch|print|import|function|importscripts|getscript|write|writeln|open|insertadjacenthtml|appendchild|sendbeacon|postmessage)[\s)'\]]*[(`]",
         r"document\s*[.\[]|window\s*[.\[]|(?:self|top|parent|frames|globalthis|this|location|opener)\s*\[|location\s*(?:=|\.)|\.(?:cookie|innerhtml|outerhtml|srcdoc)",

@@ -54,7 +54,7 @@ def session_meta(
     provided = None if authentication is None else secret is not None
     return {
         "authenticationProvided": provided,
-        "authenticationSuccessful": None if authentication is None else record.status not in (401, 403),
+        "authenticationSuccessful": record.status not in (401, 403) if authentication and record.status else None,
         "authType": None if authentication is None else authentication.kind,
         "uniqueSessionKey": None if secret is None else session_key(secret, key),
         "user": None if user is None else clean(user),

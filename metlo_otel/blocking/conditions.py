@@ -82,8 +82,12 @@ def _no_value(read: Read, test: Test) -> Matcher:
     """Whether there is something, and in none of its readings what the test looks for."""
 
     def matches(view: View) -> bool:
-        texts = list(read(view))
-        return bool(texts) and not any(map(test, texts))
+        there = False
+        for text in read(view):
+            if test(text):
+                return False
+            there = True
+        return there
 
     return matches
 

@@ -117,7 +117,7 @@ class Index(Generic[Entry]):
             self._method.find(request.method.upper(), found)
         if self._headers:
             self._find_headers(request, found)
-        if self._parameters:
+        if self._parameters and (len(self._parameters) >= _MANY_NAMES or _may_hold(request.query, self._parameters)):
             self._find_parameters(request, found)
         if self._by_client:
             self._find_client(client, found)
@@ -139,7 +139,7 @@ class Index(Generic[Entry]):
         for name, value in request.chosen(self._names):
             table = headers[name]
             table.find(value, found)
-            if "," in value:
+            if table.has_items and "," in value:
                 table.find_items(value, found)
             if name == "cookie":
                 for text in unescaped([value]):
@@ -147,8 +147,6 @@ class Index(Generic[Entry]):
 
     def _find_parameters(self, request: Request, found: list[Placed[Entry]]) -> None:
         parameters = self._parameters
-        if len(parameters) < _MANY_NAMES and not _may_hold(request.query, parameters):
-            return
         for pairs in request.queries():
             for name, value in pairs:
                 if name in parameters:

@@ -19,7 +19,7 @@ _LONGEST = 512  # characters of a text that is remembered
 class TextTable(Generic[T]):
     """Items by a text that equals, begins, ends or contains their value, or by there being a text at all."""
 
-    __slots__ = ("_contains", "_exact", "_memory", "_prefixes", "_present", "_suffixes")
+    __slots__ = ("_contains", "_exact", "_memory", "_prefixes", "_present", "_suffixes", "has_items")
 
     def __init__(self) -> None:
         self._exact: dict[str, list[T]] = {}
@@ -28,6 +28,7 @@ class TextTable(Generic[T]):
         self._suffixes: dict[int, dict[str, list[T]]] = {}
         self._contains: dict[str, list[T]] = {}
         self._memory: dict[str, list[T]] = {}
+        self.has_items = False  # whether an item of a list may point at more than the whole list does
 
     def add(self, how: str, value: str, item: T) -> None:
         """Put an item where texts that match `value` in this way find it."""
@@ -40,6 +41,7 @@ class TextTable(Generic[T]):
         else:
             table = self._exact if how == EXACT else self._contains
         table.setdefault(value, []).append(item)
+        self.has_items = self.has_items or how in (EXACT, PREFIX, SUFFIX)
 
     def find(self, text: str, found: list[T]) -> None:
         """Add the items that a text points at to `found`."""
@@ -62,7 +64,7 @@ class TextTable(Generic[T]):
 
     def find_items(self, text: str, found: list[T]) -> None:
         """As find(), for the items of a list with commas; what they contain is found in the whole."""
-        if "," in text and (self._exact or self._prefixes or self._suffixes):
+        if "," in text and self.has_items:
             for item in listed(text):
                 self.find(item, found)
 

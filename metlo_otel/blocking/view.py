@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from metlo_otel.core.addresses import pack
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.paths import Paths
+from metlo_otel.core.portions import Packed
 from metlo_otel.core.query import Pairs
 from metlo_otel.core.turns import Patience
 from metlo_otel.reading.cookies import unescaped as unescaped_value
@@ -78,7 +79,7 @@ class View:
         self._paths: Paths | None = None
         self._queries: tuple[Pairs, ...] | None = None
         self._headers: dict[str, list[str]] = {}
-        self._body: list[str] | None = None
+        self._body: Packed | None = None
         self._packed: tuple[bytes | None] | None = None
 
     def paths(self) -> Paths:
@@ -117,7 +118,7 @@ class View:
     def body(self) -> Iterable[str]:
         """Every text that an app may read in the request body, all of it first, then each field."""
         if self._body is None:
-            self._body = list(self._texts())
+            self._body = Packed(self._texts())
         return self._body
 
     def _texts(self) -> Iterator[str]:
@@ -127,7 +128,7 @@ class View:
             return
         patience = Patience(len(message.inspected))
         read = Plausible("reqBody", message, self.exchange.request_body.most, patience)
-        yield from dict.fromkeys(read.values())
+        yield from read.values()
         self.exchange.note(*read.incomplete, *(("time",) if patience.is_over else ()))
 
     def address(self) -> bytes | None:

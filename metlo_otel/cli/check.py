@@ -79,8 +79,11 @@ def _of_settings(options: argparse.Namespace) -> Iterator[Finding]:
     )
     if settings.rules is not None:
         yield from _of_rules(settings.rules)
-    if not settings.disabled:
+    if not settings.disabled and "metlo" in settings.export:
         yield from _of_services(settings)
+    if "otlp" in settings.export:
+        where = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or "the exporters' own default, localhost"
+        yield Finding("setting EXPORT", "ok", f"findings go by OTLP to {where}")
 
 
 def _of_rules(given: Path | str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from metlo_otel.cli.asking import CommandError, Commands, add_command, add_datab
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Iterator
 
     from metlo_otel.collector.dashboard.access import Access
     from metlo_otel.collector.store import Store
@@ -29,6 +30,12 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("--port", type=port, default=8081, help="port to listen on, 0: any (default: %(default)s)")
     command.add_argument(
         "--backend-port", type=port, help="another port for the same, such as 8000, where original agents ask"
+    )
+    command.add_argument(
+        "--otlp-port", type=port, help="another port for the same, such as 4318, where OTLP/HTTP exporters send spans"
+    )
+    command.add_argument(
+        "--otlp-grpc-port", type=port, help="port to take spans on by OTLP/gRPC, such as 4317 (default: none)"
     )
     add_database(command)
     key = command.add_mutually_exclusive_group()
@@ -46,6 +53,14 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--full-capture",
         action=argparse.BooleanOptionalAction,
         help="have agents send parameters, headers and bodies of all requests; remembered (at first: no)",
+    )
+    command.add_argument(
+        "--forward",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="where findings go too: syslog://HOST:514, syslog+tls://HOST:6514 or file:///PATH, each with "
+        "?format=cef, ocsf or json; may be given several times",
     )
     _add_limits(command)
     command.set_defaults(run=_run)
@@ -91,8 +106,8 @@ def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         with contextlib.ExitStack() as stack:
-            ports = [options.port] if options.backend_port is None else [options.port, options.backend_port]
-            listening = [stack.enter_context(listen(options.host, number)) for number in ports]
+            ports = [options.port, options.backend_port, options.otlp_port]
+            listening = [stack.enter_context(listen(options.host, each)) for each in ports if each is not None]
             _serve(options, listening, key, password)
     except (DatabaseError, ListenError) as problem:
         raise CommandError(str(problem)) from problem
@@ -120,9 +135,15 @@ def _require(host: str, key: str | None, password: str | None) -> None:
 def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str | None, password: str | None) -> None:
     from metlo_otel.collector.dashboard.access import Access
     from metlo_otel.collector.server import serve, url_of
+    from metlo_otel.collector.siem.destinations import DestinationError, read_destination
+    from metlo_otel.collector.siem.forwarding import forwarding
     from metlo_otel.collector.store import Store
     from metlo_otel.collector.upkeep import Limits
 
+    try:
+        destinations = [read_destination(url) for url in options.forward]
+    except DestinationError as problem:
+        raise CommandError(f"--forward {problem}") from None
     store = Store(
         options.db, Limits(traces_per_endpoint=options.keep, trace_days=options.keep_days, size=options.max_size)
     )
@@ -134,9 +155,28 @@ def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str
         print(f"Dashboard on {url_of(listening[0])}/dashboard/{_password(access, password)}", flush=True)
         gc.freeze()  # what is loaded stays, and what batches are made of goes by itself: no need to look often
         gc.set_threshold(100_000, 20, 50)
-        serve(store, access, *listening)
+        with forwarding(store, destinations), _otlp_grpc(store, options):
+            serve(store, access, *listening)
     finally:
         store.close()
+
+
+@contextlib.contextmanager
+def _otlp_grpc(store: Store, options: argparse.Namespace) -> Iterator[None]:
+    """OTLP/gRPC is served within the block, where it was asked for."""
+    if options.otlp_grpc_port is None:
+        yield
+        return
+    try:
+        from metlo_otel.collector.otlp.grpc_server import grpc_server
+    except ImportError:
+        raise CommandError("--otlp-grpc-port needs an extra: pip install 'metlo-otel[otlp]'") from None
+    try:
+        with grpc_server(store, options.host, options.otlp_grpc_port) as number:
+            print(f"OTLP/gRPC on {options.host}:{number}", flush=True)
+            yield
+    except OSError as problem:
+        raise CommandError(str(problem)) from problem
 
 
 def _shown(database: str) -> str:

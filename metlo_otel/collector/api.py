@@ -25,6 +25,8 @@ from metlo_otel.collector.answers import HANDLERS, Json
 from metlo_otel.collector.arrival import Arrival
 from metlo_otel.collector.configuration import is_current, read_document, read_version
 from metlo_otel.collector.intake import (
+    TRACES,
+    Accepted,
     Budget,
     Incoming,
     RefusedError,
@@ -34,6 +36,7 @@ from metlo_otel.collector.intake import (
     read_body,
 )
 from metlo_otel.collector.jsontext import JsonError, read_json
+from metlo_otel.collector.otlp.http import OtlpApi
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.sums_wire import SumsReader
 from metlo_otel.collector.trace import Trace, TraceError, read_trace
@@ -69,7 +72,10 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
         Route("/api/v1/attacks", api.page(queries.find_attacks), methods=["GET"]),
         Route("/api/v1/actors", api.page(queries.find_actors), methods=["GET"]),
+        Route("/api/v1/services", api.page(queries.find_services), methods=["GET"]),
+        Route("/api/v1/service-calls", api.service_calls, methods=["GET"]),
         Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
+        Route("/v1/traces", OtlpApi(store, api).traces, methods=["POST"]),
         *more,
     ]
     return Starlette(routes=routes, exception_handlers=HANDLERS)
@@ -114,21 +120,21 @@ class Api:
         version, form = request.path_params["version"], request.path_params["form"]
         if version not in _VERSIONS or form not in ("single", "batch"):
             raise HTTPException(404)
-        async with self._body(request) as body:
+        async with self.body(request) as body:
             traces, rejected = await self._check(_items(body, form), _VERSIONS[version])
             if traces:
-                await _stored(lambda: self._store.add(traces))
+                await self.stored(lambda: [self._store.add(traces)])
             return _outcome(len(traces), rejected)
 
     async def aggregates(self, request: Request) -> Response:
         """`POST /api/v1/aggregates`: 200 once the sums of an agent's requests are durable; of a wrong document none."""
-        async with self._body(request) as body:
+        async with self.body(request) as body:
             try:
                 sums = self._sums.read(_json(body))
             except TraceError as problem:
                 LOG.warning("sums rejected: %s", problem)
                 raise RefusedError(400, str(problem)) from None
-            await _stored(lambda: self._store.add_sums(sums))
+            await self.stored(lambda: [self._store.add_sums(sums)])
             return PlainTextResponse("OK")
 
     async def trace(self, request: Request) -> Response:
@@ -142,6 +148,11 @@ class Api:
         if found is None:
             raise RefusedError(404, f"there is no trace {number}; only the latest of each endpoint are kept")
         return Json(found)
+
+    async def service_calls(self, request: Request) -> Response:
+        """`GET /api/v1/service-calls`: which service called which."""
+        await self._authenticate_reader(request)
+        return Json({"items": await self._read(queries.service_calls), "next": None})
 
     def page(self, find: Callable[..., queries.Page]) -> Handler:
         """A handler that answers a page of what `find` finds for the query's parameters."""
@@ -161,23 +172,39 @@ class Api:
         """Raw traces are analysed, which takes a while: on a thread of its own, one batch after the other."""
         if version == 2:
             return check(items, lambda item: read_trace(item, 2))
-        return await to_thread.run_sync(check, items, self._arrival.reader(), limiter=self._analysts)
+        try:
+            return await to_thread.run_sync(self._analyse, items, limiter=self._analysts)
+        except BusyError:
+            raise RefusedError(503, "too much is waiting to be stored; try again") from None
+
+    def _analyse(self, items: list[Any]) -> Checked:
+        return check(items, self._arrival.reader())
 
     @asynccontextmanager
-    async def _body(self, request: Request) -> AsyncIterator[bytes]:
-        """The body of an agent's POST; where it is refused, the rest of it is read."""
+    async def body(self, request: Request, accepted: Accepted = TRACES, key: str | None = None) -> AsyncIterator[bytes]:
+        """The body of an agent's POST; where it is refused, the rest of it is read. `key` is who sends it, where
+        the Authorization header alone does not say.
+        """
         share, body = self._budget.share(), Incoming(request.receive)
         try:
-            await self._authenticate(request)
-            yield await _receive(request, body, share)
+            await self._authenticate(request, key)
+            yield await _receive(request, body, share, accepted)
         except RefusedError:
             await _drain(body)
             raise
         finally:
             share.release()
 
-    async def _authenticate(self, request: Request) -> None:
-        if not await self._is_known(request):
+    @staticmethod
+    async def stored(add: Callable[[], Sequence[Future[Any]]]) -> None:
+        """Wait until something is durable."""
+        try:
+            await asyncio.gather(*map(asyncio.wrap_future, add()))
+        except BusyError:
+            raise RefusedError(503, "too much is waiting to be stored; try again") from None
+
+    async def _authenticate(self, request: Request, key: str | None = None) -> None:
+        if not await self._is_known(request, key=key):
             raise RefusedError(401, "Client unauthorized: the Authorization header is not a valid API key")
 
     async def _authenticate_reader(self, request: Request) -> None:
@@ -187,10 +214,10 @@ class Api:
                 401, "the Authorization header is not a key for reading; the dashboard's settings make one"
             )
 
-    async def _is_known(self, request: Request, reads: bool = False) -> bool:
+    async def _is_known(self, request: Request, reads: bool = False, key: str | None = None) -> bool:
         if not self._store.keys.is_fresh:
             await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
-        return self._store.keys.holds(request.headers.get("authorization", ""), reads)
+        return self._store.keys.holds(request.headers.get("authorization", "") if key is None else key, reads)
 
     def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
         """The agent-config and its ETag, made anew when its version is another one; where that fails, the one before
@@ -213,22 +240,14 @@ class Api:
         return await to_thread.run_sync(self._store.read, query, limiter=self._readers)
 
 
-async def _receive(request: Request, body: Incoming, share: Share) -> bytes:
-    check_headers(request.headers)
+async def _receive(request: Request, body: Incoming, share: Share, accepted: Accepted) -> bytes:
+    check_headers(request.headers, accepted)
     decoder = find_decoder(request.headers)
     try:
         with anyio.fail_after(_BODY_TIME):
-            return await read_body(body.chunks(), decoder, share)
+            return await read_body(body.chunks(), decoder, share, accepted)
     except TimeoutError:
         raise RefusedError(408, f"the body was not here within {_BODY_TIME:.0f} seconds") from None
-
-
-async def _stored(add: Callable[[], Future[None]]) -> None:
-    """Wait until something is durable."""
-    try:
-        await asyncio.wrap_future(add())
-    except BusyError:
-        raise RefusedError(503, "too much is waiting to be stored; try again") from None
 
 
 def _json(body: bytes) -> Any:

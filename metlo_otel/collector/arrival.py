@@ -21,7 +21,8 @@ from metlo_otel.collector.configuration import get_setting, read_document, read_
 from metlo_otel.collector.database import insert_new
 from metlo_otel.collector.raw import record_of
 from metlo_otel.collector.schema import SETTINGS
-from metlo_otel.collector.trace import Trace, read_trace
+from metlo_otel.collector.senders import plain
+from metlo_otel.collector.trace import Trace, checked
 from metlo_otel.core.agent_config import parse_agent_config
 from metlo_otel.core.record import Record
 from metlo_otel.reading.fields import Fields
@@ -48,9 +49,17 @@ class Arrival:
         """What reads raw traces, as read_trace() does with version 1, and analyses them."""
         return partial(self._read, *self._current())
 
+    def analyst(self) -> Callable[[dict[str, Any], Record], Trace]:
+        """What analyses raw traces in their plain form whose records are there already."""
+        return partial(self.analysed, *self._current())
+
     def _read(self, analyser: Analyser, key: bytes, item: Any) -> Trace:
-        read_trace(item, 1)
-        record = record_of(item)
+        raw = plain(item)
+        checked(raw, 1, unknown_status=True)
+        return self.analysed(analyser, key, raw, record_of(raw))
+
+    def analysed(self, analyser: Analyser, key: bytes, raw: dict[str, Any], record: Record) -> Trace:
+        """The checked trace of a raw one in its plain form, with what is found in its record."""
         self._findings = {}
         found = analyser.analyse(record)
         processed = found.as_trace_data()
@@ -61,8 +70,8 @@ class Arrival:
                 for each in findings
             ]
         session = analyser.session(record, key, show_user=True)
-        analysed = {**item, "processedTraceData": processed, "sessionMeta": session, "analysisType": "full"}
-        return replace(read_trace(analysed, 2), version=1)
+        analysed = {**raw, "processedTraceData": processed, "sessionMeta": session, "analysisType": "full"}
+        return replace(checked(analysed, 2, unknown_status=True), version=1)
 
     def _current(self) -> tuple[Analyser, bytes]:
         version = self._store.read(read_version)

@@ -45,7 +45,7 @@ def counts_of_traces(found: Located) -> Counts:
     counts = Counts()
     for endpoint, trace in found:
         _add(counts.endpoints[endpoint], trace)
-        if not trace.counted:
+        if not trace.counted and trace.status:
             counts.statuses[endpoint, trace.status] += 1
         for kind, value in (("address", trace.source), ("session", trace.session), ("user", trace.user)):
             if value:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from metlo_otel.core.guessing import is_parameter
+from metlo_otel.core.routes import fits
 
 LONGEST_HOST = 255  # characters, as DNS has it
 LONGEST_PATH = 1024  # characters of a path that are kept to search by
@@ -37,14 +38,6 @@ def is_template(route: str | None) -> bool:
 def storable(text: str, longest: int) -> str:
     """`text` cut to a column's length and without NUL, which PostgreSQL refuses."""
     return text[:longest].replace("\0", "\ufffd")
-
-
-def fits(template: str, path: str) -> bool:
-    """Whether `path`, or another template, is one that `template` describes."""
-    wanted, given = template.split("/"), path.split("/")
-    return len(wanted) == len(given) and all(
-        name == value or (is_parameter(name) and value != "") for name, value in zip(wanted, given, strict=True)
-    )
 
 
 class Templates:

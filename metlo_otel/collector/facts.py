@@ -145,7 +145,8 @@ def _fresh(known: Learnt, facts: Iterable[Fact], status: int) -> list[Fact]:
 def _told(trace: Trace) -> Iterator[Fact]:
     """A blocked request did not reach the app, and its answer is none of the app's: it tells of neither."""
     if not trace.blocked:
-        yield Fact("", trace.status, "answered", "")
+        if trace.status:
+            yield Fact("", trace.status, "answered", "")
         yield from _contents(trace)
     for flag in _flags(trace):
         yield Fact("", 0, "flag", flag)
@@ -178,7 +179,7 @@ def _media(media: tuple[str, str], status: int) -> Iterator[Fact]:
 def _flags(call: Trace | SeriesKey) -> Iterator[str]:
     if call.public:
         yield "public"
-    if call.status < 400 and call.authenticated is not None:
+    if 0 < call.status < 400 and call.authenticated is not None:
         yield "authenticated" if call.authenticated else "open"
     if call.auth_type == "basic":
         yield "basic"

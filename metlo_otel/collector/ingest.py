@@ -13,6 +13,7 @@ from metlo_otel.collector.facts import Facts
 from metlo_otel.collector.inventory import MAX_ENDPOINTS, C, Inventory, Known
 from metlo_otel.collector.keeping import KEPT, Keeping
 from metlo_otel.collector.latencies import add_measured, of_sums, of_traces
+from metlo_otel.collector.services import Services
 from metlo_otel.collector.sums import Sums, together
 from metlo_otel.collector.trace import Trace
 from metlo_otel.collector.watching import InForce, alerts_of, alerts_of_new, set_risks
@@ -28,6 +29,7 @@ class Ingest:
         self._inventory = Inventory(self._known.map_host, max_endpoints)
         self._facts = Facts()
         self._keeping = Keeping(kept)
+        self._services = Services()
 
     def forget(self) -> None:
         """Believe nothing of what was remembered: a transaction was rolled back, or endpoints were merged."""
@@ -35,6 +37,7 @@ class Ingest:
         self._inventory.forget()
         self._facts.forget()
         self._keeping.forget()
+        self._services.forget()
 
     def write(self, connection: Connection, traces: Sequence[Trace], now: int) -> None:
         """Write `traces`, received at `now` (milliseconds since the epoch), in the caller's transaction."""
@@ -51,6 +54,7 @@ class Ingest:
         self._keeping.keep(connection, found, now)
         count(connection, counts_of_traces(found), now)
         add_measured(connection, of_traces(found), now)
+        self._services.note(connection, found)
 
     def write_sums(self, connection: Connection, documents: Sequence[Sums], now: int) -> None:
         """The same for what agents counted."""

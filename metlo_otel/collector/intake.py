@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect
@@ -13,6 +14,17 @@ MAX_BODY = 2_097_152  # bytes of decoded JSON in one POST, as the original colle
 MAX_WAITING = 64 * 1024 * 1024  # bytes of all bodies that are in the house at once
 
 _BLOCK = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a POST may be: of these media types, of at most `size` bytes once decoded."""
+
+    kinds: tuple[str, ...] = ("application/json",)
+    size: int = MAX_BODY
+
+
+TRACES = Accepted()
 
 
 class RefusedError(Exception):
@@ -138,14 +150,15 @@ def _has_zlib_header(data: bytes) -> bool:
     return data[0] & 0x0F == 8 and (len(data) < 2 or (data[0] << 8 | data[1]) % 31 == 0)
 
 
-def check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str], accepted: Accepted = TRACES) -> None:
     """Refuse by Content-Type and Content-Length before anything is read."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise RefusedError(415, f"Content-Type application/json is expected, not {kind[:100] or 'nothing'}")
+    if kind not in accepted.kinds:
+        expected = " or ".join(accepted.kinds)
+        raise RefusedError(415, f"Content-Type {expected} is expected, not {kind[:100] or 'nothing'}")
     length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > MAX_BODY + _BLOCK:
-        raise RefusedError(413, f"at most {MAX_BODY} bytes are taken in one POST, not {length}")
+    if length.isdecimal() and (len(length) > 18 or int(length) > accepted.size + _BLOCK):
+        raise RefusedError(413, f"at most {accepted.size} bytes are taken in one POST, not {length[:20]}")
 
 
 def find_decoder(headers: Mapping[str, str]) -> Decoder:
@@ -158,18 +171,18 @@ def find_decoder(headers: Mapping[str, str]) -> Decoder:
     raise RefusedError(415, f"Content-Encoding gzip or deflate is expected, or none, not {encoding[:100]}")
 
 
-async def read_body(chunks: AsyncIterator[bytes], decoder: Decoder, share: Share) -> bytes:
+async def read_body(chunks: AsyncIterator[bytes], decoder: Decoder, share: Share, accepted: Accepted = TRACES) -> bytes:
     """The whole decoded body. Raises RefusedError: 413 for a long one, 400 for a broken one, 503 without room."""
     body = bytearray()
     raw = 0
     async for chunk in chunks:
         raw += len(chunk)
         for start in range(0, len(chunk), _BLOCK):
-            piece = decoder.feed(chunk[start : start + _BLOCK], MAX_BODY - len(body))
+            piece = decoder.feed(chunk[start : start + _BLOCK], accepted.size - len(body))
             share.take(len(piece))
             body += piece
-            if len(body) > MAX_BODY or raw > MAX_BODY + _BLOCK:
-                raise RefusedError(413, f"at most {MAX_BODY} bytes of decoded JSON are taken in one POST")
+            if len(body) > accepted.size or raw > accepted.size + _BLOCK:
+                raise RefusedError(413, f"at most {accepted.size} bytes, decoded, are taken in one POST")
     if raw:
         decoder.finish()
     return bytes(body)

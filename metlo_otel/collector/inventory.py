@@ -14,7 +14,6 @@ from metlo_otel.collector.endpoints import (
     LONGEST_PATH,
     EndpointKey,
     Templates,
-    fits,
     is_template,
     other_endpoint,
     storable,
@@ -22,6 +21,7 @@ from metlo_otel.collector.endpoints import (
 from metlo_otel.collector.merging import merge_endpoints
 from metlo_otel.collector.schema import ENDPOINTS, STATUSES
 from metlo_otel.core.guessing import guess_template
+from metlo_otel.core.routes import fits
 
 MAX_ENDPOINTS = 10_000  # what comes to more is counted in one endpoint for each method
 

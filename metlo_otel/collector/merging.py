@@ -16,6 +16,7 @@ from metlo_otel.collector.schema import (
     ALERTS,
     ATTACKS,
     COUNTS,
+    ENDPOINT_SERVICES,
     ENDPOINTS,
     FACTS,
     MINUTES,
@@ -78,6 +79,7 @@ def merge_endpoints(connection: Connection, target: int, others: Sequence[int]) 
     _add_counts(connection, target, others)
     _move(connection, STATUSES, target, others, ["status"], ["calls"])
     _move(connection, MINUTES, target, others, ["minute"], COUNTS)
+    _move(connection, ENDPOINT_SERVICES, target, others, ["service", "environment", "language"], ["calls"])
     _move_facts(connection, target, others)
     move_latencies(connection, target, others)
     found_then = (ALERTS.c.endpoint_id.in_(others), ALERTS.c.kind == "new_endpoint")

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, select
 
+from metlo_otel.analysis.openapi_spec import OPERATIONS
 from metlo_otel.collector.configuration import read_parts
 from metlo_otel.collector.facts import Fact, read_facts
 from metlo_otel.collector.observed import Field, Formats, fields_of, schema_of
@@ -18,7 +19,7 @@ from metlo_otel.collector.samples import parameter_formats, read_formats, read_p
 from metlo_otel.collector.schema import ENDPOINTS
 from metlo_otel.core.agent_config import Authentication, parse_agent_config
 
-_METHODS = ("GET", "PUT", "POST", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE")
+_METHODS = tuple([method.upper() for method in OPERATIONS])
 _MEDIA = re.compile(r"[\w.+-]{1,100}/[\w.+*-]{1,100}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SEGMENT = re.compile(r"\{([^{}/]*)\}")

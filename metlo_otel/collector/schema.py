@@ -326,4 +326,29 @@ SPECS = Table(
     Column("changed", BigInteger, nullable=False),
 )
 
+# Which services answered at an endpoint, as spans name them; the calls are those that spans told of.
+ENDPOINT_SERVICES = Table(
+    "endpoint_services",
+    METADATA,
+    _endpoint(primary_key=True),
+    Column("service", String(255), primary_key=True),
+    Column("environment", String(128), primary_key=True),
+    Column("language", String(32), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Index(None, "service"),
+    sqlite_with_rowid=False,
+)
+
+# Which service called which; `callee` is a service's name, or the host that was called.
+SERVICE_CALLS = Table(
+    "service_calls",
+    METADATA,
+    Column("caller", String(255), primary_key=True),
+    Column("callee", String(255), primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 COUNTS = ("calls", "client_errors", "server_errors", "attacks", "blocked")

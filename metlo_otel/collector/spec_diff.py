@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from metlo_otel.analysis.openapi_spec import Description, SpecError, read_spec
-from metlo_otel.collector.endpoints import fits
+from metlo_otel.analysis.openapi_spec import OPERATIONS, Description, SpecError, read_spec
+from metlo_otel.core.routes import fits
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _DEPTH = 20
 _MOST = 2_000  # differences that are told
 _WHOLE = ("allOf", "anyOf", "oneOf")
@@ -40,7 +39,7 @@ def compare(observed: Mapping[str, Any], text: str) -> list[Difference]:
     found: list[Difference] = []
     called: set[tuple[str, str]] = set()
     for path, item in observed.get("paths", {}).items():
-        for method in _METHODS:
+        for method in OPERATIONS:
             if method in item:
                 found += _of_operation(written, called, method, path, item)
     found += _never_called(written, called)
@@ -78,7 +77,7 @@ def _find(written: Description, method: str, path: str) -> str | None:
 
 def _never_called(written: Description, called: set[tuple[str, str]]) -> Iterator[Difference]:
     for path, item in written.paths.items():
-        for method in _METHODS:
+        for method in OPERATIONS:
             if method in written.resolve(item) and (method, path) not in called:
                 yield Difference(method.upper(), path, "", "is described, but was never called")
 

@@ -7,10 +7,8 @@ from functools import lru_cache
 
 from sqlalchemy import Connection, delete, insert, select
 
-from metlo_otel.analysis.openapi_spec import SpecError, read_spec
+from metlo_otel.analysis.openapi_spec import OPERATIONS, SpecError, read_spec
 from metlo_otel.collector.schema import SPECS
-
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 _LONGEST_NAME, _LONGEST_HOST = 128, 255
 
@@ -52,7 +50,7 @@ def described_endpoints(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(
         (method.upper(), prefix + path)
         for path, item in description.paths.items()
-        for method in METHODS
+        for method in OPERATIONS
         if method in description.resolve(item)
         for prefix in prefixes
     )

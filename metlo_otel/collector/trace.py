@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from metlo_otel.collector.addresses import is_public
+from metlo_otel.core.hosts import bare_host
 from metlo_otel.core.record import METHODS
 
 Places = Mapping[str, list[str]]
@@ -24,6 +25,7 @@ _KEPT = (
     "analysisType",
     "graphqlPaths",
 )
+_SERVICE = ("service", "environment", "language")
 
 
 class TraceError(ValueError):
@@ -51,10 +53,11 @@ class Found:
 class Trace:
     """A checked trace. `version` is 1 (raw) or 2 (analysed by the agent), `document` the JSON to keep.
 
-    `attacks` are the types that were found and `findings` where, `invalid` says by place how the answer differs from
-    its description, `whole` is false for a trace that only counts a call,
+    `status` is 0 where nobody told it, `attacks` are the types that were found and `findings` where, `invalid` says by
+    place how the answer differs from its description, `whole` is false for a trace that only counts a call,
     `authenticated` is None where nobody knows, `operations` are GraphQL's (`query.user`), `duration` is in µs,
-    and `counted` says that the call is in sums that come by themselves.
+    and `counted` says that the call is in sums that come by themselves. `service`, `environment` and `language` are of
+    who answered, as OpenTelemetry's resources name them.
     """
 
     version: int
@@ -84,6 +87,9 @@ class Trace:
     trace_id: str | None = None
     duration: int | None = None
     counted: bool = False
+    service: str | None = None
+    environment: str | None = None
+    language: str | None = None
 
     @property
     def public(self) -> bool:
@@ -93,6 +99,11 @@ class Trace:
 
 def read_trace(item: Any, version: int) -> Trace:
     """Check a decoded trace of wire `version` 1 or 2. Raises TraceError."""
+    return checked(item, version)
+
+
+def checked(item: Any, version: int, unknown_status: bool = False) -> Trace:
+    """The same; with `unknown_status` the response's may be 0."""
     trace = _object(item, "trace")
     request = _object(trace.get("request"), "request")
     url = _object(request.get("url"), "request.url")
@@ -109,7 +120,7 @@ def read_trace(item: Any, version: int) -> Trace:
         method=_method(request),
         path=_path(url),
         route=_text(url, "endpointPath", "request.url"),
-        status=_status(response),
+        status=_status(response, unknown_status),
         source=_text(meta, "source", "meta"),
         user=_text(request, "user", "request") or _text(session, "user", "sessionMeta"),
         session=_text(session, "uniqueSessionKey", "sessionMeta"),
@@ -146,6 +157,7 @@ def _read_details(
         "trace_id": _told(meta, "traceId"),
         "duration": duration if type(duration) is int and 0 <= duration < 2**62 else None,
         "counted": meta.get("counted") is True,
+        **({name: _told(meta, name) for name in _SERVICE} if "service" in meta else {}),
     }
 
 
@@ -241,7 +253,7 @@ def _pairs(value: Any, where: str) -> None:
 def _host(url: dict[str, Any]) -> str:
     host = url.get("host")
     if isinstance(host, str) and host:
-        return host
+        return bare_host(host)
     raise TraceError("request.url.host", f"a text that is not empty is expected, not {in_words(host)}")
 
 
@@ -259,9 +271,9 @@ def _path(url: dict[str, Any]) -> str:
     raise TraceError("request.url.path", f"a path that starts with / is expected, not {in_words(path)}")
 
 
-def _status(response: dict[str, Any]) -> int:
+def _status(response: dict[str, Any], may_be_unknown: bool) -> int:
     status = response.get("status")
-    if type(status) is int and 100 <= status <= 599:
+    if type(status) is int and (100 <= status <= 599 or (may_be_unknown and status == 0)):
         return status
     raise TraceError("response.status", f"a whole number from 100 to 599 is expected, not {in_words(status)}")
 

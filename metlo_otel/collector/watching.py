@@ -13,7 +13,7 @@ from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
 from metlo_otel.collector.alert_kinds import difference
 from metlo_otel.collector.alerts import Alert
 from metlo_otel.collector.configuration import read_parts, read_version
-from metlo_otel.collector.endpoints import EndpointKey, fits
+from metlo_otel.collector.endpoints import EndpointKey
 from metlo_otel.collector.facts import Fact, Facts
 from metlo_otel.collector.inventory import Known
 from metlo_otel.collector.risk import risk
@@ -21,6 +21,7 @@ from metlo_otel.collector.schema import ENDPOINTS
 from metlo_otel.collector.specs import described_endpoints, read_specs
 from metlo_otel.collector.trace import Trace
 from metlo_otel.core.agent_config import AgentConfig, parse_agent_config
+from metlo_otel.core.routes import fits
 
 Placed = Sequence[tuple[Known, Trace]]
 _BUILTIN = {each.name: each.severity for each in BUILTIN_CLASSES}

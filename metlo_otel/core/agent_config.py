@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from metlo_otel.core.hosts import bare_host, bare_pattern
 from metlo_otel.core.matching import Patterns
 from metlo_otel.core.patterns import parse_pattern
 
@@ -126,7 +127,7 @@ def parse_agent_config(document: Any, warn: Warn) -> AgentConfig:
         authentication=_each(document, "authenticationConfig", _authentication, warn),
         specs=_each(document, "specs", lambda item: (str(item["name"]), str(item["spec"])), warn),
         host_map=_host_map(document, warn),
-        blocked_hosts=Patterns(_each(document, "hostBlockList", _regex, warn)),
+        blocked_hosts=Patterns(_each(document, "hostBlockList", _host_regex, warn)),
         blocked_paths=_each(document, "pathBlockList", lambda item: _blocked_paths(item, warn), warn),
         waf=_each(document, "wafConfig", lambda item: item, warn),
         aggregates=document.get("aggregates") is True,
@@ -169,7 +170,7 @@ def _endpoint(item: Mapping[str, Any]) -> Endpoint:
     if len(path) > _LONGEST_PATH:
         raise ValueError(f"path has more than {_LONGEST_PATH} characters")
     return Endpoint(
-        _name(item, "host"),
+        bare_host(_name(item, "host")),
         _name(item, "method").upper(),
         path,
         item.get("fullTraceCaptureEnabled") is True,
@@ -183,16 +184,23 @@ def _authentication(item: Mapping[str, Any]) -> Authentication:
     if kind not in ("basic", "header", "jwt", "session_cookie"):
         raise ValueError(f"authType is one of basic, header, jwt, session_cookie, not {kind!r}")
     keys = ("headerKey", "jwtUserPath", "cookieName", "userCookieName")
-    return Authentication(_name(item, "host"), kind, *(_text(item, key) for key in keys))
+    return Authentication(bare_host(_name(item, "host")), kind, *(_text(item, key) for key in keys))
 
 
 def _host_map(document: Mapping[str, Any], warn: Warn) -> HostMap:
-    pairs = _each(document, "hostMap", lambda item: (_name(item, "host"), _regex(item["pattern"])), warn)
+    pairs = _each(
+        document, "hostMap", lambda item: (bare_host(_name(item, "host")), _host_regex(item["pattern"])), warn
+    )
     return HostMap(tuple([host for host, _ in pairs]), Patterns(pattern for _, pattern in pairs))
 
 
 def _blocked_paths(item: Mapping[str, Any], warn: Warn) -> BlockedPaths:
-    return BlockedPaths(Patterns([_regex(item["host"])]), Patterns(_each(item, "paths", _regex, warn)))
+    return BlockedPaths(Patterns([_host_regex(item["host"])]), Patterns(_each(item, "paths", _regex, warn)))
+
+
+def _host_regex(pattern: Any) -> str:
+    """The same for hosts, which are looked at without a scheme."""
+    return bare_pattern(_regex(pattern))
 
 
 def _regex(pattern: Any) -> str:

@@ -52,6 +52,7 @@ class LowerCase(TypedDict, total=False):
     rate_limit_storage: Text
     config_cache: Text
     first_rules_wait: Seconds
+    export: Literal["metlo", "otlp", "metlo,otlp"] | None
     max_queue_bytes: Size
     max_queue_exchanges: Size
 
@@ -93,5 +94,6 @@ class Options(LowerCase, total=False):
     RATE_LIMIT_STORAGE: Text
     CONFIG_CACHE: Text
     FIRST_RULES_WAIT: Seconds
+    EXPORT: Literal["metlo", "otlp", "metlo,otlp"] | None
     MAX_QUEUE_BYTES: Size
     MAX_QUEUE_EXCHANGES: Size

@@ -21,6 +21,23 @@ _TAKEN_OUT = dict.fromkeys(map(ord, "\t\r\n"))
 _SAFE = "/:@!$&'()*+,;=~"
 _TIMES = 2  # that a path is decoded once more: by a proxy's rewriting, and by an app
 
+_MOST_PLAIN, _LONGEST_PLAIN = 1024, 200
+PLAIN_PATHS: dict[str, str] = {}
+"""Paths that were asked for before and have one spelling, by how they came; some hundred, by plain_path() alone."""
+
+
+def plain_path(path: str) -> str | None:
+    """The path without a slash at its end where it has one spelling, as nearly all have; else None."""
+    odd = "//" in path or "/." in path or "%" in path or "?" in path or "#" in path
+    if odd or not path.isascii() or not path.isprintable():
+        return None
+    plain = path.rstrip("/")
+    if len(path) <= _LONGEST_PLAIN:
+        if len(PLAIN_PATHS) >= _MOST_PLAIN:
+            PLAIN_PATHS.clear()
+        PLAIN_PATHS[path] = plain
+    return plain
+
 
 def readings(path: str, mount: str = "") -> Paths:
     """The spellings of a decoded path; `mount` is where the app is mounted, which `path` may begin with or not."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from urllib.parse import unquote, unquote_to_bytes
 
 from metlo_otel.core.paths import requoted
+from metlo_otel.core.portions import PORTION, portions
 
 Pairs = list[tuple[str, str]]
 
+CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:+-]{1,40})""", re.IGNORECASE)
+"""The charset parameter of a content type, as frameworks find it."""
+
 _REPLACED = "\ufffd"
+_OTHER = re.compile(r"[^\x00-\x7f]")
 _UTF8 = ("utf-8", "ascii")
 _SLOW = ("idna", "punycode")  # codecs whose time is quadratic in what they read
 
@@ -20,9 +26,10 @@ def pairs(text: str, encoding: str = "utf-8") -> Iterator[tuple[str, str]]:
     empty value, invalid bytes are replaced.
     """
     encoded = "%" in text or "+" in text
-    for piece in filter(None, text.split("&")):
-        name, _, value = piece.partition("=")
-        yield (unquoted(name, encoding), unquoted(value, encoding)) if encoded else (name, value)
+    for portion in portions(text, "&"):
+        for piece in filter(None, portion.split("&")):
+            name, _, value = piece.partition("=")
+            yield (unquoted(name, encoding), unquoted(value, encoding)) if encoded else (name, value)
 
 
 def unquoted(text: str, encoding: str = "utf-8") -> str:
@@ -31,7 +38,32 @@ def unquoted(text: str, encoding: str = "utf-8") -> str:
         text = text.replace("+", " ")
     if "%" not in text:
         return text
-    return unquote_to_bytes(text).decode(encoding, "replace") if text.isascii() else unquote(text, encoding, "replace")
+    if not text.isascii():
+        return "".join([unquote(piece, encoding, "replace") for piece in _pieces_of(text)])
+    return (unquote_to_bytes(text) if len(text) <= PORTION else _long(text)).decode(encoding, "replace")
+
+
+def _pieces_of(text: str) -> Iterator[str]:
+    """A text in pieces between which no escapes stand side by side."""
+    start = 0
+    while start < len(text):
+        between = _OTHER.search(text, start + PORTION)
+        end = between.start() if between else len(text)
+        yield text[start:end]
+        start = end
+
+
+def _long(text: str) -> bytes:
+    """The bytes of a long text: what decodes it makes a list of all pieces between percent signs."""
+    found = []
+    start = 0
+    while start < len(text):
+        end = start + PORTION
+        escape = text.rfind("%", end - 2, end)
+        end = end if escape < 0 else escape
+        found.append(unquote_to_bytes(text[start:end]))
+        start = end
+    return b"".join(found)
 
 
 def query_readings(raw: bytes, charset: str = "") -> tuple[Pairs, ...]:

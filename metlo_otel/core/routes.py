@@ -13,7 +13,7 @@ _SPANNING = frozenset({"path", ".*", ".+", ".*?", ".+?"})  # converters, and pat
 _REGEX = re.compile(r"[\^$\\]|\(\?")
 _GROUP = re.compile(r"\(\?P<([A-Za-z_]\w*)>")
 _ESCAPED = re.compile(r"\\([^A-Za-z0-9])")
-_PART = re.compile(r"\{[A-Za-z_]\w*(:path)?\}")
+_PART = re.compile(r"\{[^/]*?(:path)?\}")
 _FORBIDDEN = re.compile(r"[\\?<>&=\x00-\x20\x7f]")
 
 
@@ -33,19 +33,18 @@ def bare(template: str) -> str:
 
 
 def fits(template: str, path: str) -> bool:
-    """Whether the template describes `path`: each `{name}` is one whole segment, or more where it says so."""
-    described = _described(template)
-    return described is not None and described.fullmatch(path) is not None
+    """Whether the template describes `path`, or another template: each `{name}` is one whole segment that is not
+    empty, or more where it says so.
+    """
+    return _described(template).fullmatch(path) is not None
 
 
 @lru_cache(maxsize=2048)
-def _described(template: str) -> re.Pattern[str] | None:
-    """Paths that this template describes; None where a name is but a part of a segment."""
+def _described(template: str) -> re.Pattern[str]:
+    """Paths that this template describes; a name that is but a part of a segment stands for itself."""
     parts = []
     for part in template.split("/"):
         place = _PART.fullmatch(part)
-        if place is None and "{" in part:
-            return None
         parts.append(re.escape(part) if place is None else ".*" if place[1] else "[^/]+")
     return re.compile("/".join(parts), re.DOTALL)
 

@@ -98,17 +98,22 @@ class Settings:
     rate_limit_storage: str = option(values.storage, "shared", secret=True)
     config_cache: str | None = option(values.text, None)
     first_rules_wait: float = option(values.seconds, 0.25)
+    export: frozenset[str] = option(values.destinations, frozenset({"metlo"}))
     max_queue_bytes: int = option(values.size, 16 * 1024 * 1024)
     max_queue_exchanges: int = option(values.size, 10_000)
 
     @property
     def collector_url(self) -> str:
-        """Where traces go, without a trailing slash: the host's own port, else COLLECTOR_PORT, else 8081."""
-        return values.with_port(self.metlo_host, self.collector_port, 8081)
+        """Where traces go, without a trailing slash: the host's own port, else COLLECTOR_PORT, else 8081; empty where
+        no Metlo is named, for EXPORT="otlp" needs none.
+        """
+        return values.with_port(self.metlo_host, self.collector_port, 8081) if self.metlo_host else ""
 
     @property
     def backend_url(self) -> str:
         """Where agent-config comes from: BACKEND_PORT, else the host's own port, else none for https, 8000 for http."""
+        if not self.metlo_host:
+            return ""
         return values.with_port(self.metlo_host, self.backend_port, 8000 if self.metlo_host[:5] == "http:" else None)
 
     @property
@@ -155,7 +160,8 @@ def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None 
     for layer in reversed(layers):
         given.update(_from_code(layer, problems))
     read = {name: _value(name, typed, value, problems) for name, (typed, value) in given.items()}
-    if not (read.get("disabled") or _failed("disabled", given, problems)):
+    needs_metlo = "metlo" in read.get("export", ("metlo",)) and not _failed("export", given, problems)
+    if needs_metlo and not (read.get("disabled") or _failed("disabled", given, problems)):
         _require(given, problems)
     if problems:
         raise SettingsError(problems)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 Turn = Callable[[], bool | None]
 """Called between two steps of long work; it may give the interpreter's lock away. True: the time for it is over."""
 
-_SECONDS, _STEP = 0.0035, 65_536  # of CPU time that a request's thread looks at each started so many bytes
+_SECONDS, _STEP = 0.0042, 65_536  # of CPU time that a request's thread looks at each started so many bytes
 _LITTLE = 8192  # bytes
 _LENGTH = 0.001  # seconds that a thread computes at most before the next step lets others go first
 

@@ -282,6 +282,28 @@ def one_of(*words: str) -> Callable[[Any], str]:
     return read
 
 
+def destinations(value: Any) -> frozenset[str]:
+    """Where findings go: `metlo`, `otlp` or both; what OTLP needs must be installed."""
+    words = value if isinstance(value, list | tuple | set | frozenset) else str(value).split(",")
+    found = frozenset(str(word).strip().lower() for word in words)
+    if not found or not found <= {"metlo", "otlp"}:
+        raise ValueError("metlo, otlp or metlo,otlp is expected")
+    if "otlp" in found and not _has_exporters():
+        raise ValueError("for otlp an extra is needed: pip install 'metlo-otel[otlp]'")
+    return found
+
+
+def _has_exporters() -> bool:
+    """Whether OpenTelemetry's OTLP exporters are installed, with the log records of 1.39 and later."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        numbers = version("opentelemetry-exporter-otlp-proto-http").split(".")
+        return (int(numbers[0]), int(numbers[1])) >= (1, 39)
+    except (PackageNotFoundError, ValueError, IndexError):
+        return False
+
+
 def shorten(value: Any) -> str:
     """A value for a message, not longer than a line; a URL without its user and password."""
     shown = re.sub(r"(?<=//)[^/@\s]*@", "[not shown]@", repr(value))

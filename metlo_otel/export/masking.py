@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote, quote_plus
 
 from metlo_otel.core.record import Message, Pairs, Record
-from metlo_otel.reading.graphql_values import located_values
-from metlo_otel.reading.json_fields import FieldMask
-from metlo_otel.reading.multipart import Part, all_parts, replaced
+from metlo_otel.reading import cookies, forms, graphql_values, json_fields, multipart, xml_fields
+from metlo_otel.reading.located import Located, replaced
 
 MASKED = "[masked]"
 _BYTES = MASKED.encode()
-_URL_PAIR = re.compile(r"([?&#;])([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
-_COOKIE_PAIR = re.compile(r"(\A|;)(\s*)([^=;\s][^=;]*)=((?:\s*\"[^\"]*\")?[^;]*)")
+_QUOTED = b'"' + _BYTES + b'"'
 _NAME_PARTS = re.compile(r"[\[\].]+")
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LONGEST_NAME, _MOST_KNOWN = 256, 4096
 _FORM = "application/x-www-form-urlencoded"
-_QUERY = re.compile(rb'("query"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # GraphQL within JSON
-_NESTED = re.compile(rb'()("\s*[{\[](?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # JSON in a string of JSON
-_SELECTION = re.compile(rb"[\xef\xbb\xbf \t\r\n]*\{[\s,]*[A-Za-z_]")  # GraphQL begins so, and no JSON does
-_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
+_OF_A_CALL = frozenset({"query", "variables", "operationName", "extensions"})
 _BLANKS = b"\xef\xbb\xbf \t\r\n"  # a byte order mark is one too
 
 
@@ -84,8 +79,6 @@ class Masker:
     def __init__(self, names: frozenset[str]) -> None:
         self._names = frozenset(plain(name) for name in names)
         self._bytes = tuple([name.encode("utf-8", "replace") for name in self._names])
-        self._json = FieldMask(self._names, self._hides, b'"' + _BYTES + b'"')
-        self._xml = _in_markup(self._names)
         self._known: dict[str, bool] = {}
 
     def __call__(self, record: Record) -> Record:
@@ -136,8 +129,14 @@ class Masker:
         if "=" not in value and value.lstrip()[:1] not in ("{", "["):
             return value
         if plain(name) in ("cookie", "setcookie"):
-            return _COOKIE_PAIR.sub(self._cookie, value)
+            return self._hidden(value, cookies.located(value))
         return self._within(value)
+
+    def _hidden(self, text: str, fields: Iterable[Located]) -> str:
+        """A text with the values of fields replaced whose names say so."""
+        hides = self._hides
+        pieces = [(start, end, MASKED) for name, start, end in fields if hides(name)]
+        return replaced(text, pieces) if pieces else text
 
     def _within(self, value: str) -> str:
         """A value that holds fields of its own: JSON, or pairs such as those of a URL."""
@@ -146,14 +145,7 @@ class Masker:
             value = self._structured(raw).decode("utf-8", "surrogatepass")
         if "(" in value and ":" in value and self._names_within(raw):
             value = self._graphql(value)
-        return _URL_PAIR.sub(self._url_pair, value) if "=" in value else value
-
-    def _cookie(self, match: re.Match[str]) -> str:
-        start, space, name, _ = match.groups()
-        return f"{start}{space}{name}={MASKED}" if self._hides(name) else match[0]
-
-    def _url_pair(self, match: re.Match[str]) -> str:
-        return f"{match[1]}{match[2]}={MASKED}" if self._hides(unquote_plus(match[2])) else match[0]
+        return self._hidden(value, forms.located_in_url(value)) if "=" in value else value
 
     def _body(self, message: Message) -> bytes:
         """By what it looks like, whatever its type says: an app may have read it so."""
@@ -164,101 +156,78 @@ class Masker:
             if masked or media == "multipart/form-data":
                 return masked
         if start[:1] == b"<" and self._names_within(body):
-            body = self._xml.sub(_element, body)
-        structured = start[:1] in (b"{", b"[", b'"') and not _SELECTION.match(body)
-        if media == _FORM or not structured:
-            body = self._form(body, anywhere=media != _FORM)
+            fields = xml_fields.located(body, self._hides)
+            body = replaced(body, [(start, end, _BYTES) for _, start, end in fields])
+        structured = start[:1] in (b"{", b"[", b'"') and not graphql_values.looks_like_a_query(body)
+        if media == _FORM or (not structured and forms.looks_like_a_form(body[:_LONGEST_NAME].decode("latin-1"))):
+            body = self._form(body)
         if not structured and b"(" in body and b":" in body and self._names_within(body):
-            body = self._arguments(body)
+            body = self._graphql(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return body if media == _FORM and not structured else self._structured(body)
 
     def _structured(self, body: bytes) -> bytes:
         """JSON, JSON in its strings, and GraphQL in its `query`."""
-        body = self._json(body)
+        fields = json_fields.located(body, self._hides)
+        body = replaced(body, [(start, end, _QUOTED) for _, start, end in fields])
         if b"\\" in body and self._names_within(body):
-            body = _NESTED.sub(lambda match: _requoted(match, self._nested), body)
+            body = _changed(body, json_fields.located_documents(body), self._nested)
         if b'"query"' in body and self._names_within(body):
-            body = _QUERY.sub(lambda match: _requoted(match, self._graphql), body)
+            variables: set[str] = set()
+            body = _changed(body, json_fields.located_queries(body), lambda text: self._query(text, variables))
+            if variables:
+                fields = json_fields.located(body, variables.__contains__)
+                body = replaced(body, [(start, end, _QUOTED) for _, start, end in fields])
         return body
+
+    def _query(self, text: str, variables: set[str]) -> str:
+        """GraphQL as below; the variables that hold what is masked are noted, for their values stand elsewhere."""
+        if "$" in text:
+            variables |= graphql_values.bound(text, self._hides) - _OF_A_CALL
+        return self._graphql(text, variables)
 
     def _nested(self, text: str) -> str:
         return self._structured(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
-    def _arguments(self, body: bytes) -> bytes:
-        text = body.decode("utf-8", "surrogateescape")
-        return self._graphql(text).encode("utf-8", "surrogateescape")
-
-    def _graphql(self, text: str) -> str:
-        """GraphQL with the values behind masked names replaced, of whatever kind they are."""
-        kept, position = [], 0
-        for name, start, end in located_values(text):
-            if start >= position and self._hides(name):
-                kept += [text[position:start], f'"{MASKED}"']
-                position = end
-        return "".join([*kept, text[position:]])
+    def _graphql(self, text: str, variables: Collection[str] = ()) -> str:
+        """GraphQL with the values behind masked names replaced, of whatever kind they are, and of these variables."""
+        fields = graphql_values.located(text)
+        new = [(start, end, f'"{MASKED}"') for name, start, end in fields if name in variables or self._hides(name)]
+        return replaced(text, new) if new else text
 
     def _names_within(self, body: bytes) -> bool:
         """Cheap: whether one of the names stands anywhere."""
         squeezed = body.lower().translate(None, b"-_")
         return any(name in squeezed for name in self._bytes)
 
-    def _form(self, body: bytes, anywhere: bool) -> bytes:
-        """A form's pairs; in a body that is not said to be a form, only where it looks like one."""
-        if b"=" not in body or (anywhere and not re.match(rb"[\w.%+\-\[\]~!*]{1,200}=", body)):
-            return body
-        return b"&".join([self._form_pair(piece) for piece in body.split(b"&")])
-
-    def _form_pair(self, piece: bytes) -> bytes:
-        name, equals, value = piece.partition(b"=")
-        if not value:
-            return piece
-        if self._hides(unquote_plus(name.decode("utf-8", "replace"))):
-            return name + equals + _BYTES
-        text = unquote_plus(value.decode("utf-8", "surrogateescape"), errors="surrogateescape")
-        within = self._within(text)
-        return piece if within == text else name + equals + quote_plus(within, errors="replace").encode()
+    def _form(self, body: bytes) -> bytes:
+        """A form with the values of its pairs, and of what stands in them, masked."""
+        new: list[tuple[int, int, bytes]] = []
+        for name, start, end in forms.located_pairs(body):
+            if start == end:
+                continue
+            if self._hides(name):
+                new.append((start, end, _BYTES))
+                continue
+            text = forms.said(body[start:end])
+            within = self._within(text)
+            if within != text:
+                new.append((start, end, forms.written(within)))
+        return replaced(body, new)
 
     def _multipart(self, body: bytes, content_type: str) -> bytes:
         """A form's fields; one without a readable name is masked too, a form without a boundary is emptied."""
-        parts = all_parts(body, content_type)
+        parts = multipart.all_parts(body, content_type)
         texts = [part for part in parts if part.filename is None]
         return replaced(body, [(part.start, part.end, self._part(body, part)) for part in texts]) if parts else b""
 
-    def _part(self, body: bytes, part: Part) -> bytes:
+    def _part(self, body: bytes, part: multipart.Part) -> bytes:
         if not part.names or any(self._hides(name) for name in part.names):
             return _BYTES
         content = body[part.start : part.end]
         return self._structured(content) if content.lstrip(_BLANKS)[:1] in (b"{", b"[") else content
 
 
-def _requoted(match: re.Match[bytes], change: Callable[[str], str]) -> bytes:
-    """A JSON string, the match's second group, with what it says changed; it may be cut."""
-    whole = len(match[2]) > 1 and match[2].endswith(b'"')
-    quoted = match[2].decode("utf-8", "surrogateescape")
-    try:
-        text = json.loads(quoted if whole else _CUT_ESCAPE.sub("", quoted) + '"', strict=False)
-    except ValueError:
-        return match[1] + b'"' + _BYTES + b'"'  # nobody can tell what it says
-    changed = change(text)
-    if changed == text:
-        return match[0]
-    spelled = json.dumps(changed).encode()
-    return match[1] + (spelled if whole else spelled[:-1])
-
-
-def _spelled(names: frozenset[str]) -> bytes:
-    """A pattern for the names in any case, with hyphens and underscores anywhere within them."""
-    each = [b"[-_]*".join([re.escape(letter.encode("utf-8", "replace")) for letter in name]) for name in sorted(names)]
-    return b"(?:" + b"|".join(each) + b")"
-
-
-def _in_markup(names: frozenset[str]) -> re.Pattern[bytes]:
-    """What an XML element or attribute of these names holds, to the end where it was cut."""
-    name = rb"(?:[\w.:-]{1,64}(?:[-_.:]|(?-i:(?<=[a-z0-9])(?=[A-Z]))))?" + _spelled(names) + rb"[0-9]{0,4}"
-    element = rb"(<(" + name + rb")(?:\s[^<>]*)?(?<!/)>)(?:.*?(?=</\2\s*>)|.*\Z)"
-    attribute = rb"(\s" + name + rb"\s*=\s*)(?:\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))"
-    return re.compile(element + b"|" + attribute, re.IGNORECASE | re.DOTALL)
-
-
-def _element(match: re.Match[bytes]) -> bytes:
-    return match[1] + _BYTES if match[1] is not None else match[3] + b'"' + _BYTES + b'"'
+def _changed(body: bytes, strings: Iterable[Located], change: Callable[[str], str]) -> bytes:
+    """JSON with what some of its strings say changed; masked where nobody can tell what that is."""
+    new = [(start, end, json_fields.changed(body[start:end], change)) for _, start, end in strings]
+    return replaced(body, [(start, end, _QUOTED if text is None else text) for start, end, text in new])

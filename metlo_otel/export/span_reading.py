@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -22,13 +23,27 @@ Attributes = Mapping[str, Any]
 
 def record_of(span: ReadableSpan) -> Record | None:
     """The record that a server span tells of; None for spans of other kinds and those that are not about HTTP."""
-    found = span.attributes or {}
+    record = http_record(span.attributes or {}) if span.kind is SpanKind.SERVER else None
+    if record is None:
+        return None
+    context = span.get_span_context()
+    return replace(
+        record,
+        trace_id=context.trace_id if context else 0,
+        span_id=context.span_id if context else 0,
+        parent_id=span.parent.span_id if span.parent else 0,
+        started=span.start_time or 0,
+        ended=span.end_time or 0,
+    )
+
+
+def http_record(found: Attributes) -> Record | None:
+    """The same of a span's attributes alone; None where they are not about HTTP."""
     method = _first(found, "http.request.method_original", "http.request.method", "http.method")
-    if span.kind is not SpanKind.SERVER or not isinstance(method, str):
+    if not isinstance(method, str):
         return None
     url = _url(found)
     route = _first(found, "http.route")
-    context = span.get_span_context()
     return Record(
         method=method,
         scheme=str(_first(found, "url.scheme", "http.scheme") or url.scheme or "http"),
@@ -45,11 +60,6 @@ def record_of(span: ReadableSpan) -> Record | None:
         user=_text(found, "user.id", "enduser.id"),
         protocol=str(_first(found, "network.protocol.version", "http.flavor") or "1.1"),
         exchange_id=_text(found, "metlo.exchange.id"),
-        trace_id=context.trace_id if context else 0,
-        span_id=context.span_id if context else 0,
-        parent_id=span.parent.span_id if span.parent else 0,
-        started=span.start_time or 0,
-        ended=span.end_time or 0,
         verdict=_verdict(found),
         incomplete=tuple(_values(found, "metlo.incomplete")),
     )
@@ -68,7 +78,7 @@ def _number(found: Attributes, *names: str) -> int | None:
     value = _first(found, *names)
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -107,7 +117,10 @@ def _destination(found: Attributes) -> Address:
 
 def _verdict(found: Attributes) -> Verdict:
     verdict = Verdict(
-        found.get("metlo.blocked") is True, _text(found, "metlo.rule.id"), tuple(found.get("metlo.tags") or ())
+        found.get("metlo.blocked") is True,
+        _text(found, "metlo.rule.id"),
+        tuple(_values(found, "metlo.tags")),
+        found.get("metlo.would_block") is True,
     )
     return PASS if verdict == PASS else verdict
 
@@ -130,7 +143,11 @@ def _headers(found: Attributes, side: str) -> Pairs:
         left = {name: deque(_values(found, prefix + name)) for name in {str(name).lower() for name in names}}
         return tuple([(str(name), left[str(name).lower()].popleft()) for name in names if left[str(name).lower()]])
     keys = [key for key in found if key.startswith(prefix)]
-    return tuple([(key[len(prefix) :].replace("_", "-"), value) for key in keys for value in _values(found, key)])
+    headers = [(key[len(prefix) :].replace("_", "-"), value) for key in keys for value in _values(found, key)]
+    agent = _text(found, "user_agent.original", "http.user_agent") if side == "request" else None
+    if agent is not None and all(name.lower() != "user-agent" for name, _ in headers):
+        headers.append(("user-agent", agent))
+    return tuple(headers)
 
 
 def _values(found: Attributes, name: str) -> list[str]:

@@ -16,15 +16,15 @@ from metlo_otel.reading.charsets import charset, decode, is_unusable, query_enco
 from metlo_otel.reading.codings import codings
 from metlo_otel.reading.forms import looks_like_a_form
 from metlo_otel.reading.json_cut import Missing, close_cut
+from metlo_otel.reading.json_pieces import NotJsonError, documents
 from metlo_otel.reading.json_prefix import parse_prefix
 from metlo_otel.reading.multipart import Part, read_parts
 from metlo_otel.reading.nodes import (
     MAX_ITEMS,
     MAX_NODES,
-    MOST_PARTS,
     Field,
     Left,
-    everything,
+    Texts,
     pair_fields,
     untyped,
     walk,
@@ -32,10 +32,10 @@ from metlo_otel.reading.nodes import (
 from metlo_otel.reading.plausible import Plausible
 
 MAX_WHOLE_JSON = 65_536
-"""Bytes up to which JSON is parsed in one step; what is longer is read piece by piece up to the limits of fields."""
+"""Bytes up to which an app's JSON is parsed in one step; what is longer is read up to the limits of fields."""
 
-MAX_CLOSED = 8192
-"""Characters up to which cut JSON is closed and parsed in one step; what is longer is read token by token."""
+SHORT = 8192
+"""Bytes, or characters, of what is read in one step whoever sent it; what is longer is read piece by piece."""
 
 _MAX_PARTS = 200  # told of
 _LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines"})
@@ -74,15 +74,17 @@ def read_body(section: str, message: Message, turn: Turn = no_turn) -> Body:
 def read_more(
     section: str, message: Message, body: Body, limit: int, turn: Turn = no_turn
 ) -> tuple[tuple[Field, ...], tuple[str, ...]]:
-    """What else an app may find in a request's body than what is declared, and why not all of it could be read."""
+    """What else an app may find in a short request's body than what is declared, and why not all of it was read."""
     if not message.inspected:
         return (), ("body_size",) if message.partial else ()
     if body.left is not None and message.sent is None and not message.partial and _is_simple(message):
-        more, whole = everything(body.left, MOST_PARTS - len(body.fields), turn) if body.left else ([], True)
-        return tuple(more), () if whole else ("parts",)
+        found = Texts()
+        return tuple([each for key, value in body.left for each in found.below(key, value)]), ()
     plausible = Plausible(section, message, limit, turn)
-    known = set(untyped(body.fields))
-    return tuple([each for each in plausible.fields if each not in known]), tuple(plausible.incomplete)
+    more = dict.fromkeys(plausible.fields())
+    for each in untyped(body.fields):
+        more.pop(each, None)
+    return tuple(more), tuple(plausible.incomplete)
 
 
 def _is_simple(message: Message) -> bool:
@@ -99,7 +101,7 @@ def _json(section: str, data: bytes, message: Message, cut: bool, turn: Turn) ->
     if not data:
         return Body()
     encoding = charset(message.content_type) or "utf-8"
-    if encoding == "utf-8" and len(data) <= MAX_WHOLE_JSON:
+    if encoding == "utf-8" and len(data) <= _most(section):
         try:
             document = orjson.loads(data)
         except orjson.JSONDecodeError:
@@ -111,23 +113,51 @@ def _json(section: str, data: bytes, message: Message, cut: bool, turn: Turn) ->
     return Body(text=None) if text is None else _loose_json(section, text, turn)
 
 
+def _most(section: str) -> int:
+    """Characters of JSON that are parsed in one step: a document takes many times the bytes, a client's as it likes."""
+    return SHORT if section.startswith("reqBody") else MAX_WHOLE_JSON
+
+
 def _loose_json(section: str, text: str, turn: Turn) -> Body:
     """JSON in another charset, cut, long, or broken. Broken JSON has no data types, but all of it is looked at."""
-    if len(text) <= MAX_WHOLE_JSON:
+    if len(text) <= _most(section):
         try:
             document = orjson.loads(text)
         except orjson.JSONDecodeError:
             pass
         else:
             return Body(tuple(walk(section, document)), document, True, text=text)
-        document = close_cut(text) if len(text) <= MAX_CLOSED else Missing
+        document = close_cut(text) if len(text) <= SHORT else Missing
         if document is not Missing:
             return Body(tuple(walk(section, document)), document, text=text)
+    elif len(text) <= MAX_WHOLE_JSON:
+        try:
+            return Body(tuple(_told(section, text.lstrip(" \t\r\n"))), _call(text, turn), True, text=text)
+        except NotJsonError:
+            pass
     prefix = parse_prefix(text, turn)
     fields = walk(section, prefix.value) if prefix.found else []
     if prefix.broken:
         fields = [*untyped(fields), (section, text, None)]
     return Body(tuple(fields), prefix.value, prefix.found and not prefix.broken and not prefix.cut, text=text)
+
+
+def _call(text: str, turn: Turn) -> Any:
+    """Of a long document as much as tells of a GraphQL call."""
+    return parse_prefix(text, turn).value if '"query"' in text else None
+
+
+def _told(section: str, text: str) -> list[Field]:
+    """The fields of each piece, ten of a key. Raises NotJsonError."""
+    found: list[Field] = []
+    told: dict[str, int] = {}
+    for document in documents(text):
+        room = MAX_NODES - len(found)
+        for each in walk(section, document, 4 * MAX_NODES) if room > 0 else ():
+            count = told[each[0]] = told.get(each[0], 0) + 1
+            if count <= MAX_ITEMS and len(found) < MAX_NODES:
+                found.append(each)
+    return found
 
 
 def _json_text(section: str, data: bytes, message: Message, cut: bool, turn: Turn) -> Body:
@@ -178,7 +208,7 @@ def _plain(section: str, data: bytes, message: Message, cut: bool, _turn: Turn) 
     inside: tuple[Field, ...] = ()
     left: Left = []
     document: Any = None
-    if text[:1] in ("{", "[") and len(text) <= MAX_WHOLE_JSON:
+    if text[:1] in ("{", "[") and len(text) <= _most(section):
         try:
             document = orjson.loads(text)
             inside = untyped(walk(section, document, left=left))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
-_CHARSET = re.compile(r'charset\s*=\s*["\']?([\w.:+-]{1,40})', re.IGNORECASE)
+from metlo_otel.core.query import CHARSET
+
 # Codecs that are no charset of the web, some of them slow on hostile input.
 _UNUSABLE = frozenset({"idna", "punycode", "undefined", "mbcs", "oem"})
 _REFUSED = _UNUSABLE | {"unicode-escape", "raw-unicode-escape", "utf-7"}
@@ -24,6 +26,9 @@ _MARKS = (
 # Where the bytes that are not NUL stand within four, for text of ASCII.
 _WIDE = {"utf-16-le": (0, 2), "utf-16-be": (1, 2), "utf-32-le": (0, 4), "utf-32-be": (3, 4)}
 _SAMPLE = 4096
+_OF_ASCII = frozenset(
+    {"ascii", "iso8859-1", "iso8859-15", "cp1252"}
+)  # in which bytes of ASCII are what they are in UTF-8
 
 
 def decode(data: bytes, content_type: str, media_type: str, cut: bool) -> str | None:
@@ -46,7 +51,7 @@ def charset(content_type: str) -> str | None:
 
 @lru_cache(maxsize=64)
 def _named(content_type: str) -> str | None:
-    named = _CHARSET.search(content_type)
+    named = CHARSET.search(content_type)
     if named is None:
         return None
     try:
@@ -57,17 +62,22 @@ def _named(content_type: str) -> str | None:
 
 
 def texts(data: bytes, content_type: str = "") -> list[str]:
-    """What apps may read the bytes as, each once: UTF-8, the charset that is named, wide ones where NULs speak for it.
+    """What apps may read the bytes as, each once: wide ones where NULs speak for it, UTF-8, the charset that is named.
 
     What is invalid is replaced; byte order marks are left out.
     """
-    found = [data.decode("utf-8", "replace").removeprefix("\ufeff")]
-    named = _usable(content_type)
-    if named not in (None, "utf-8"):
-        found.append(_replaced(data, str(named)))
+    return list(dict.fromkeys(readings(data, content_type)))
+
+
+def readings(data: bytes, content_type: str = "") -> Iterator[str]:
+    """As texts(), one after the other, so that they need not all be held; the same text may come twice."""
     if b"\0" in data or data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        found += [_replaced(data, wide_) for wide_ in wide(data)]
-    return list(dict.fromkeys(found))
+        for encoding in wide(data):
+            yield _replaced(data, encoding)
+    yield data.decode("utf-8", "replace").removeprefix("\ufeff")
+    named = _usable(content_type)
+    if named not in (None, "utf-8") and not (data.isascii() and named in _OF_ASCII):
+        yield _replaced(data, str(named))
 
 
 def query_encoding(content_type: str) -> str | None:

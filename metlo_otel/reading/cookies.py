@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from metlo_otel.reading.located import Located
+
+_PAIR = re.compile(r"(?:\A|;)\s*([^=;\s][^=;]*)=((?:\s*\"[^\"]*\")?[^;]*)")
 _ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
 
 
@@ -14,6 +17,12 @@ def pieces(line: str) -> Iterator[tuple[str, str, bool]]:
         name, equals, value = piece.strip().partition("=")
         if name or equals:
             yield name, value, bool(equals)
+
+
+def located(line: str) -> Iterator[Located]:
+    """The cookies of a Cookie header, or the one of Set-Cookie with its attributes; a value's quotes belong to it."""
+    for pair in _PAIR.finditer(line):
+        yield pair[1], *pair.span(2)
 
 
 def cookies(header: Callable[[str], list[str]]) -> dict[str, str]:

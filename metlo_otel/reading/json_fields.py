@@ -1,53 +1,70 @@
-"""Values of named fields in JSON text, replaced in place: in text cut anywhere, and in many documents in a row."""
+"""Values of named fields in JSON text, and where they stand: in text cut anywhere, and in many documents in a row."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+from metlo_otel.reading.located import Located, Wanted
 
 # A string, with what is missing at a cut allowed to be missing, and the colon that makes it a key.
 _STRING = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?\Z)(\s*:\s*)?', re.DOTALL)
 _KEY = re.compile(rb'"([^"]*)"\s*:')
 _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 _SCALAR = re.compile(rb"[^,}\]\r\n]*")
+_QUERY = re.compile(rb'"query"\s*:\s*("(?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # GraphQL within JSON
+_DOCUMENT = re.compile(rb'("\s*[{\[](?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # JSON in a string of JSON
+_CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 
 
-class FieldMask:
-    """Replaces the values of keys that `hides` says; such a key holds one of `names`, in their compared form."""
+def located(body: bytes, wanted: Wanted) -> Iterator[Located]:
+    """The values of wanted keys as they are written, however deep; what stands within one is not told by itself."""
+    if b"\\" not in body and not any(map(wanted, map(_decoded, set(_KEY.findall(body))))):
+        return  # cheap and sure: no escape could hide a key
+    match = _STRING.search(body)
+    while match:
+        end = match.end()
+        if match[2] is not None:
+            name = _unescaped(_decoded(match[1]))
+            if wanted(name) and end < len(body):
+                start, end = end, _value_end(body, end)
+                yield name, start, end
+        match = _STRING.search(body, end)
 
-    def __init__(self, names: frozenset[str], hides: Callable[[str], bool], mask: bytes) -> None:
-        self._is_hidden = hides
-        self._mask = mask
-        self._simple = all(re.fullmatch(r"[!#-9;-\[\]-~]+", name) for name in names)
 
-    def __call__(self, body: bytes) -> bytes:
-        """The text with the values replaced, everything else byte for byte."""
-        if self._cannot_occur(body):
-            return body
-        kept, position, match = [], 0, _STRING.search(body)
-        while match:
-            end = match.end()
-            if match[2] is not None and self._hides(match[1]):
-                kept += [body[position:end], self._mask if end < len(body) else b""]
-                position = end = _value_end(body, end)
-            match = _STRING.search(body, end)
-        return b"".join([*kept, body[position:]]) if kept else body
+def located_documents(body: bytes) -> Iterator[Located]:
+    """The strings that hold JSON themselves, with their quotes."""
+    return (("", *match.span(1)) for match in _DOCUMENT.finditer(body))
 
-    def _cannot_occur(self, body: bytes) -> bool:
-        """Cheap and sure: none of the names stands there as a key, and no escape could hide one."""
-        if b"\\" in body or not self._simple:
-            return False
-        return not any(map(self._hides, set(_KEY.findall(body))))
 
-    def _hides(self, raw: bytes) -> bool:
-        text = raw.decode("utf-8", "replace")
-        if "\\" in text:
-            text = _unescaped(text)
-        return self._is_hidden(text)
+def located_queries(body: bytes) -> Iterator[Located]:
+    """The strings in which GraphQL is sent, with their quotes."""
+    return (("query", *match.span(1)) for match in _QUERY.finditer(body))
+
+
+def changed(written: bytes, change: Callable[[str], str]) -> bytes | None:
+    """A string as it is written, maybe cut, with what it says changed; None where nobody can tell what that is."""
+    whole = len(written) > 1 and written.endswith(b'"')
+    quoted = written.decode("utf-8", "surrogateescape")
+    try:
+        text = json.loads(quoted if whole else _CUT_ESCAPE.sub("", quoted) + '"', strict=False)
+    except ValueError:
+        return None
+    new = change(text)
+    if new == text:
+        return written
+    spelled = json.dumps(new).encode()
+    return spelled if whole else spelled[:-1]
+
+
+def _decoded(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
 
 
 def _unescaped(text: str) -> str:
+    if "\\" not in text:
+        return text
     try:
         return str(json.loads(f'"{text}"', strict=False))
     except ValueError:

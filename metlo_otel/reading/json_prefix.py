@@ -16,6 +16,7 @@ _MAX_TOKENS = 20_000
 _TURN = 64  # tokens after which others may go first
 _MAX_OPEN = 500  # containers inside each other
 _MAX_ITEMS = 10  # of an array; the others are read over
+_MAX_KEPT = 1000  # values of all that are kept; the others are read over
 _TOKEN = re.compile(
     r"""[ \t\n\r]*(?:
         (?P<mark>[{}\[\],:])
@@ -50,7 +51,7 @@ def parse_prefix(text: str, turn: Turn = no_turn) -> Prefix:
 
 
 class _Reader:
-    __slots__ = ("broken", "expected", "found", "key", "open", "position", "root", "text")
+    __slots__ = ("broken", "expected", "found", "key", "open", "position", "room", "root", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -61,6 +62,7 @@ class _Reader:
         self.key: str | None = None
         self.root: Any = None
         self.found = False
+        self.room = _MAX_KEPT
 
     def read(self, turn: Turn) -> Prefix:
         for number in range(_MAX_TOKENS):
@@ -118,6 +120,9 @@ class _Reader:
             self.root, self.found = value, True
             return
         container = self.open[-1][0]
+        self.room -= 1
+        if self.room < 0:
+            return
         if isinstance(container, dict):
             container[self.key] = value
         elif len(container) < _MAX_ITEMS:

@@ -6,10 +6,13 @@ import base64
 import binascii
 import quopri
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from urllib.parse import unquote_to_bytes
+
+from metlo_otel.core.query import CHARSET
+from metlo_otel.reading.located import replaced
 
 MAX_PARTS = 1000
 _BOUNDARY = re.compile(r'(?:\A|[;,\s])boundary\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;,]*)([^;]*))', re.IGNORECASE)
@@ -24,7 +27,6 @@ _LINE = re.compile(r"\r\n|\n|\r")
 _PARAMETER = re.compile(r';\s*([^\s=;"]+?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PLACEHOLDER = re.compile(rb"\[file, (at least )?\d+ bytes\]")
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:+-]{1,40})", re.IGNORECASE)
 
 
 Mark = tuple[int, int]
@@ -80,31 +82,36 @@ def all_parts(body: bytes, content_type: str) -> list[Part]:
     found: dict[tuple[int, int], Part] = {}
     for boundary in boundaries(content_type, body):
         parts = _between(body, boundary, MAX_PARTS)
-        if len(parts) <= MAX_PARTS and body.count(b"--" + boundary) != len(_marks(body, boundary, MAX_PARTS)):
+        alone = sum(1 for _ in _marks(body, boundary, MAX_PARTS))
+        if len(parts) <= MAX_PARTS and body.count(b"--" + boundary) != alone:
             parts += _between(body, boundary, MAX_PARTS, anywhere=True)
         for part in parts:
             found.setdefault((part.start, part.end), part)
     return list(found.values())
 
 
-def _marks(body: bytes, boundary: bytes, most: int, anywhere: bool = False) -> list[Mark]:
+def _marks(body: bytes, boundary: bytes, most: int, anywhere: bool = False) -> Iterator[Mark]:
     """Where the first boundaries stand, one more than `most`: alone in their line, or `anywhere` as Django has it."""
     line = rb"(?:--|[^\S\r\n]*(?=[\r\n])|[^\S\r\n]*\Z)"
     mark = rb"--" + re.escape(boundary)
     pattern = mark + rb"(?:--)?" if anywhere else mark + rb"(?<![^\r\n]" + mark + rb")" + line
-    return [found.span() for found in islice(re.finditer(pattern, body), most + 1)]
+    return (found.span() for found in islice(re.finditer(pattern, body), most + 1))
 
 
 def _between(body: bytes, boundary: bytes, most: int, anywhere: bool = False) -> list[Part]:
     """The parts between boundaries. One that the body's end cuts is not whole, and what stands behind the first `most`
     is one part without a name.
     """
-    marks = _marks(body, boundary, most, anywhere)
-    found = [_part(body, end, _line_end(body, start), True) for (_, end), (start, _) in pairwise(marks[: most + 1])]
-    if len(marks) > most:
-        found.append(Part((), None, marks[-1][1], len(body), False))
-    elif marks and not body.startswith(b"--", marks[-1][0] + len(boundary) + 2):
-        found.append(_part(body, marks[-1][1], len(body), False))
+    found: list[Part | None] = []
+    start, end, count = 0, 0, 0
+    for count, (place, behind) in enumerate(_marks(body, boundary, most, anywhere), 1):
+        if count > 1:
+            found.append(_part(body, end, _line_end(body, place), True))
+        start, end = place, behind
+    if count > most:
+        found.append(Part((), None, end, len(body), False))
+    elif count and not body.startswith(b"--", start + len(boundary) + 2):
+        found.append(_part(body, end, len(body), False))
     return [part for part in found if part is not None]
 
 
@@ -120,16 +127,6 @@ def without_files(body: bytes, content_type: str) -> bytes | None:
     parts = all_parts(body, content_type)
     files = [(part.start, part.end, _size(body, part)) for part in parts if part.filename is not None]
     return replaced(body, files) if parts else None
-
-
-def replaced(body: bytes, pieces: list[tuple[int, int, bytes]]) -> bytes:
-    """The body with `body[start:end]` replaced by `new`, for each (start, end, new); what overlaps goes as one."""
-    kept, position = [], 0
-    for start, end, new in sorted(pieces):
-        if start >= position:
-            kept += [body[position:start], new]
-        position = max(position, end)
-    return b"".join([*kept, body[position:]])
 
 
 def written(fields: Iterable[tuple[str, str | None, str]], boundary: bytes) -> bytes:
@@ -185,7 +182,7 @@ def _part(body: bytes, start: int, end: int, whole: bool) -> Part | None:
         return Part((), None, start, end, whole) if whole and end > start else None
     headers = _headers(body[start : blank.start()].decode("utf-8", "replace"))
     given = _parameters(headers.get("content-disposition", ""))
-    charset = _CHARSET.search(headers.get("content-type", ""))
+    charset = CHARSET.search(headers.get("content-type", ""))
     names = [given[name] for name in ("name*", "name") if name in given]
     filename = given.get("filename*", given.get("filename"))
     coded = headers.get("content-transfer-encoding", "").strip().lower()

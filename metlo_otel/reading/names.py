@@ -15,9 +15,9 @@ _POINTER = re.compile(r"(?:[\w.@$-]{1,32}:){1,3}[\w.@$#-]{0,40}|/[\w.~/:@-]{0,63
 _FLAG = re.compile(r"[a-z_]{0,20}[0-9]{0,2}|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){0,4}")
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{20,}")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,15}|[A-Za-z_][A-Za-z_.-]{0,29}")  # most: they need no second look
-_MOST_KNOWN = 4096
+_MOST_KNOWN = 1000
 known: set[str] = set()
-"""Plain names that were met before, so that asking for one again costs nothing; some thousand, by `is_plain` alone."""
+"""Plain names that were met before, so that asking for one again costs nothing; a thousand, by `is_plain` alone."""
 
 
 def is_plain(name: str) -> bool:
@@ -41,7 +41,7 @@ def is_name(name: str, value: str = "") -> bool:
     return _is_name(name) if len(name) <= _LONGEST else False
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _is_name(name: str) -> bool:
     if _ODD.search(name) or (":" in name and not _POINTER.fullmatch(name)):
         return False

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.names import OTHER, is_name, is_plain, known
 
 Scalar = str | int | float | bool | None
@@ -22,10 +21,10 @@ Left = list[tuple[str, Any]]
 MAX_ITEMS = 10
 MAX_NODES = 500
 MAX_DEPTH = 50
-MOST_PARTS = 4_000  # pairs, or texts and names of a document, that are looked at beyond what is told
-_STEP, _NAMES = 64, 128  # texts and containers, and names of one, between two turns
+_MOST_NAMES = 500  # of a body, that are remembered
 _MAX_KEY = 1024
-_TELLING = frozenset({str, dict, list})
+_WORD = 12  # characters below which letters and digits alone tell nothing, as for detection
+_CONTAINERS = frozenset({dict, list})
 _TYPES = {str: "string", int: "number", float: "number", bool: "boolean", type(None): "null"}
 
 
@@ -64,6 +63,8 @@ def _descend(key: str, value: Any, found: list[Field], depth: int, room: int, le
             found.append((key, item, kind))
         elif item:
             room = _descend(key, item, found, depth + 1, room, left)
+        else:
+            found.append((key, None, None))
     return room
 
 
@@ -82,58 +83,88 @@ def _descend_list(below: str, value: Any, found: list[Field], depth: int, room: 
     return room
 
 
-def everything(left: Iterable[tuple[str, Any]], most: int, turn: Turn = no_turn) -> tuple[list[Field], bool]:
-    """Every text below these values, at most `most` nodes, without types, and whether there are no more.
+class Texts:
+    """Finds every text below JSON values, without types; one for all documents of a body, as names are met again.
 
-    Names that look like none are texts too: see field_key. No recursion, for depth is the client's choice.
+    Of what is `telling`, words of less than twelve letters and digits, and plain names of these, are left out.
     """
-    found: list[Field] = []
-    keys: set[str] = set()
-    waiting = list(left)[::-1]
-    whole, asked = True, 0
-    while waiting:
-        key, value = waiting.pop()
-        asked += 1
-        if not asked % _STEP and turn():
-            break
-        kind = type(value)
-        if kind is str:
-            found.append((key, clean(value), None))
-            continue
-        below = _named(key, value, keys, found, most, turn) if kind is dict else _listed(key, value, most)
-        room = max(0, most - len(found) - len(waiting))
-        if len(below) > room:
-            below, whole = below[:room], False
-        waiting += below[::-1]
-    return found, whole
+
+    __slots__ = ("_known", "_room", "_telling")
+
+    def __init__(self, telling: bool = False) -> None:
+        self._telling = telling
+        self._known: dict[str, dict[str, str]] = {}
+        self._room = _MOST_NAMES
+
+    def below(self, key: str, value: Any) -> list[Field]:
+        """Each text with its key; a name whose value is none has the empty text. Names that look like none are texts
+        too: see field_key. No recursion, for depth is the client's choice. Written for speed: every text passes here.
+        """
+        found: list[Field] = []
+        waiting: Left = [(key, value)]
+        while waiting:
+            key, value = waiting.pop()
+            kind = type(value)
+            if kind is dict:
+                self._object(key, value, found, waiting)
+            elif kind is str:
+                found.append((key, clean(value), None))
+            elif kind is list:
+                below = key if key.endswith(".[].[]") else (key + ".[]")[:_MAX_KEY]
+                for item in _once(value) if value and type(value[0]) is str else value:
+                    if type(item) is str:
+                        found.append((below, clean(item), None))
+                    elif item and type(item) in _CONTAINERS:
+                        waiting.append((below, item))
+        return found
+
+    def _object(self, key: str, value: dict[str, Any], found: list[Field], waiting: Left) -> None:
+        known = self._known.get(key) or {}
+        telling = self._telling
+        for name, item in value.items():
+            kind = type(item)
+            is_text = kind is str and not (telling and len(item) < _WORD and (item.isalnum() or not item))
+            named = known.get(name)
+            if named is None:
+                if not is_text and not (item and kind in _CONTAINERS):
+                    if not (telling and _is_word(name)):
+                        named, known = self._named(key, name, found)
+                        found.append((named, "", None))
+                    continue
+                named, known = self._named(key, name, found)
+            if is_text:
+                found.append((named, item if item.isascii() else clean(item), None))
+            elif item and kind in _CONTAINERS:
+                waiting.append((named, item))
+
+    def _named(self, key: str, name: str, found: list[Field]) -> tuple[str, dict[str, str]]:
+        """The key of a name that was not met below another, and those of all that were."""
+        named, odd = field_key(key + ".", name, "x")
+        found += odd
+        return named, self._known.get(key) or {} if odd else self._remember(key, name, named)
+
+    def _remember(self, key: str, name: str, named: str) -> dict[str, str]:
+        """Note the key of a name below another, and return all that are known there."""
+        self._room -= 1
+        if self._room <= 0:
+            self._known.clear()
+            self._room = _MOST_NAMES
+        known = self._known.setdefault(key, {})
+        known[name] = named
+        return known
 
 
-def _named(key: str, value: dict[str, Any], keys: set[str], found: list[Field], most: int, turn: Turn) -> Left:
-    """What stands below an object; names that may tell something by themselves are found."""
-    below: Left = []
-    prefix = key + "."
-    for count, (name, item) in enumerate(islice(value.items(), max(0, most + 1 - len(found)))):
-        if count % _NAMES == _NAMES - 1 and turn():
-            break
-        if name in known or is_plain(name):
-            named = (prefix + name)[:_MAX_KEY]
-        else:
-            named, odd = field_key(prefix, name, "x")
-            found += odd
-        if type(item) in _TELLING:
-            below.append((named, item))
-        elif named not in keys:
-            keys.add(named)
-            found.append((named, "", None))
-    return below
+def _once(items: list[Any]) -> Iterable[Any]:
+    """Each of these once; all as they are where objects or lists are among them."""
+    try:
+        return dict.fromkeys(items)
+    except TypeError:
+        return items
 
 
-def _listed(key: str, value: Any, most: int) -> Left:
-    """What stands in a list; nothing does where it is no list."""
-    if type(value) is not list:
-        return []
-    below = key if key.endswith(".[].[]") else (key + ".[]")[:_MAX_KEY]
-    return list(islice(((below, item) for item in value if type(item) in _TELLING), max(0, most + 1)))
+def _is_word(name: str) -> bool:
+    """Whether no attack is in a name: a word, or some with single marks between."""
+    return (len(name) < _WORD and name.isalnum()) or (is_plain(name) and "__" not in name)
 
 
 def loose_pair(prefix: str, name: str, value: str) -> list[Field]:

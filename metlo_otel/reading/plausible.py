@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from itertools import chain
 
-import orjson
-
+from metlo_otel.core.portions import PORTION
 from metlo_otel.core.query import pairs, unquoted
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading import multipart
-from metlo_otel.reading.charsets import is_unusable, looks_binary, texts, wide
+from metlo_otel.reading.charsets import is_unusable, looks_binary, readings, texts, wide
 from metlo_otel.reading.codings import codings, undo
-from metlo_otel.reading.forms import looks_like_a_form
-from metlo_otel.reading.nodes import MOST_PARTS, Field, clean, everything, field_key, loose_pair
+from metlo_otel.reading.forms import looks_like_a_form, telling_pairs
+from metlo_otel.reading.json_cut import Missing
+from metlo_otel.reading.json_pieces import NotJsonError, TooDeepError, documents, lines, load
+from metlo_otel.reading.nodes import Field, Texts, clean, field_key, loose_pair
 
 _SPACE = " \t\r\n\ufeff"
 _STRUCTURED = ("{", "[", '"')
@@ -26,20 +26,21 @@ _FORM = "application/x-www-form-urlencoded"
 _STEP = 64  # of these between two turns
 _MAX_FILE = 16_384  # bytes up to which a file of text is looked into
 _RUN = re.compile(r"[^\x00-\x08\x0e-\x1f\x7f\ufffd\ud800-\udfff]{8,}")  # what is text in a file of something else
-_MISSING = object()
 
 
 @dataclass
 class Plausible:
     """The readings of one body, each made when it is first asked for. `limit` bounds what an encoding may unfold to.
 
-    Where `turn` says that the time is over, what was read so far is all; who gives it knows of that.
+    Where `turn` says that the time is over, what was read so far is all; who gives it knows of that. Of what is
+    `telling`, plain short words in forms and plain names alone are left out.
     """
 
     section: str
     message: Message
     limit: int
     turn: Turn = no_turn
+    telling: bool = False
     incomplete: list[str] = field(default_factory=list)
 
     @cached_property
@@ -69,107 +70,109 @@ class Plausible:
             )
         )
 
-    @cached_property
-    def fields(self) -> tuple[Field, ...]:
-        """Every field that an app may find, without types; a text that no structure covers is a field by itself."""
-        found: list[Field] = []
+    def fields(self) -> Iterator[Field]:
+        """Every field that an app may find, without types; a text that no structure covers is a field by itself.
+
+        Made as they are asked for, so that they never are all there; `incomplete` is known behind the last one.
+        """
+        return chain.from_iterable(self._blocks())
+
+    def _blocks(self) -> Iterator[Sequence[Field]]:
+        """The fields, some at a time."""
+        has_parts = False
         for content in self.contents:
-            found += self._of_parts(content)
-        has_parts = bool(found)
-        for content in self.contents[-1:]:  # what an encoding was undone of says nothing that is not in the outcome
-            binary = looks_binary(content) and not wide(content)
-            for text in texts(content, self.message.content_type):
-                found += self._of_text(_without_nuls(text, content), has_parts, binary)
+            for fields in self._of_parts(content):
+                has_parts = True
+                yield fields
+        content = self.contents[-1]  # what an encoding was undone of says nothing that is not in the outcome
+        binary = looks_binary(content) and not wide(content)
+        before = ""
+        for each in readings(content, self.message.content_type):
+            text = _without_nuls(each, content)
+            if text != before:
+                yield from self._of_text(text, has_parts, binary)
+            before = text
         if self.message.partial:
             self._note("body_size")
         if is_unusable(self.message.content_type):
             self._note("charset")
-        return tuple(dict.fromkeys(found))
 
     def values(self) -> Iterator[str]:
         """The texts, then names and values of the fields: what rules on a body look at, the cheapest first."""
         yield from self.texts
         for text in self.texts:
             yield unquoted(text, "utf-8")
-        for key, value, _ in self.fields:
-            if isinstance(value, str):
-                yield value
-            yield key[len(self.section) + 1 :]
+        before = ""
+        for key, value, _ in self.fields():
+            yield str(value)
+            if key is not before:
+                before = key
+                yield key[len(self.section) + 1 :]
 
     def _note(self, reason: str) -> None:
         if reason not in self.incomplete:
             self.incomplete.append(reason)
 
-    def _of_text(self, text: str, has_parts: bool, binary: bool) -> list[Field]:
+    def _of_text(self, text: str, has_parts: bool, binary: bool) -> Iterator[Sequence[Field]]:
         start = text.lstrip(_SPACE)
         if not start:
-            return []
+            return
         if start[0] in _STRUCTURED:
-            return self._of_json(start) or self._as_text(text, binary)
-        if self.message.media_type == _FORM:
-            return self._of_form(start)
-        if has_parts:
-            return []
-        beside = self._of_form(start) if looks_like_a_form(start) and "\n" not in start.strip() else []
-        return [*self._as_text(text, binary), *beside]
+            is_json = yield from self._of_json(start)
+            if not is_json:
+                yield from self._as_text(text, binary)
+        elif self.message.media_type == _FORM:
+            yield from self._of_form(start)
+        elif not has_parts:
+            yield from self._as_text(text, binary)
+            if looks_like_a_form(start) and "\n" not in start.rstrip():
+                yield from self._of_form(start)
 
-    def _as_text(self, text: str, binary: bool) -> list[Field]:
+    def _as_text(self, text: str, binary: bool) -> Iterator[Sequence[Field]]:
         """The text itself, of what looks binary the runs of text in it."""
-        text = "\n".join(_RUN.findall(text)) if binary else clean(text)
-        return [(self.section, text, None)] if text else []
+        for each in _runs(text) if binary else (text,):
+            if each:
+                yield ((self.section, each, None),)
 
-    def _of_json(self, text: str) -> list[Field]:
-        document = load(text)
-        if document is not _MISSING:
-            return self._all_of(self.section, document)
-        lines = [line for line in text.splitlines() if line.strip()]
-        if len(lines) > 1 and load(lines[0]) is not _MISSING:
-            return self._of_lines(lines)
-        return []
-
-    def _of_lines(self, lines: list[str]) -> list[Field]:
-        found: list[Field] = []
-        below = self.section + ".[]"
-        for count, line in enumerate(lines):
-            if max(count, len(found)) > MOST_PARTS:
-                self._note("parts")
-                break
-            if not count % _STEP and self.turn():
-                break
-            value = load(line)
-            found += [(below, clean(line), None)] if value is _MISSING else self._all_of(below, value)
-        return found
-
-    def _all_of(self, key: str, document: Any) -> list[Field]:
-        found, whole = everything([(key, document)], MOST_PARTS, self.turn)
-        if not whole:
+    def _of_json(self, text: str) -> Generator[Sequence[Field], None, bool]:
+        """The texts of a document, or of many in lines; whether it was one."""
+        found = Texts(self.telling)
+        try:
+            for document in documents(text):
+                yield found.below(self.section, document)
+                if self.turn():
+                    break
+            return True
+        except TooDeepError:
             self._note("parts")
-        return found
-
-    def _of_form(self, text: str) -> list[Field]:
-        found: list[Field] = []
-        for count, (name, value) in enumerate(pairs(text)):
-            if count >= MOST_PARTS:
-                self._note("parts")
+            return False
+        except NotJsonError:
+            end = text.find("\n")
+            if end < 0 or load(text[:end]) is Missing:
+                return False
+        for together in lines(text):
+            yield found.below(self.section, together)
+            if self.turn():
                 break
+        return True
+
+    def _of_form(self, text: str) -> Iterator[Sequence[Field]]:
+        for count, (name, value) in enumerate(telling_pairs(text) if self.telling else pairs(text)):
             if not count % _STEP and self.turn():
                 break
-            found += loose_pair(self.section + ".", name, value)
-        return found
+            yield loose_pair(self.section + ".", name, value)
 
-    def _of_parts(self, content: bytes) -> list[Field]:
+    def _of_parts(self, content: bytes) -> Iterator[Sequence[Field]]:
         declared = self.message.media_type.startswith("multipart/")
         if not declared and content.lstrip()[:2] != b"--":
-            return []
-        found: list[Field] = []
+            return
         parts = multipart.all_parts(content, self.message.content_type)
         if len(parts) > multipart.MAX_PARTS:
             self._note("parts")
         for count, part in enumerate(parts):
             if not count % _STEP and self.turn():
                 break
-            found += self._of_part(part, content)
-        return found
+            yield self._of_part(part, content)
 
     def _of_part(self, part: multipart.Part, content: bytes) -> list[Field]:
         found: list[Field] = []
@@ -180,6 +183,19 @@ class Plausible:
             found += [(key, clean(text), None) for text in (*read, part.filename or "") if text]
             found += odd
         return found
+
+
+def _runs(text: str) -> Iterator[str]:
+    """The runs of text in what looks binary, some thousand characters of them together."""
+    found: list[str] = []
+    size = 0
+    for match in _RUN.finditer(text):
+        found.append(match[0])
+        size += len(match[0])
+        if size > PORTION:
+            yield "\n".join(found)
+            found, size = found[-1:], 0
+    yield "\n".join(found)
 
 
 def _without_nuls(text: str, content: bytes) -> str:
@@ -197,15 +213,3 @@ def _is_text(content: bytes, part: multipart.Part) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def load(text: str) -> Any:
-    """The document of a JSON text, also with NaN and control characters as Python takes it; `_MISSING`: none."""
-    try:
-        return orjson.loads(text)
-    except (orjson.JSONDecodeError, TypeError):
-        pass
-    try:
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return _MISSING

@@ -5,10 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 
+from metlo_otel.core.query import CHARSET
 from metlo_otel.core.record import Message
 from metlo_otel.reading.multipart import without_files
 
-_CHARSET = re.compile(r'charset\s*=\s*"?([\w.:+-]+)', re.IGNORECASE)
 # Charsets in which the bytes of ASCII mean nothing but ASCII, so that masking bytes is masking text.
 _CHARSETS = re.compile(r"utf-?8|us-ascii|ascii|latin-?1|iso-?8859-\d+|windows-125\d|cp125\d|koi8-[ru]", re.IGNORECASE)
 _TEXTUAL = re.compile(
@@ -32,7 +32,7 @@ def text_of(message: Message) -> str | None:
 
 def charset_of(content_type: str) -> str | None:
     """The charset named; UTF-8 where none is; None where it is one that is not read here."""
-    match = _CHARSET.search(content_type)
+    match = CHARSET.search(content_type)
     if match is None:
         return "utf-8"
     try:

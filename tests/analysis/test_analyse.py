@@ -64,7 +64,7 @@ def test_everything_together() -> None:
         "requestContentType": "application/json",
         "responseContentType": "application/json",
     }
-    assert found.graphql_operations == ("query.user",)
+    assert found.operations == ("query.user",)
     assert seen == [(given_, found.fields, ("reqBody.query.user",))]
 
 

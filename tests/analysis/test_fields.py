@@ -39,7 +39,7 @@ def fields_of(body: bytes | str, content_type: str | None = None, **more: Any) -
 
 def inspected(body: bytes | str, content_type: str | None = None) -> tuple[Field, ...]:
     """All that is looked at of a request's body."""
-    return read_request(record(message(body, content_type))).inspected
+    return tuple(read_request(record(message(body, content_type))).inspected)
 
 
 def types_of(body: bytes | str, content_type: str | None = None, **more: Any) -> dict[str, list[str]]:

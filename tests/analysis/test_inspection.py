@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from benchmarks import steps
 from metlo_otel.analysis.budget import Budget
 from metlo_otel.analysis.inspection import Inspection
 from metlo_otel.core.agent_config import AgentConfig
-from metlo_otel.core.record import Record
+from metlo_otel.core.record import Message, Record
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.core.turns import Turns
 from tests.analysis.attack_samples import ATTACKS
-from tests.analysis.records import json_record, refuse
+from tests.analysis.records import json_record, record, refuse
 
 CONFIG = AgentConfig()
 HARMLESS = {"email": "bob@example.com", "note": "hello there"}
@@ -165,3 +169,17 @@ def test_the_worker_lets_requests_go_first() -> None:
             taken.append(checked.longest)
         assert min(taken) < 0.02, name
         assert not found.partial, name
+
+
+@pytest.mark.parametrize("budget", [100, 0.001])
+@pytest.mark.parametrize(("most", "found"), [(65_536, False), (131_072, True)])
+def test_the_worker_looks_at_as_much_as_the_setting_says(budget: float, most: int, found: bool) -> None:
+    """What an encoded body unfolds to is looked at up to MAX_INSPECT, by the worker too, and what is beyond is told."""
+    body = gzip.compress(json.dumps({"pad": "x " * 40_000, **ATTACK}).encode())
+    headers = (("Content-Type", "application/json"), ("Content-Encoding", "gzip"))
+    message = Message(headers, b"", len(body), True, sent=body)
+    inspection = Inspection(settings(max_inspect=most, analysis_budget=budget), refuse)
+    inspection._budget.spend(0.0 if budget == 100 else 10.0, full=True)
+    analysed = inspection.analyse(record(message), CONFIG)
+    assert dict(analysed.attacks) == ({"reqBody.id": ["SQLI"]} if found else {})
+    assert analysed.incomplete == (() if found else ("body_size",))

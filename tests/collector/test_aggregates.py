@@ -452,7 +452,7 @@ def test_a_database_of_before(database: str) -> None:
 
 def _downgrade(connection: Connection) -> None:
     """As the tables of revision 0001 are."""
-    for table in ("endpoint_latencies", "total_latencies"):
+    for table in ("endpoint_services", "service_calls", "endpoint_latencies", "total_latencies"):
         connection.execute(text(f"DROP TABLE {table}"))
     for column in ("latency", "p95", "summed", "request_bytes", "response_bytes"):
         connection.execute(text(f"ALTER TABLE endpoints DROP COLUMN {column}"))

@@ -26,6 +26,7 @@ TABLES = (
     queries.ACTOR_FILTERS,
     queries.ALERT_FILTERS,
     queries.AUDIT_FILTERS,
+    queries.SERVICE_FILTERS,
 )
 
 

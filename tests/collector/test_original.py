@@ -15,6 +15,7 @@ import pytest
 
 from metlo_otel.collector.actions import put_rule
 from metlo_otel.collector.configuration import configure
+from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
 from tests.collector.client import KEY, READ_KEY, Client
 
@@ -41,16 +42,55 @@ for line in sys.stdin:
 """
 
 
+_OLDER = ("metlo==0.0.17", "flask==2.3.3", "werkzeug<3", "django==4.2.16")
+_OLDER_DJANGO = """
+import sys
+from django.conf import settings
+settings.configure(
+    ALLOWED_HOSTS=["*"],
+    ROOT_URLCONF=__name__,
+    SECRET_KEY="x",
+    MIDDLEWARE=["metlo.django.MetloDjango"],
+    METLO_CONFIG={"METLO_HOST": sys.argv[1], "API_KEY": sys.argv[2]},
+)
+import django
+django.setup()
+from django.http import JsonResponse
+from django.test import Client
+from django.urls import path
+urlpatterns = [path("users/<int:number>", lambda request, number: JsonResponse({"email": "ann@shop.example"}))]
+Client().get("/users/7?q=1%27%20OR%20%271%27=%271", SERVER_NAME="shop.example")
+"""
+_OLDER_FLASK = """
+import sys
+from flask import Flask
+from metlo.flask import MetloFlask
+app = Flask("shop")
+MetloFlask(app, sys.argv[1], sys.argv[2])
+app.add_url_rule("/users/<int:number>", view_func=lambda number: {"email": "ann@shop.example"}, endpoint="user")
+app.test_client().get("/users/7?q=1%27%20OR%20%271%27=%271", headers={"Host": "shop.example"})
+"""
+
+
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The Python of an environment with the original agent; skipped where it cannot be installed."""
-    folder = tmp_path_factory.mktemp("original")
+    return _installed(tmp_path_factory.mktemp("original"), _PACKAGES)
+
+
+@pytest.fixture(scope="session")
+def older(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The same with one that sends raw traces."""
+    return _installed(tmp_path_factory.mktemp("older"), _OLDER)
+
+
+def _installed(folder: Path, packages: tuple[str, ...]) -> str:
     venv.create(folder)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     install = [sys.executable, "-m", "pip", f"--python={python}", "install", "--quiet", "--disable-pip-version-check"]
     install += ["--only-binary=:all:", "--no-compile"]
     try:
-        installed = subprocess.run([*install, *_PACKAGES], capture_output=True, text=True, timeout=120, check=False)
+        installed = subprocess.run([*install, *packages], capture_output=True, text=True, timeout=120, check=False)
     except subprocess.TimeoutExpired:
         pytest.skip("the original agent could not be installed within two minutes")
     if installed.returncode:
@@ -120,6 +160,20 @@ def _drive(python: str, ports: list[str], client: Client, folder: Path) -> None:
         finally:
             app.kill()
             client.session.close()
+
+
+@pytest.mark.parametrize("program", [_OLDER_DJANGO, _OLDER_FLASK], ids=["django", "flask"])
+def test_older_agents(older: str, program: str, collector: RunningCollector, client: Client, tmp_path: Path) -> None:
+    """What they send raw is analysed on arrival; the host is the same, whether it is written with a scheme or not."""
+    # away from here, where Python would find our own package `metlo`
+    command = [older, "-c", program, collector.url, KEY]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr
+    _until(lambda: len(client.items("attacks")) >= 1)
+    (endpoint,) = client.items("endpoints")
+    assert (endpoint["host"], endpoint["path"]) == ("shop.example", "/users/{param1}")
+    assert (endpoint["calls"], endpoint["statuses"], endpoint["classes"]) == (1, {"200": 1}, ["Email"])
+    assert client.items("attacks")[0]["field"] == "reqQuery.q"
 
 
 def _until(is_so: Callable[[], bool]) -> None:

@@ -192,3 +192,13 @@ def test_a_frameworks_route_wins(connection: Connection) -> None:
     sent["request"]["url"]["endpointPath"] = "/items/<int:id>"
     assert _path(connection, read_trace(sent, 2)) == "/items/{param1}"
     assert "\0" not in _path(connection, read_trace(make_trace("/a\0b"), 2))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_host_with_a_scheme(version: int) -> None:
+    """Original Django agents write one before the host, in both versions; the stored document is as it came."""
+    sent = make_trace()
+    sent["request"]["url"]["host"] = "http://shop.example:8000"
+    trace = read_trace(sent, version)
+    assert trace.host == "shop.example:8000"
+    assert orjson.loads(trace.document)["request"]["url"]["host"] == "http://shop.example:8000"

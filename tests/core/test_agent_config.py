@@ -7,6 +7,7 @@ import time
 import pytest
 
 from metlo_otel.core.agent_config import AgentConfig, parse_agent_config
+from metlo_otel.core.hosts import bare_host
 from metlo_otel.core.matching import Patterns
 from metlo_otel.core.settings import SettingsError, read_settings
 
@@ -66,3 +67,34 @@ def test_patterns_are_values() -> None:
     assert hash(Patterns(["a"])) == hash(Patterns(["a"]))
     assert not Patterns()
     assert list(Patterns(["b$", "a", "c"]).found("ab")) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("written", "host"),
+    [
+        ("http://shop.example:8000", "shop.example:8000"),
+        ("HTTPS://shop.example/", "shop.example"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("[::ffff:127.0.0.1]:80", "127.0.0.1:80"),
+        ("::1", "::1"),
+        ("[::1]:80", "[::1]:80"),
+        ("http-shop.example", "http-shop.example"),
+        ("http://", "http://"),
+    ],
+)
+def test_hosts_as_senders_write_them(written: str, host: str) -> None:
+    """A scheme is no part of a host's name, nor is the IPv6 that Node puts around an IPv4 address."""
+    assert bare_host(written) == host
+
+
+@pytest.mark.parametrize("scheme", ["http://", "^https?://", r"^http:\/\/", "^(http|https)://", "(?:http|https)://"])
+def test_patterns_for_hosts_may_have_a_scheme(scheme: str) -> None:
+    """Host maps and block lists that were written for hosts with a scheme are about the same hosts."""
+    document = {
+        "hostMap": [{"host": "http://mapped.example", "pattern": scheme + r"shop\.example$"}],
+        "hostBlockList": [scheme + "hidden"],
+    }
+    config = parse_agent_config(document, lambda _problem: None)
+    assert config.map_host("shop.example") == "mapped.example"
+    assert config.map_host("myshop.example") == "myshop.example"
+    assert config.blocked_hosts.found("hidden.example")

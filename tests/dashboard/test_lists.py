@@ -23,7 +23,7 @@ from tests.collector.client import Client, make_trace
 from tests.dashboard.browser import Browser
 from tests.dashboard.test_pages import attack, text_of
 
-LISTS = ("endpoints", "traces", "attacks", "actors", "alerts", "audit")
+LISTS = ("endpoints", "services", "traces", "attacks", "actors", "alerts", "audit")
 
 
 def _asked(**parameters: str) -> Request:

@@ -12,13 +12,28 @@ import pytest
 
 from metlo_otel.collector import queries
 from metlo_otel.collector.configuration import is_watching
+from metlo_otel.collector.dashboard.service_map import MOST_NODES, draw
 from metlo_otel.collector.rules import list_rules
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import Client, make_trace
+from tests.collector.otlp import document, server, span
 from tests.collector.sums import make_document, make_key
 from tests.dashboard.browser import PASSWORD, Browser
 
-PAGES = ("", "endpoints", "traces", "attacks", "actors", "rules", "rules/new", "alerts", "specs", "settings", "audit")
+PAGES = (
+    "",
+    "endpoints",
+    "services",
+    "traces",
+    "attacks",
+    "actors",
+    "rules",
+    "rules/new",
+    "alerts",
+    "specs",
+    "settings",
+    "audit",
+)
 
 
 def attack(path: str = "/items/1", source: str = "192.0.2.66", **processed: Any) -> dict[str, Any]:
@@ -519,3 +534,32 @@ def test_a_dry_run_counts_as_agents_do(browser: Browser, agent: Client) -> None:
     ]
     for fields, told in cases:
         assert told in done(browser, "rules/try", **{**RULE, **fields}), fields
+
+
+def test_the_map_of_services(browser: Browser, agent: Client) -> None:
+    """Each service is a box, each pair a line that says how many calls there were; names are nothing but text."""
+    calls = [
+        span(3, {"http.request.method": "GET", "url.full": "http://shop.example/a", "http.response.status_code": 500})
+    ]
+    for sent in (document(server()), document(*calls, service="<b>web</b>"), document(*calls, service="checkout")):
+        assert agent.session.post(agent.url + "/v1/traces", json=sent, timeout=10).status_code == 200
+    page = browser.get("/dashboard/services").text
+    assert page.count("<rect") == 2
+    assert page.count('class="failed"') == 2
+    assert "<b>" not in page
+    assert "<b>web</b> calls checkout: 1 times, 1 failed" in html.unescape(page)
+    assert 'href="/dashboard/endpoints?service=checkout"' in page
+    assert "/users/{id}" in browser.get("/dashboard/endpoints?service=checkout").text
+    assert "No endpoint is like this" in browser.get("/dashboard/endpoints?service=web").text
+    assert "checkout" in text_of(browser.get("/dashboard/endpoints/1").text)
+
+
+def test_a_map_of_very_many_services() -> None:
+    """It draws those with most calls, and circles end."""
+    circle = [
+        {"caller": str(n), "callee": str((n + 1) % 500), "kind": "service", "calls": 1, "errors": 0} for n in range(500)
+    ]
+    drawn = draw(circle)
+    assert len(drawn.nodes) == MOST_NODES
+    assert len({(node.x, node.y) for node in drawn.nodes}) == MOST_NODES
+    assert draw([]).nodes == ()

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 PAGES = (
-    *("", "endpoints", "endpoints/1", "traces", "traces/1", "attacks", "actors", "actors/1", "alerts", "alerts/1"),
+    *(
+        "",
+        "endpoints",
+        "endpoints/1",
+        "services",
+        "traces",
+        "traces/1",
+        "attacks",
+        "actors",
+        "actors/1",
+        "alerts",
+        "alerts/1",
+    ),
     *("alerts?kind=attack", "traces?q=items&range=1h&status=2xx", "rules", "rules/new", "specs", "settings", "audit"),
 )
 

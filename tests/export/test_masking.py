@@ -262,3 +262,12 @@ def test_hostile_bodies_take_little_time(media: str, piece: bytes) -> None:
     began = time.process_time()
     mask(item, NAMES)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("value", [SECRET, [SECRET], {"a": SECRET}])
+def test_variables_of_masked_arguments_never_leave(value: Any) -> None:
+    """Whatever a variable is called: where it is the value of a masked argument, its own and its default are masked."""
+    query = f'mutation($p: String = "{SECRET}", $n: Int) {{ login(user: {{password: $p}}, n: $n) {{ id }} }}'
+    item = record(json.dumps({"query": query, "variables": {"p": value, "n": 17}}).encode(), "application/json")
+    assert SECRET not in sent(item)
+    assert '"n": 17' in mask(item, NAMES).request.body.decode()

@@ -55,7 +55,8 @@ records = st.builds(
     parent_id=st.just(0) | ids,
     started=ids,
     ended=ids,
-    verdict=st.builds(Verdict, st.booleans(), st.none() | words, st.lists(words, max_size=2).map(tuple)),
+    verdict=st.builds(Verdict, st.booleans(), st.none() | words, st.lists(words, max_size=2).map(tuple), st.booleans()),
+    incomplete=st.lists(words, max_size=2, unique=True).map(tuple),
 )
 
 
@@ -63,6 +64,40 @@ records = st.builds(
 def test_a_record_comes_back_from_its_span(record: Record) -> None:
     """Nothing of a text exchange is lost on the way: order, case and repetitions of headers included."""
     assert record_of(span_of(record)) == record
+
+
+_NEEDS_HEADERS = ("metlo.request.header_names", "metlo.response.header_names")  # their order and case
+_CONSTANT = ("network.protocol.name",)  # `http`, of every one of our spans
+
+
+@given(records.filter(lambda record: record.request.header("user-agent") == []))
+def test_every_attribute_of_our_spans_is_read(record: Record) -> None:
+    """Each attribute alone, as where a processor took the rest away, tells its part of the record."""
+    agent = (*record.request.headers, ("User-Agent", "curl/8"))
+    record = replace(record, request=replace(record.request, headers=agent), incomplete=("late",))
+    written = dict(span_of(record).attributes or {})
+    nothing = record_of(_span({"http.request.method": "_"}))
+    for name, value in written.items():
+        only = {"http.request.method": "_", name: value}
+        if name in _NEEDS_HEADERS or name in _CONSTANT or value in (False, "", 0, "/", "http", "1.1"):
+            continue
+        assert record_of(_span(only)) != nothing, name
+
+
+def _span(attributes: dict[str, Any]) -> ReadableSpan:
+    return ReadableSpan("GET", attributes=attributes, kind=SpanKind.SERVER)
+
+
+@pytest.mark.parametrize("name", ["user_agent.original", "http.user_agent"])
+def test_the_user_agent_of_other_instrumentations(name: str) -> None:
+    """It is a header of the request, unless headers were captured that have it."""
+    attributes = {"http.request.method": "GET", name: "curl/8"}
+    record = record_of(_span(attributes))
+    assert record is not None
+    assert record.request.headers == (("user-agent", "curl/8"),)
+    captured = record_of(_span({**attributes, "http.request.header.user_agent": ("other",)}))
+    assert captured is not None
+    assert captured.request.headers == (("user-agent", "other"),)
 
 
 def whole(**more: Any) -> Record:
@@ -149,6 +184,7 @@ NEW: dict[str, Any] = {
     "http.response.status_code": 201,
     "http.route": "/users/{id}",
     "network.protocol.version": "2",
+    "user_agent.original": "t/1",
     "http.request.header.content-type": ("application/json",),
 }
 FULL: dict[str, Any] = {
@@ -172,7 +208,7 @@ def test_spans_of_other_instrumentations(attributes: dict[str, Any]) -> None:
     if attributes is not FULL:
         assert record.route == "/users/{id}"
         assert record.source == ("9.9.9.9", 4000)
-        assert record.request.headers == (("content-type", "application/json"),)
+        assert record.request.headers == (("content-type", "application/json"), ("user-agent", "t/1"))
 
 
 def test_other_spans_are_none_of_ours() -> None:

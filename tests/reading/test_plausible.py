@@ -18,7 +18,7 @@ from metlo_otel.core.settings import read_settings
 from metlo_otel.reading import multipart
 from metlo_otel.reading.fields import read_request
 from metlo_otel.reading.forms import located_pairs
-from metlo_otel.reading.graphql_values import located_values
+from metlo_otel.reading.graphql_values import located
 from metlo_otel.reading.plausible import Plausible
 
 WORD = "1' union select name from users--"
@@ -42,7 +42,7 @@ def message(body: bytes, content_type: str = "", *headers: tuple[str, str]) -> M
 
 def texts(body: bytes, content_type: str = "", *headers: tuple[str, str]) -> list[str]:
     read = Plausible("reqBody", message(body, content_type, *headers), 65_536)
-    return [str(value) for _, value, _ in read.fields]
+    return [str(value) for _, value, _ in read.fields()]
 
 
 def record(body: bytes, content_type: str, query: str = "") -> Record:
@@ -102,7 +102,7 @@ def test_multipart_as_three_libraries_read_it(body: bytes, boundary: str) -> Non
 def test_encodings(coding: str, body: bytes) -> None:
     """An encoding is undone where it can be; else the bytes are read as they came, and that is known."""
     read = Plausible("reqBody", message(body, "text/plain", ("Content-Encoding", coding)), 65_536)
-    assert any(WORD in str(value) for _, value, _ in read.fields)
+    assert any(WORD in str(value) for _, value, _ in read.fields())
     assert read.incomplete == (["encoding"] if body == WORD.encode() and coding != "identity" else [])
 
 
@@ -110,7 +110,7 @@ def test_a_bomb_is_bounded_and_known() -> None:
     """What unfolds beyond the bound is left out, with the reason."""
     read = Plausible("reqBody", message(gzip.compress(b"x" * 9_000_000), "", ("Content-Encoding", "gzip")), 65_536)
     assert max(map(len, read.texts)) <= 65_536
-    assert read.fields
+    assert list(read.fields())
     assert read.incomplete == ["body_size"]
 
 
@@ -120,8 +120,8 @@ def test_an_unusable_charset_is_known(charset: str, kind: str) -> None:
     """A codec of Python's that is no charset is not tried, and that it was named is known; a form is read in UTF-8."""
     body = b"q=" + WORD.encode()
     read = read_request(record(body, f"{kind}; charset={charset}"))
-    assert read.incomplete == ("charset",)
     assert any(WORD in str(value) for _, value, _ in read.inspected)
+    assert read.incomplete == ("charset",)
     assert read_request(record(body, f"{kind}; charset=nonsense")).incomplete == ()
 
 
@@ -134,17 +134,17 @@ def test_nothing_before_a_form_hides_it(before: bytes) -> None:
 @given(st.text(min_size=1, max_size=20), st.text(max_size=20))
 def test_places_of_form_values(name: str, value: str) -> None:
     """The place of a pair's value holds just that."""
-    text = "a=1&" + name.replace("&", "").replace("=", "") + "=" + value.replace("&", "")
+    text = ("a=1&" + name.replace("&", "").replace("=", "") + "=" + value.replace("&", "")).encode("utf-8", "replace")
     for _, start, end in located_pairs(text):
-        assert text[start - 1] == "="
-        assert text[end : end + 1] in ("", "&")
+        assert text[start - 1 : start] == b"="
+        assert text[end : end + 1] in (b"", b"&")
 
 
 @pytest.mark.parametrize("value", ['"s"', '"""s"""', "12", "true", "[1, 2]", '{a: "}"}', '[{b: "]"}]', "ENUM"])
 def test_places_of_graphql_values(value: str) -> None:
     """The place of a GraphQL value holds all of it, also behind a comment and as a default."""
     for text in (f"{{ f(password: {value}) }}", f"{{ f(password: # it\n {value}) }}", f"query($password: T = {value})"):
-        assert any(text[start:end] == value for name, start, end in located_values(text) if name == "password")
+        assert any(text[start:end] == value for name, start, end in located(text) if name == "password")
 
 
 @settings(max_examples=60)
@@ -231,4 +231,4 @@ def test_what_is_read_is_not_read_again() -> None:
     assert read_request(short) is read_request(short)
     assert read_request(replace(short, raw_query="q=2")) is not read_request(short)
     assert read_request(long) is not read_request(long)
-    assert read_request(long) == read_request(long)
+    assert list(read_request(long).inspected) == list(read_request(long).inspected)

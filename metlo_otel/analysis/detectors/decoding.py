@@ -39,6 +39,7 @@ _UTF7_LETTERS = {
     "ads": ";",
     "ad0": "=",
 }
+_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")  # letters of no width, within words
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
 _PRINTABLE = re.compile(r"[\t\r\n -~]+")
 _WORDY = re.compile(r"[\s<>'\"(){};|&$/]")
@@ -126,6 +127,7 @@ def _escaped(match: re.Match[str]) -> str:
 def _plain(value: str) -> str:
     """Full-width and other compatibility forms as the ASCII they are normalised to; accents stay as they
     are."""
+    value = _UNSEEN.sub("", value)
     if unicodedata.is_normalized("NFKC", value) and max(value) < "\u2215":
         return value
     return (

@@ -19,9 +19,19 @@ _LOADS = {
     "layer": ("src",),
     "ilayer": ("src",),
     "xml": ("src",),
+    "form": ("action",),
+    "button": ("formaction",),
+    "input": ("formaction",),
 }  # elements that bring in something foreign, by the attribute that does
+_SCRIPT = re.compile(r"/?script(?![a-z\d_-])")
+_HIDDEN_TAG = re.compile(
+    r"</[a-z][^<>]{0,20}>[^<]{0,40}<(?:script|[a-z][^<>]{0,80}\bon[a-z]{3,40}\s{0,3}=)"
+)  # mutation XSS
+_LISTENS = frozenset({"handler", "listener"})  # to events, in XML
+_SENDS = frozenset({"form", "button", "input"})
+_LINKS = re.compile("stylesheet|import")
 NO_EVENT = frozenset({"only", "once", "online", "onto", "onset", "ongoing", "one"})
-_EVENT = re.compile("on[a-z]{3,30}")
+_EVENT = re.compile("on[a-z]{3,40}")
 SCHEME = re.compile(
     r"javascript[:#]|vbscript[:#]|livescript[:#]|mocha[:#]|jscript[:#]|mhtml:http|data:(?:text/(?:html|xml"
     r"|javascript)|application/x)"
@@ -29,38 +39,62 @@ SCHEME = re.compile(
 _URL_ELEMENTS = frozenset(
     {"iframe", "object", "embed", "use", "a", "script", "frame", "link", "form", "animate", "set"}
 )
+_NUMBERED = re.compile(r"\\0{0,4}([0-9a-f]{2})\s?")
+_FOREIGN_STYLE = re.compile(r"@import['\"]?(?:url\()?['\"]?(?:https?:)?//|@im\\|url\(['\"]?//")
 _STYLE = re.compile(
-    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:|@import"
-    r"|@im\\|url\(['\"]?(?:java|data:text)"
+    r"expression\(|(?:java|vb)script:|-moz-binding|behaviou?r:url|behaviou?r:"
+    r"|url\(['\"]?(?:java|data:text)"
     r"|binding:url|\*//\*|exp/\*|expr/\*|\bex/\*"
 )
 
 
-_MENTION = re.compile(r">?\s+[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}")
+_INSIDE = 400  # characters of a script that are looked at
+_MENTION = re.compile(
+    r">?\s+(?!(?:var|let|const|function|async|throw|new|return|void|if)\b)[a-z]{2,20},?\s+[a-z]{2}|>?</[a-z]{1,9}>\s+[a-z]{2}"
+)
 
 
 def dangerous(tag: Tag, lower: str, active: bool) -> bool | None:
     """True for certain, False for perhaps, None for harmless. `active`: whether any part of the text might act."""
     name = tag.name.rpartition(":")[2] or tag.name
-    if name in _ACTIVE or name.startswith(("script", "/script")):
-        if bool(tag.attributes) or name != "script" or "</script" in lower or (active and acts(lower[tag.end :])):
-            return True
-        return None if _MENTION.match(lower, tag.end) else False
+    if name in _ACTIVE or _SCRIPT.match(name):
+        return _script(name, tag, lower, active)
     if name[0] in "!?%" and _instructs(name, lower):
         return True
-    if name == "style" and _styles(tag, lower):
+    if name == "style" and (styled := _sheet(tag, lower)) is not None:
+        return styled
+    if name in _LISTENS and active and acts(lower[tag.start : tag.start + _INSIDE]):
         return True
-    if tag.attributes:
-        handles = False
-        for attribute, value in tag.attributes:
-            if len(value) > 3 and _active(name, attribute, value):
-                return True
-            handles = handles or (attribute[:2] == "on" and _handler(attribute, value))
-        if handles:
-            return True if not _template_value(tag) else None
+    handles = False
+    for attribute, value in tag.attributes:
+        if len(value) > 3 and _active(name, attribute, value):
+            return True
+        handles = handles or (attribute[:2] == "on" and _handler(attribute, value))
+    if handles:
+        return True if not _template_value(tag) else None
     if active and name[0] != "/" and acts(lower[tag.start : tag.end]):
         return False
     return _foreign(name, tag) if tag.attributes else None
+
+
+def _script(name: str, tag: Tag, lower: str, active: bool) -> bool | None:
+    """A script: certain, unless sites hand it out, prose mentions its tag, or nothing in it acts."""
+    if name == "/script":
+        return None if "<script" in lower else active  # what it opened with has told
+    if name == "script" and _is_embedded_script(tag.attributes):
+        return False
+    if tag.attributes or name != "script" or "</script" in lower:
+        return True
+    if _MENTION.match(lower, tag.end):
+        return None
+    return active and acts(lower[tag.end : tag.end + _INSIDE])
+
+
+def _is_embedded_script(attributes: tuple[tuple[str, str], ...]) -> bool:
+    """A script as sites hand them out to be put into a page: loaded over TLS, when there is time."""
+    said = dict(attributes)
+    waits = not {"async", "defer", "integrity"}.isdisjoint(said)
+    return waits and said.get("src", "").startswith("https://") and not any(name[:2] == "on" for name in said)
 
 
 def _instructs(name: str, lower: str) -> bool:
@@ -68,11 +102,19 @@ def _instructs(name: str, lower: str) -> bool:
     return name.startswith(("!--#", "?import", "?xml:")) or ("script" in lower and "<scr" in lower)
 
 
-def _styles(tag: Tag, lower: str) -> bool:
-    """A style sheet that runs something."""
+def _sheet(tag: Tag, lower: str) -> bool | None:
+    """A style sheet that runs something (True), or loads something from somebody else (False)."""
     if ("type", "text/javascript") in tag.attributes:
         return True
-    return _STYLE.search(compact(lower[tag.start : tag.start + 400]).replace("\\", "")) is not None
+    sheet = compact(lower[tag.start : tag.start + 400])
+    if any(_STYLE.search(style) for style in (sheet.replace("\\", ""), _unescaped(sheet))):
+        return True
+    return False if _FOREIGN_STYLE.search(sheet) else None
+
+
+def _unescaped(sheet: str) -> str:
+    """A style sheet with characters that are written by their number as they are."""
+    return _NUMBERED.sub(lambda match: chr(int(match[1], 16)), sheet) if "\\" in sheet else sheet
 
 
 def _handler(name: str, value: str) -> bool:
@@ -93,7 +135,9 @@ def _active(element: str, name: str, value: str) -> bool:
     """An attribute that runs: a script URL where URLs go, a style with code, a whole document."""
     plain = compact(value)
     if name == "style":
-        return bool(_STYLE.search(plain.replace("\\", "")) or _STYLE.search(plain))
+        return any(_STYLE.search(style) for style in (plain.replace("\\", ""), plain, _unescaped(plain)))
+    if "</" in value and _HIDDEN_TAG.search(value):
+        return True
     if name == "srcdoc" or plain.startswith("&{"):
         return "<" in plain or "{" in plain
     scheme = SCHEME.search(plain)
@@ -112,7 +156,9 @@ def _foreign(name: str, tag: Tag) -> bool | None:
         return None
     if name == "meta":
         return True if values[0] in ("refresh", "set-cookie", "link") else None
-    if name == "link" and ("//" not in values[0] or "stylesheet" not in dict(tag.attributes).get("rel", "")):
+    if name in _SENDS and not values[0].startswith(("//", "http://", "https://")):
+        return None
+    if name == "link" and ("//" not in values[0] or not _LINKS.search(dict(tag.attributes).get("rel", ""))):
         return None
     return False
 

@@ -41,8 +41,13 @@ def tags(lower: str) -> Iterator[Tag]:
 def compact(value: str) -> str:
     """A value as a browser reads a URL: entities decoded, white space and control characters gone."""
     if "&" in value:
-        value = unescaped(value)
+        value = _entities(value)
     return value if value.isprintable() and " " not in value else _UNSEEN.sub("", value)
+
+
+def _entities(value: str) -> str:
+    """Entities decoded, of a text in lower case: the two whose names have a capital letter as well."""
+    return unescaped(value.replace("&tab;", "\t").replace("&newline;", "\n"))
 
 
 def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...], int]:
@@ -55,7 +60,7 @@ def _attributes(lower: str, position: int) -> tuple[tuple[tuple[str, str], ...],
             break
         group = match.lastindex or 1
         value = match[group] if group > 1 else ""
-        found.append((match[1], unescaped(value) if "&" in value else value))
+        found.append((match[1], _entities(value) if "&" in value else value))
         position = match.end()
         if lower[position : position + 1] == ">":
             break

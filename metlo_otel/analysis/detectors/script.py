@@ -51,10 +51,10 @@ _PAGE = frozenset(
 _OBJECT = re.compile(
     r"(?<![\w$-])(?:document|window|self|top|parent|frames|globalthis|this|location|opener"
     r"|navigation|cookiestore)"
-    r"\s{0,3}(?:(?:\?\.)?\[|\.\s{0,3}(?:cookie|domain|write|body|location|href|name|open|alert"
-    r"|constructor|eval|origin"
-    r"|getelement|queryselector|createelement|localstorage|sessionstorage|defaultview"
-    r"|documentelement|forms|title))"
+    r"\s{0,3}(?:(?:\?\.)?\[|\.\s{0,3}(?:cookie|domain|write|location|href|alert"
+    r"|constructor|eval|getelement|queryselector|createelement|localstorage|sessionstorage|defaultview"
+    r"|documentelement))"
+    r"|(?<![\w$-])(?:document|window|location|opener)\s{0,3}\.\s{0,3}(?:body|name|open|origin|forms|title)"
     r"|(?<![\w$.-])(?:document\.)?location(?:\.href|\.hash)?\s{0,3}=[^=]"
     r"|\$(?:event|on|eval)\b\.?\(?|\.(?:innerhtml|outerhtml|srcdoc)\s{0,3}="
 )

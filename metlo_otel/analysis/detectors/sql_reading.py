@@ -10,6 +10,7 @@ from metlo_otel.analysis.detectors import sql_tokens as t
 from metlo_otel.analysis.detectors import sql_words as w
 
 _LIMIT = 160  # tokens read in one context
+_SPOKEN = 2  # blanks of a text that is left open, where prose stood before
 ENOUGH = 3  # evidence that makes a finding certain
 _NOTHING_AFTER = re.compile(r"(?:--|#)[\s\-+#;*/%\x00'\")]*(?:&.*)?|/\*[\s\-+#;*/%\x00]*")
 _ADDED = re.compile(r"\d\s*[-+*/%^|&]\s*[\w.]{1,40}\s*\Z")  # a call that is reckoned with, as a number is not in prose
@@ -79,6 +80,8 @@ class Reading:
 
     def open_string(self, text: str, position: int) -> bool:
         """The statement's own closing quote will end this one."""
+        if self.late and text.count(" ") > _SPOKEN:
+            return False
         if text[0] != self.quote or (self.selecting and " " in text) or not self.operand(t.OPEN_STRING):
             self.escaped = self.escaped or self.connected
             return False
@@ -167,7 +170,7 @@ class Reading:
             self.selected()
         if name in w.SLOW or name in w.LEAKING:
             self.score += 3 if strong or _ADDED.search(self.text, max(0, position - 60), position) else 1
-        elif name in w.BUILDING and self.statement and not self.escaped:
+        elif name in w.BUILDING and not self.escaped and (self.statement or self._asks(name)):
             pass
         elif name in w.BUILDING:
             self.score += 2 if (self.escaped or (self.connected and not self.formula)) and self.score < 2 else 1

@@ -23,6 +23,11 @@ SIGNS: Signs = (
     (",", r"\s*(?:" + w.SYSTEM_TABLE.pattern + ")"),
 )
 _PHRASE = re.compile(r"\b(?:order\s+by|group\s+by|waitfor\s|procedure\s|exec\s)|(?:\b|\d)union\s+(?:all\s+)?select")
+_PHRASED = frozenset("from into join by union waitfor procedure exec execute null like rlike true false".split())
+_JOINING_WORDS = w.CONNECT | {"from", "into", "join", "by", "union", "waitfor", "procedure", "exec"}
+_TEST = re.compile(
+    r"(?:or|and)\s+(?:not\s+)?(?:true|false|null|[\w.`]{1,30}\s+(?:is\s+(?:not\s+)?null|r?like\s+[\d.]+))\b"
+)
 _FROM_SYSTEM = re.compile(rf"(?:from|into|join)\s+(?:{w.SYSTEM_TABLE.pattern})")
 _QUOTES = ("'", '"')
 _JOINING = ("and", "or", "||", "&&")
@@ -34,9 +39,18 @@ _told = telling(_SURE, SIGNS)
 
 def tells(lower: str, words: list[str]) -> bool:
     """Whether anything might be found."""
-    if _told(lower, words) or compares(lower, words) or names_table(lower) or has_phrase(lower):
+    if _told(lower, words) or speaks(lower, words):
         return True
     return "(" in lower and not _CALLED.isdisjoint(words)
+
+
+def speaks(lower: str, words: list[str]) -> bool:
+    """Whether anything but the known words and signs tells: a comparison, a table, a phrase."""
+    if _JOINING_WORDS.isdisjoint(words) and "(" not in lower and "||" not in lower and "&&" not in lower:
+        return False
+    if compares(lower, words):
+        return True
+    return not _PHRASED.isdisjoint(words) and (names_table(lower) or has_phrase(lower))
 
 
 def compares(lower: str, words: list[str]) -> bool:
@@ -76,6 +90,15 @@ def names_table(lower: str) -> bool:
 
 def has_phrase(lower: str) -> bool:
     """Whether words stand together as only SQL has them."""
-    return (
+    if (
         "by" in lower or "union" in lower or "waitfor" in lower or "procedure" in lower or "exec" in lower
-    ) and _PHRASE.search(lower) is not None
+    ) and _PHRASE.search(lower) is not None:
+        return True
+    return tests(lower)
+
+
+def tests(lower: str) -> bool:
+    """Whether a condition without any sign stands behind a word that joins."""
+    return ("null" in lower or "like" in lower or "true" in lower or "false" in lower) and _TEST.search(
+        lower
+    ) is not None

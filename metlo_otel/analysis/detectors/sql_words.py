@@ -61,13 +61,15 @@ _KIND = (
     r"|alias|sequence"
     r"|extension|server|assembly|column)"
 )
+_MODIFIERS = r"(?:(?:low_priority|high_priority|delayed|quick|ignore)\s+)*"
+_TYPE = "int|integer|bigint|n?varchar2?|n?char|text|number|numeric|cursor|date|table|exception"
 STATEMENT_PATTERN = (
     rf"(?:drop|alter|create)\s+(?:or\s+replace\s+|temporary\s+"
     rf"|temp\s+)?{_KIND}\s+(?:if\s+(?:not\s+)?exists\s+)?{_NAME}"
-    rf"|truncate\s+table\s+{_NAME}|insert\s+into\s+{_NAME}\s*(?:\(|values\b|select\b)"
-    rf"|update\s+{_NAME}\s+set\s+{_NAME}\s*=|delete\s+from\s+{_NAME}\s*(?:$|;|--|\#|where\b)"
-    rf"|exec(?:ute)?\s*\(\s*(?:['\"@\d(]|\w+\s*[(+])|exec(?:ute)?\s+(?:immediate\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@|['\"])"
-    rf"|call\s+{_NAME}\s*\(|declare\s+@?\w+\s+\w|waitfor\s+(?:delay|time)\s*['\"@]|begin\s+{_NAME}\s*\("
+    rf"|truncate\s+table\s+{_NAME}|insert\s+{_MODIFIERS}into\s+{_NAME}\s*(?:\(|values\b|select\b)"
+    rf"|update\s+{_MODIFIERS}{_NAME}\s+set\s+{_NAME}\s*=|delete\s+{_MODIFIERS}from\s+{_NAME}\s*(?:$|;|--|\#|where\b)"
+    rf"|exec(?:ute)?\s*\(\s*(?:['\"@\d(]|\w+\s*[(+])|exec(?:ute)?\s+(?:immediate\b|as\s+(?:user|login|caller|owner)\b|master\b|(?:{_NAME}\.)?[xs]p_\w|@)"
+    rf"|call\s+{_NAME}\s*\(|declare\s+(?:@|\w+\s+(?:{_TYPE})\b)|waitfor\s+(?:delay|time)\s*['\"@]|begin\s+{_NAME}\s*\("
     rf"|shutdown\b(?:\s+with\s+nowait)?\s*(?:$|;|--|\#)|copy\s+(?:\(|{_NAME}\s+(?:from|to)\b)"
     rf"|grant\s+\w+(?:\s+\w+)?\s+(?:on|to)\b"
     rf"|(?:load\s+data|backup\s+database|restore\s+database|reconfigure|use\s+master)\b|set\s+@\w+\s*="
@@ -76,3 +78,8 @@ STATEMENT_PATTERN = (
     rf"|begin\s+(?:if\s*\(|declare\b)|do\s+(?:sleep\s*\(|\$\$)"
 )
 STATEMENT = re.compile(STATEMENT_PATTERN)
+ODD_STATEMENT = re.compile(
+    rf"(?:insert|update|delete|replace)\s+(?:low_priority|high_priority|delayed|quick)\s+(?:into\s+|from\s+)?{_NAME}"
+    rf"|exec(?:ute)?\s+as\s+(?:user|login)\s*=|declare\s+@{_NAME}?\s+\w"
+)
+"""Statements that no other program has, and no prose."""

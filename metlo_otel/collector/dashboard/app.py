@@ -29,6 +29,7 @@ from metlo_otel.collector.dashboard.pages import (
     overview,
     preferences,
     rules,
+    services,
     settings,
     specs,
     traces,
@@ -40,7 +41,10 @@ from metlo_otel.collector.store import Store
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
-_PAGES = (overview, endpoints, traces, attacks, actors, rules, alerts, specs, settings, audit, preferences)
+_PAGES = (
+    *(overview, endpoints, services, traces, attacks, actors, rules, alerts, specs, settings, audit),
+    preferences,
+)
 
 
 class _Row(IntegerConvertor):

@@ -42,6 +42,7 @@ class Link:
 NAVIGATION = (
     Link("Overview", "/dashboard/"),
     Link("Endpoints", "/dashboard/endpoints"),
+    Link("Services", "/dashboard/services"),
     Link("Traces", "/dashboard/traces"),
     Link("Attacks", "/dashboard/attacks", gap=True),
     Link("Actors", "/dashboard/actors"),

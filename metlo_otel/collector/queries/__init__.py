@@ -26,6 +26,7 @@ from metlo_otel.collector.queries.security import (
     find_audit,
     read_actor,
 )
+from metlo_otel.collector.queries.services import SERVICE_FILTERS, find_services, service_calls
 from metlo_otel.collector.queries.traces import (
     TRACE_FILTERS,
     count_traces,
@@ -44,6 +45,7 @@ __all__ = [
     "ENDPOINT_FILTERS",
     "LARGEST_PAGE",
     "MOST_COUNTED",
+    "SERVICE_FILTERS",
     "TRACE_FILTERS",
     "FilterError",
     "Filters",
@@ -56,6 +58,7 @@ __all__ = [
     "find_attacks",
     "find_audit",
     "find_endpoints",
+    "find_services",
     "find_traces",
     "group_alerts",
     "inventory_counts",
@@ -72,5 +75,6 @@ __all__ = [
     "read_one",
     "sample",
     "series",
+    "service_calls",
     "totals",
 ]

@@ -24,6 +24,7 @@ from metlo_otel.collector.queries.filters import (
 )
 from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.queries.latencies import percentiles
+from metlo_otel.collector.queries.services import served_by, services_of
 from metlo_otel.collector.schema import COUNTS, ENDPOINTS, FACTS, STATUSES, TRACES
 from metlo_otel.core.record import METHODS
 
@@ -54,6 +55,7 @@ ENDPOINT_FILTERS: Filters = with_language(
         "path": Filter(string, lambda value: _TABLE.path.icontains(value, autoescape=True), _TABLE.path, ("/api/*",)),
         "operation": Filter(string, lambda value: _TABLE.operation == value, _TABLE.operation),
         "class": Filter(string, lambda value: _has_fact("class", value)),
+        "service": served_by(_TABLE.id),
         "flag": Filter(string, lambda value: _has_fact("flag", value), values=_FLAGS),
         "risk": Filter(number, lambda value: _TABLE.risk >= value, values=("30", "60")),
         "p95": Filter(took, lambda value: _TABLE.p95.between(*value), values=(">100ms", ">500ms", ">2s")),
@@ -75,7 +77,11 @@ def find_endpoints(connection: Connection, parameters: Mapping[str, str]) -> Pag
     found, total = fetch(connection, select(ENDPOINTS).order_by(*_ORDERS[question.sort]), question)
     numbers = [row.id for row in found]
     statuses, names, kept = _statuses(connection, numbers), _names(connection, numbers), _kept(connection, numbers)
-    items = [_endpoint(row, statuses.get(row.id, {}), names.get(row.id, {}), kept.get(row.id, 0)) for row in found]
+    services = services_of(connection, numbers)
+    items = [
+        _endpoint(row, statuses.get(row.id, {}), names.get(row.id, {}), kept.get(row.id, 0), services[row.id])
+        for row in found
+    ]
     return (page if question.sort == "id" else page_by_offset)(items, question, total)
 
 
@@ -85,7 +91,8 @@ def read_endpoint(connection: Connection, endpoint: int) -> dict[str, Any] | Non
     if row is None:
         return None
     statuses, names = _statuses(connection, [endpoint]).get(endpoint, {}), _names(connection, [endpoint])[endpoint]
-    found = _endpoint(row, statuses, names, _kept(connection, [endpoint]).get(endpoint, 0))
+    kept, services = _kept(connection, [endpoint]).get(endpoint, 0), services_of(connection, [endpoint])[endpoint]
+    found = _endpoint(row, statuses, names, kept, services)
     return {**found, "fields": fields_of(read_facts(connection, endpoint))}
 
 
@@ -152,7 +159,13 @@ def _kept(connection: Connection, endpoints: Sequence[int]) -> dict[int, int]:
     return {row[0]: row[1] for row in connection.execute(counted.group_by(TRACES.c.endpoint_id))}
 
 
-def _endpoint(row: Row[Any], statuses: Mapping[str, int], names: Mapping[str, list[str]], kept: int) -> dict[str, Any]:
+def _endpoint(
+    row: Row[Any],
+    statuses: Mapping[str, int],
+    names: Mapping[str, list[str]],
+    kept: int,
+    services: Sequence[str],
+) -> dict[str, Any]:
     return {
         "id": row.id,
         "host": row.host,
@@ -169,6 +182,7 @@ def _endpoint(row: Row[Any], statuses: Mapping[str, int], names: Mapping[str, li
         "classes": names.get("class", []),
         "flags": names.get("flag", []),
         "statuses": statuses,
+        "services": services,
         "traces": kept,
         "latency": percentiles(unpack(row.latency)),
         "sizes": _sizes(row),

@@ -23,6 +23,7 @@ from metlo_otel.collector.queries.filters import (
     string,
 )
 from metlo_otel.collector.queries.language import with_language
+from metlo_otel.collector.queries.services import served_by
 from metlo_otel.collector.schema import ACTORS, ATTACKS, AUDIT, ENDPOINTS, TRACES
 from metlo_otel.core.processed import ATTACKS as CATEGORIES
 
@@ -37,6 +38,7 @@ ATTACK_FILTERS: Filters = with_language(
         "field": Filter(string, lambda value: _A.field == value, _A.field, ("reqQuery.*",)),
         "status": Filter(status, lambda value: _A.status.between(*value), values=("2xx", "4xx", "5xx")),
         "blocked": Filter(boolean, lambda value: _A.blocked == value, values=("true", "false")),
+        "service": served_by(_A.endpoint_id),
         "source": Filter(string, lambda value: _A.source == value, _A.source),
         "user": Filter(string, lambda value: _A.user == value, _A.user),
         "session": Filter(string, lambda value: _A.session == value, _A.session),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.differential.message import Trick
-from tests.differential.tricks import documents, forms, head, line
+from tests.differential.tricks import documents, forms, head, line, padded
 
 # A NUL, or three steps up: what detection rejects whatever the value.
 _TELLING = {
@@ -14,7 +14,7 @@ _TELLING = {
     *("form-nul-before", "form-raw-nul-before", "form-charset-utf-16", "form-charset-utf-16-whole"),
     *("json-nul-escape-before", "multipart-part-charset-utf-16", "text-nul-before", "header-nul-before"),
 }
-_ALL = (*line.TRICKS, *head.TRICKS, *forms.TRICKS, *documents.TRICKS)
+_ALL = (*line.TRICKS, *head.TRICKS, *forms.TRICKS, *documents.TRICKS, *padded.TRICKS)
 assert {trick.id for trick in _ALL} >= _TELLING
 
 TRICKS: tuple[Trick, ...] = tuple([replace(trick, telling=trick.id in _TELLING) for trick in _ALL])

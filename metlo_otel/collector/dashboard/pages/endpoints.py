@@ -41,6 +41,7 @@ LIST = Listing(
         "method": "Method",
         "class": "Data class",
         "flag": "That",
+        "service": "Service",
         "risk": "Risk at least",
     },
     cursor="offset",

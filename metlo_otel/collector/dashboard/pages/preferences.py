@@ -14,10 +14,13 @@ from metlo_otel.collector import views
 from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import is_page
-from metlo_otel.collector.dashboard.pages import actors, alerts, attacks, audit, endpoints, traces
+from metlo_otel.collector.dashboard.pages import actors, alerts, attacks, audit, endpoints, services, traces
 from metlo_otel.collector.dashboard.times import PARAMETERS, ZONES
 
-_LISTS = {each.name: each for each in (traces.LIST, endpoints.LIST, attacks.LIST, actors.LIST, alerts.LIST, audit.LIST)}
+_LISTS = {
+    each.name: each
+    for each in (traces.LIST, endpoints.LIST, attacks.LIST, actors.LIST, alerts.LIST, audit.LIST, services.LIST)
+}
 _YEAR = 365 * 24 * 3600  # seconds
 _LONGEST = 4_000  # characters of an address
 

@@ -1,0 +1,1 @@
+"""OTLP taken in: spans of any OpenTelemetry SDK as requests of the inventory, and who calls whom."""

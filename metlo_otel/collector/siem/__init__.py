@@ -1,0 +1,1 @@
+"""Findings forwarded to a SIEM: as OCSF, CEF or plain JSON, over syslog or into a file."""
