@@ -158,6 +158,12 @@ def severity_of(kind: str) -> str:
     return KINDS[kind].severity
 
 
+def title_of(kind: str) -> str:
+    """What a kind is called; one that this version does not know by its name."""
+    known = KINDS.get(kind)
+    return kind.replace("_", " ").capitalize() if known is None else known.words
+
+
 def reason_of(kind: str, detail: Detail, count: int) -> str:
     """Why an alert was raised; of a kind that this version does not know, its name."""
     known = KINDS.get(kind)

@@ -452,8 +452,11 @@ def test_a_database_of_before(database: str) -> None:
 
 def _downgrade(connection: Connection) -> None:
     """As the tables of revision 0001 are."""
-    for table in ("endpoint_services", "service_calls", "endpoint_latencies", "total_latencies"):
+    later = ("alert_comments", "alert_mutes", "saved_views", "endpoint_services", "service_calls")
+    for table in (*later, "endpoint_latencies", "total_latencies"):
         connection.execute(text(f"DROP TABLE {table}"))
+    for column in ("assignee", "snoozed_until"):
+        connection.execute(text(f"ALTER TABLE alerts DROP COLUMN {column}"))
     for column in ("latency", "p95", "summed", "request_bytes", "response_bytes"):
         connection.execute(text(f"ALTER TABLE endpoints DROP COLUMN {column}"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))

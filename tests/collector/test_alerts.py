@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import update
 
 from metlo_otel.collector import actions, queries
-from metlo_otel.collector.alert_kinds import KINDS, SEVERITIES, difference, reason_of
+from metlo_otel.collector.alert_kinds import KINDS, SEVERITIES, difference, reason_of, title_of
 from metlo_otel.collector.dashboard import words
 from metlo_otel.collector.notify import Notifier, signature
 from metlo_otel.collector.schema import ENDPOINTS
@@ -92,6 +92,7 @@ def test_kinds_are_said_once() -> None:
     for kind, each in KINDS.items():
         assert each.severity in SEVERITIES
         assert each.advice.endswith(".")
+        assert title_of(kind) == each.words
         assert len(reason_of(kind, {}, 1)) > 10, kind
     assert list(queries.ALERT_FILTERS["kind"].values) == list(KINDS)
 
