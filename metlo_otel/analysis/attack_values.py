@@ -174,7 +174,7 @@ def _commands(lower: str) -> bool:
 
 def _speaks(lower: str) -> bool:
     """Whether a text without any sign is more than words: a phrase of SQL, a path that climbs, a system's file."""
-    return ".." in lower or "@@" in lower or lower.endswith(_FILES) or sql_signs.has_phrase(lower)
+    return ".." in lower or "@@" in lower or "--" in lower or lower.endswith(_FILES) or sql_signs.has_phrase(lower)
 
 
 def _odd_path(lower: str) -> bool:

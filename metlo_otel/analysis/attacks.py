@@ -62,7 +62,8 @@ def find(fields: Iterable[tuple[str, str]], is_over: Turn = no_turn) -> Iterator
             continue
         if len(seen) >= _MANY:
             seen.clear()
-        seen.update((key, field))
+        seen.add(key)
+        seen.add(field)
         if len(value) > left:
             value = value[: max(left, LEAST)]
         left -= len(key) + len(value)

@@ -13,6 +13,7 @@ import orjson
 
 from metlo_otel.analysis.endpoints import path_segments
 from metlo_otel.core.guessing import is_parameter
+from metlo_otel.core.yaml_loading import bounded_loader, check_events
 
 OPERATIONS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 """The methods that a path may be described for, in the order of the specification."""
@@ -94,8 +95,12 @@ def _yaml(text: str) -> Any:
     except ImportError:
         raise SpecError("not JSON; for YAML install PyYAML") from None
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, RecursionError, ValueError) as problem:
+        check_events(yaml, text)
+        return yaml.load(text, Loader=bounded_loader(yaml))
+    except yaml.MarkedYAMLError as problem:
+        line = f" (line {problem.problem_mark.line + 1})" if problem.problem_mark else ""
+        raise SpecError(f"neither JSON nor YAML: {str(problem.problem)[:200]}{line}") from problem
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as problem:
         raise SpecError(f"neither JSON nor YAML: {str(problem).splitlines()[0][:200]}") from problem
 
 

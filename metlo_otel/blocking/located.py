@@ -5,9 +5,11 @@ from __future__ import annotations
 import bisect
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from metlo_otel.core.yaml_loading import bounded_loader, check_events
 
 Path = tuple["str | int", ...]
 
@@ -66,30 +68,18 @@ def load_yaml(text: str) -> Located:
     except ImportError as problem:
         told = f"YAML rules need the extra: pip install 'metlo-otel[rules]' ({problem})"
         raise ModuleNotFoundError(told, name="yaml") from None
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    loader = bounded_loader(yaml)
     try:
-        _check_depth(yaml.parse(text, Loader=loader))
+        check_events(yaml, text, _DEEPEST)
         node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         reason = getattr(problem, "problem", None) or str(problem).splitlines()[0]
-        told = (
-            "is nested too deep" if "nesting depth" in reason else f"is not YAML: {reason}"
-        )  # PyYAML 6.0.4's own guard
+        bounded = reason.startswith(("is nested", "has more"))
+        told = reason if bounded else f"is not YAML: {reason}"
         raise DocumentError(mark.line + 1 if mark else 1, told) from None
-    reader = _YamlReader(yaml.SafeLoader(""))
+    reader = _YamlReader(loader(""))
     return Located(reader.read(node, ()) if node is not None else None, reader.lines)
-
-
-def _check_depth(events: Iterable[Any]) -> None:
-    """Nesting is counted before anything recurses: the C reader has no guard of its own."""
-    depth = 0
-    for event in events:
-        kind = type(event).__name__
-        depth += kind.endswith("StartEvent")
-        depth -= kind.endswith("EndEvent")
-        if depth > _DEEPEST:
-            raise DocumentError(event.start_mark.line + 1, "is nested too deep")
 
 
 class _JsonReader:
@@ -172,7 +162,7 @@ class _YamlReader:
             return self._mapping(node, path)
         try:
             return self._construct.get(node.tag, lambda scalar: scalar.value)(node)
-        except ValueError as problem:
+        except (ValueError, OverflowError) as problem:
             raise DocumentError(line, f"has a value that cannot be read: {problem}") from None
 
     def _mapping(self, node: Any, path: Path) -> dict[str, Any]:

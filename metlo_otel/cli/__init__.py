@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from metlo_otel.cli.asking import CommandError
 from metlo_otel.cli.check import add as add_check
 from metlo_otel.cli.collector import add as add_collector
+from metlo_otel.cli.database import add as add_databases
 from metlo_otel.cli.demo import add as add_demo
 from metlo_otel.cli.init import add as add_init
 from metlo_otel.cli.lists import add as add_lists
 from metlo_otel.cli.openapi import add as add_openapi
 from metlo_otel.cli.rules import add as add_rules
 from metlo_otel.cli.transfer import add as add_transfer
+from metlo_otel.cli.users import add as add_users
 from metlo_otel.core.version import __version__
 
 _EXTRAS = {
@@ -26,12 +28,27 @@ _EXTRAS = {
     "h11": "collector",
     "anyio": "collector",
     "jinja2": "collector",
+    "prometheus_client": "collector",
     "rich": "collector",
     "yaml": "rules",
     "psycopg": "postgresql",
     "flask": "demo",
+    "authlib": "oidc",
+    "joserfc": "oidc",
+    "apprise": "notify",
 }
-_COMMANDS = (add_collector, add_demo, add_lists, add_rules, add_openapi, add_transfer, add_init, add_check)
+_COMMANDS = (
+    add_collector,
+    add_demo,
+    add_lists,
+    add_rules,
+    add_openapi,
+    add_transfer,
+    add_init,
+    add_databases,
+    add_users,
+    add_check,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

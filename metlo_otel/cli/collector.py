@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, port
+from metlo_otel.cli.entrance import add_entrance, provider_of
 
 if TYPE_CHECKING:
     import socket
@@ -49,6 +50,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         "--password",
         help="of the dashboard (default: METLO_DASHBOARD_PASSWORD, else one is made and printed once)",
     )
+    add_entrance(command)
     command.add_argument(
         "--full-capture",
         action=argparse.BooleanOptionalAction,
@@ -102,13 +104,13 @@ def _run(options: argparse.Namespace) -> int:
 
     key, password = _given_key(options), options.password or os.environ.get("METLO_DASHBOARD_PASSWORD") or None
     if not is_loopback(options.host):
-        _require(options.host, key, password)
+        _require(options.host, key, options.read_key or os.environ.get("METLO_READ_KEY"))
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         with contextlib.ExitStack() as stack:
             ports = [options.port, options.backend_port, options.otlp_port]
             listening = [stack.enter_context(listen(options.host, each)) for each in ports if each is not None]
-            _serve(options, listening, key, password)
+            _serve(options, listening, key, password, is_loopback(options.host))
     except (DatabaseError, ListenError) as problem:
         raise CommandError(str(problem)) from problem
     return 0
@@ -124,22 +126,30 @@ def _given_key(options: argparse.Namespace) -> str | None:
         raise CommandError(str(problem)) from problem
 
 
-def _require(host: str, key: str | None, password: str | None) -> None:
+def _require(host: str, key: str | None, read_key: str | None) -> None:
+    from metlo_otel.collector.keys import SHORTEST
+
     if key is None:
         raise CommandError(f"--host {host} can be reached by others: give the agents' key with --api-key or METLO_KEY")
-    if password is None:
-        given = "give the dashboard's password with --password or METLO_DASHBOARD_PASSWORD"
-        raise CommandError(f"--host {host} can be reached by others: {given}")
+    for name, given in (("--api-key", key), ("--read-key", read_key)):
+        if given is not None and len(given.strip()) < SHORTEST:
+            needed = f"a key has at least {SHORTEST} characters there, as from `openssl rand -hex 32`"
+            raise CommandError(f"{name}: --host {host} can be reached by others, {needed}")
 
 
-def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str | None, password: str | None) -> None:
+def _serve(
+    options: argparse.Namespace, listening: list[socket.socket], key: str | None, password: str | None, alone: bool
+) -> None:
+    from metlo_otel.collector.accounts import are_alone
     from metlo_otel.collector.dashboard.access import Access
-    from metlo_otel.collector.server import serve, url_of
+    from metlo_otel.collector.dashboard.app import Options
+    from metlo_otel.collector.server import make_server, serve, url_of
     from metlo_otel.collector.siem.destinations import DestinationError, read_destination
     from metlo_otel.collector.siem.forwarding import forwarding
     from metlo_otel.collector.store import Store
     from metlo_otel.collector.upkeep import Limits
 
+    provider = provider_of(options)
     try:
         destinations = [read_destination(url) for url in options.forward]
     except DestinationError as problem:
@@ -148,15 +158,26 @@ def _serve(options: argparse.Namespace, listening: list[socket.socket], key: str
         options.db, Limits(traces_per_endpoint=options.keep, trace_days=options.keep_days, size=options.max_size)
     )
     try:
+        if not alone and password is None and not store.read(are_alone):
+            given = "give the dashboard's password with --password or METLO_DASHBOARD_PASSWORD, or make an admin"
+            raise CommandError(
+                f"--host {options.host} can be reached by others: {given} with `metlo-otel users add NAME --role admin`"
+            )
+        store.public = options.url or (url_of(listening[0]) if alone else "")
         access = Access(store)
-        _prepare(store, options, key)
+        told = _prepare(store, options, key)
         urls = " and ".join(url_of(each) for each in listening)
-        print(f"Collector on {urls}, data in {_shown(options.db)}. Ctrl-C ends it.", flush=True)
-        print(f"Dashboard on {url_of(listening[0])}/dashboard/{_password(access, password)}", flush=True)
+        told += [
+            f"Collector on {urls}, data in {_shown(options.db)}. Ctrl-C ends it.",
+            f"Dashboard on {options.url or url_of(listening[0])}/dashboard/{_password(access, password)}",
+            *(["Accounts open it; --password is not looked at."] if password and store.read(are_alone) else []),
+        ]
+        server = make_server(store, access, Options(options.url, provider), options.trusted_proxy)
+        server.on_ready = lambda: print("\n".join(told), flush=True)
         gc.freeze()  # what is loaded stays, and what batches are made of goes by itself: no need to look often
         gc.set_threshold(100_000, 20, 50)
         with forwarding(store, destinations), _otlp_grpc(store, options):
-            serve(store, access, *listening)
+            serve(server, *listening)
     finally:
         store.close()
 
@@ -186,7 +207,8 @@ def _shown(database: str) -> str:
     return make_url(database).render_as_string(hide_password=True) if "://" in database else database
 
 
-def _prepare(store: Store, options: argparse.Namespace, given: str | None) -> None:
+def _prepare(store: Store, options: argparse.Namespace, given: str | None) -> list[str]:
+    """Set what was given; what to tell of the keys."""
     from metlo_otel.collector.keys import list_keys
 
     made = store.ensure_key(given, new=options.new_key)
@@ -195,10 +217,9 @@ def _prepare(store: Store, options: argparse.Namespace, given: str | None) -> No
     if options.full_capture is not None:
         store.configure("globalFullTraceCapture", options.full_capture)
     if made:
-        print(f"API key, shown this once: {made}")
-    else:
-        valid = ", ".join(f"{key.hint}… ({key.name})" for key in store.read(list_keys))
-        print(f"API keys in force: {valid}")
+        return [f"API key, shown this once: {made}"]
+    valid = ", ".join(f"{key.hint}… ({key.name})" for key in store.read(list_keys))
+    return [f"API keys in force: {valid}"]
 
 
 def _let_read(store: Store, key: str) -> None:

@@ -11,27 +11,31 @@ from metlo_otel.collector import rules, specs
 from metlo_otel.collector.alerts import assign_alert, comment_alert, mute_kind, set_alert_status, unmute_kind
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.configuration import changed, configure, set_full_capture, set_watching
+from metlo_otel.collector.destinations import add_destination, change_destination, remove_destination
+from metlo_otel.collector.hosts import mark_hosts
 from metlo_otel.collector.keys import add_key, revoke_key
-from metlo_otel.collector.notify import set_webhooks
 from metlo_otel.collector.rules import StoredRule
 
 __all__ = [
+    "add_destination",
     "add_key",
     "assign_alert",
     "block_actor",
+    "change_destination",
     "change_rule",
     "comment_alert",
     "configure",
+    "mark_hosts",
     "mute_kind",
     "put_rule",
     "put_spec",
+    "remove_destination",
     "remove_rule",
     "remove_spec",
     "revoke_key",
     "set_alert_status",
     "set_full_capture",
     "set_watching",
-    "set_webhooks",
     "unmute_kind",
 ]
 

@@ -67,7 +67,6 @@ def _raising(dialect: str) -> Any:
         "last_seen": statement.excluded.last_seen,
         "status": case((again, statement.excluded.status), else_=ALERTS.c.status),
         "notified": case((again, null()), else_=ALERTS.c.notified),
-        "attempts": case((again, 0), else_=ALERTS.c.attempts),
     }
     return statement.on_conflict_do_update(index_elements=["kind", "subject"], set_=changes)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from anyio import to_thread
 from sqlalchemy import Connection
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -24,6 +26,7 @@ from metlo_otel.collector import queries
 from metlo_otel.collector.answers import HANDLERS, Json
 from metlo_otel.collector.arrival import Arrival
 from metlo_otel.collector.configuration import is_current, read_document, read_version
+from metlo_otel.collector.health import Health
 from metlo_otel.collector.intake import (
     TRACES,
     Accepted,
@@ -36,8 +39,11 @@ from metlo_otel.collector.intake import (
     read_body,
 )
 from metlo_otel.collector.jsontext import JsonError, read_json
+from metlo_otel.collector.keys import Grant
+from metlo_otel.collector.metrics import Measuring, Metrics
 from metlo_otel.collector.otlp.http import OtlpApi
 from metlo_otel.collector.store import Store
+from metlo_otel.collector.sums import Sums
 from metlo_otel.collector.sums_wire import SumsReader
 from metlo_otel.collector.trace import Trace, TraceError, read_trace
 from metlo_otel.collector.writer import BusyError
@@ -60,25 +66,27 @@ Checked = tuple[list[Trace], list[dict[str, Any]]]
 
 def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The collector as an ASGI app on an open store, with `more` routes; who opened the store closes it."""
-    api = Api(store)
+    api, metrics = Api(store), Metrics(store)
     routes = [
+        *Health(store).routes,
+        Route("/metrics", api.metrics(metrics), methods=["GET"]),
         Route("/api/v1", api.greet, methods=["GET"]),
         Route("/api/v1/verify", api.verify, methods=["GET"]),
         Route("/api/v1/agent-config", api.agent_config, methods=["GET"]),
         Route("/api/v{version}/log-request/{form}", api.log_request, methods=["POST"]),
         Route("/api/v1/aggregates", api.aggregates, methods=["POST"]),
-        Route("/api/v1/traces", api.page(queries.find_traces), methods=["GET"]),
+        Route("/api/v1/traces", api.page("traces", queries.find_traces), methods=["GET"]),
         Route("/api/v1/traces/{id}", api.trace, methods=["GET"]),
-        Route("/api/v1/endpoints", api.page(queries.find_endpoints), methods=["GET"]),
-        Route("/api/v1/attacks", api.page(queries.find_attacks), methods=["GET"]),
-        Route("/api/v1/actors", api.page(queries.find_actors), methods=["GET"]),
-        Route("/api/v1/services", api.page(queries.find_services), methods=["GET"]),
+        Route("/api/v1/endpoints", api.page("endpoints", queries.find_endpoints), methods=["GET"]),
+        Route("/api/v1/attacks", api.page("attacks", queries.find_attacks), methods=["GET"]),
+        Route("/api/v1/actors", api.page("actors", queries.find_actors), methods=["GET"]),
+        Route("/api/v1/services", api.page("endpoints", queries.find_services), methods=["GET"]),
         Route("/api/v1/service-calls", api.service_calls, methods=["GET"]),
-        Route("/api/v1/alerts", api.page(queries.find_alerts), methods=["GET"]),
+        Route("/api/v1/alerts", api.page("alerts", queries.find_alerts), methods=["GET"]),
         Route("/v1/traces", OtlpApi(store, api).traces, methods=["POST"]),
         *more,
     ]
-    return Starlette(routes=routes, exception_handlers=HANDLERS)
+    return Starlette(routes=routes, exception_handlers=HANDLERS, middleware=[Middleware(Measuring, metrics=metrics)])
 
 
 class Api:
@@ -99,7 +107,7 @@ class Api:
 
     async def verify(self, request: Request) -> Response:
         """`GET /api/v1/verify`: whether the key is valid."""
-        if await self._is_known(request):
+        if await self._find_grant(request) is not None:
             return PlainTextResponse("OK")
         return PlainTextResponse("Client unauthorized", 401)
 
@@ -120,17 +128,17 @@ class Api:
         version, form = request.path_params["version"], request.path_params["form"]
         if version not in _VERSIONS or form not in ("single", "batch"):
             raise HTTPException(404)
-        async with self.body(request) as body:
-            traces, rejected = await self._check(_items(body, form), _VERSIONS[version])
+        async with self.body(request) as (body, grant):
+            traces, rejected = await self._check(_items(body, form), _VERSIONS[version], grant)
             if traces:
                 await self.stored(lambda: [self._store.add(traces)])
             return _outcome(len(traces), rejected)
 
     async def aggregates(self, request: Request) -> Response:
         """`POST /api/v1/aggregates`: 200 once the sums of an agent's requests are durable; of a wrong document none."""
-        async with self.body(request) as body:
+        async with self.body(request) as (body, grant):
             try:
-                sums = self._sums.read(_json(body))
+                sums = own_sums(self._sums.read(_json(body)), grant)
             except TraceError as problem:
                 LOG.warning("sums rejected: %s", problem)
                 raise RefusedError(400, str(problem)) from None
@@ -139,7 +147,7 @@ class Api:
 
     async def trace(self, request: Request) -> Response:
         """`GET /api/v1/traces/{id}`: one trace, whole."""
-        await self._authenticate_reader(request)
+        await self._authenticate_reader(request, "traces")
         number = request.path_params["id"]
         try:
             found = await self._read(partial(queries.read_one, trace=number))
@@ -151,14 +159,25 @@ class Api:
 
     async def service_calls(self, request: Request) -> Response:
         """`GET /api/v1/service-calls`: which service called which."""
-        await self._authenticate_reader(request)
+        await self._authenticate_reader(request, "endpoints")
         return Json({"items": await self._read(queries.service_calls), "next": None})
 
-    def page(self, find: Callable[..., queries.Page]) -> Handler:
-        """A handler that answers a page of what `find` finds for the query's parameters."""
+    def metrics(self, metrics: Metrics) -> Handler:
+        """A handler that answers Prometheus."""
 
         async def answer(request: Request) -> Response:
-            await self._authenticate_reader(request)
+            await self._authenticate_reader(request, "metrics")
+            write = partial(metrics.write, request.headers.get("accept", ""))
+            text, media_type = await to_thread.run_sync(write, limiter=self._readers)
+            return Response(text, headers={"Content-Type": media_type})
+
+        return answer
+
+    def page(self, scope: str, find: Callable[..., queries.Page]) -> Handler:
+        """A handler that answers a page of what `find` finds for the query's parameters, to who may read `scope`."""
+
+        async def answer(request: Request) -> Response:
+            await self._authenticate_reader(request, scope)
             try:
                 page = await self._read(partial(find, parameters=dict(request.query_params)))
             except queries.FilterError as problem:
@@ -168,27 +187,29 @@ class Api:
 
         return answer
 
-    async def _check(self, items: list[Any], version: int) -> Checked:
+    async def _check(self, items: list[Any], version: int, grant: Grant) -> Checked:
         """Raw traces are analysed, which takes a while: on a thread of its own, one batch after the other."""
         if version == 2:
-            return check(items, lambda item: read_trace(item, 2))
+            return check(items, bound(lambda item: read_trace(item, 2), grant))
         try:
-            return await to_thread.run_sync(self._analyse, items, limiter=self._analysts)
+            return await to_thread.run_sync(self._analyse, items, grant, limiter=self._analysts)
         except BusyError:
             raise RefusedError(503, "too much is waiting to be stored; try again") from None
 
-    def _analyse(self, items: list[Any]) -> Checked:
-        return check(items, self._arrival.reader())
+    def _analyse(self, items: list[Any], grant: Grant) -> Checked:
+        return check(items, bound(self._arrival.reader(), grant))
 
     @asynccontextmanager
-    async def body(self, request: Request, accepted: Accepted = TRACES, key: str | None = None) -> AsyncIterator[bytes]:
-        """The body of an agent's POST; where it is refused, the rest of it is read. `key` is who sends it, where
-        the Authorization header alone does not say.
+    async def body(
+        self, request: Request, accepted: Accepted = TRACES, key: str | None = None
+    ) -> AsyncIterator[tuple[bytes, Grant]]:
+        """The body of an agent's POST and what its key is good for; where it is refused, the rest of it is read. `key`
+        is who sends it, where the Authorization header alone does not say.
         """
         share, body = self._budget.share(), Incoming(request.receive)
         try:
-            await self._authenticate(request, key)
-            yield await _receive(request, body, share, accepted)
+            grant = await self._authenticate(request, key)
+            yield await _receive(request, body, share, accepted), grant
         except RefusedError:
             await _drain(body)
             raise
@@ -203,21 +224,26 @@ class Api:
         except BusyError:
             raise RefusedError(503, "too much is waiting to be stored; try again") from None
 
-    async def _authenticate(self, request: Request, key: str | None = None) -> None:
-        if not await self._is_known(request, key=key):
+    async def _authenticate(self, request: Request, key: str | None = None) -> Grant:
+        grant = await self._find_grant(request, key=key)
+        if grant is None:
             raise RefusedError(401, "Client unauthorized: the Authorization header is not a valid API key")
+        return grant
 
-    async def _authenticate_reader(self, request: Request) -> None:
+    async def _authenticate_reader(self, request: Request, scope: str) -> None:
         """An agent's key is in every app's settings; it does not open what all of them sent."""
-        if not await self._is_known(request, reads=True):
+        grant = await self._find_grant(request, reads=True)
+        if grant is None:
             raise RefusedError(
                 401, "the Authorization header is not a key for reading; the dashboard's settings make one"
             )
+        if not grant.reads(scope):
+            raise RefusedError(403, f"this token is not for reading {scope}")
 
-    async def _is_known(self, request: Request, reads: bool = False, key: str | None = None) -> bool:
+    async def _find_grant(self, request: Request, reads: bool = False, key: str | None = None) -> Grant | None:
         if not self._store.keys.is_fresh:
             await to_thread.run_sync(self._store.keys.refresh, limiter=self._readers)
-        return self._store.keys.holds(request.headers.get("authorization", "") if key is None else key, reads)
+        return self._store.keys.find(_key_of(request, reads) if key is None else key, reads)
 
     def _document(self, connection: Connection, own: bool) -> tuple[bytes, str]:
         """The agent-config and its ETag, made anew when its version is another one; where that fails, the one before
@@ -238,6 +264,12 @@ class Api:
 
     async def _read(self, query: Callable[..., Any]) -> Any:
         return await to_thread.run_sync(self._store.read, query, limiter=self._readers)
+
+
+def _key_of(request: Request, reads: bool) -> str:
+    """The key; who reads may put a word before it, as Prometheus does (RFC 6750)."""
+    given = request.headers.get("authorization", "")
+    return given[7:].strip() if reads and given[:7].lower() == "bearer " else given
 
 
 async def _receive(request: Request, body: Incoming, share: Share, accepted: Accepted) -> bytes:
@@ -264,6 +296,28 @@ def _items(body: bytes, form: str) -> list[Any]:
     if isinstance(value, list):
         return value
     raise RefusedError(400, "a batch is a JSON array of traces")
+
+
+def own_sums(sums: Sums, grant: Grant) -> Sums:
+    """The sums of hosts that a key is for: who calls an app decides on hosts, and must not have the others be lost."""
+    if grant.hosts is None:
+        return sums
+    return replace(sums, series={key: each for key, each in sums.series.items() if grant.sends(key.host)})
+
+
+def bound(read: Callable[[Any], Trace], grant: Grant) -> Callable[[Any], Trace]:
+    """`read`, for a key that may be bound to hosts."""
+    if grant.hosts is None:
+        return read
+
+    def read_own(item: Any) -> Trace:
+        trace = read(item)
+        if not grant.sends(trace.host):
+            told = f"this key is for {', '.join(grant.hosts or ())}, not for {trace.host[:100]!r}"
+            raise TraceError("request.url.host", told)
+        return trace
+
+    return read_own
 
 
 def check(items: list[Any], read: Callable[[Any], Trace]) -> Checked:

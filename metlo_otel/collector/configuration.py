@@ -21,6 +21,7 @@ from metlo_otel.collector.rules import served_rules
 from metlo_otel.collector.schema import ENDPOINTS, SETTINGS, SPECS
 from metlo_otel.collector.specs import described_endpoints
 from metlo_otel.core.agent_config import DataClass, parse_agent_config
+from metlo_otel.core.patterns import PatternError, parse_pattern
 
 DEFAULTS: dict[str, Any] = {
     "sensitiveDataList": None,
@@ -48,13 +49,27 @@ def configure(connection: Connection, name: str, value: Any, who: str = "command
     problems: list[str] = []
     if DEFAULTS[name] is False and not isinstance(value, bool):
         problems.append(f"{name} is true or false")
-    parse_agent_config({name: value}, problems.append)
+    parsed = parse_agent_config({name: value}, problems.append)
+    for index, each in enumerate(parsed.data_classes or () if not problems else ()):
+        problems += _broken_patterns(f"{name}[{index}]", each)
     if problems:
         raise ValueError("; ".join(problems))
     check_servable(value, name)
     put_setting(connection, name, value)
     note(connection, who, "configure", {"name": name, "value": value})
     changed(connection)
+
+
+def _broken_patterns(place: str, each: DataClass) -> list[str]:
+    """What agents would leave out of a data class, with its place: they have a linear engine."""
+    found = []
+    for key, pattern in (("regex", each.regex), ("keyRegex", each.key_regex)):
+        try:
+            if pattern is not None:
+                parse_pattern(pattern)
+        except PatternError as problem:
+            found.append(f"{place}.{key} (of {each.name!r}): {problem}")
+    return found
 
 
 def read_parts(connection: Connection) -> dict[str, Any]:

@@ -38,9 +38,8 @@ def open_database(where: str) -> Engine:
     """
     shown = where
     try:
-        url = make_url(where) if "://" in where else make_url("sqlite+pysqlite://").set(database=where)
-        shown = url.render_as_string(hide_password=True) if "://" in where else where
-        engine = _engine(url, shown)
+        shown = make_url(where).render_as_string(hide_password=True) if "://" in where else where
+        engine = connect_to(where)
         try:
             _check(engine)
             migrate(engine)
@@ -51,6 +50,12 @@ def open_database(where: str) -> Engine:
         reason = problem.orig if isinstance(problem, DBAPIError) else problem
         raise DatabaseError(f"the database {shown!r} cannot be opened: {str(reason).strip()}") from problem
     return engine
+
+
+def connect_to(where: str) -> Engine:
+    """An engine on a database as it is. Raises DatabaseError for what is none, ArgumentError for what is no URL."""
+    url = make_url(where) if "://" in where else make_url("sqlite+pysqlite://").set(database=where)
+    return _engine(url, url.render_as_string(hide_password=True) if "://" in where else where)
 
 
 def _engine(url: URL, shown: str) -> Engine:

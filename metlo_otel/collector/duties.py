@@ -33,6 +33,11 @@ class Duties:
         self._thread = threading.Thread(target=self._run, name="metlo-otel-duties", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """End the thread; what it is about is finished first."""
         self._ended.set()

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from metlo_otel.collector.database import insert_new
 from metlo_otel.collector.endpoints import storable
+from metlo_otel.collector.learnt import Fact, Learnt, parent, stand
 from metlo_otel.collector.schema import FACTS
 from metlo_otel.collector.sums import SeriesKey, Summed
 from metlo_otel.collector.trace import Trace
 
-MAX_FACTS = 2_000  # of one endpoint; what comes to more is not learnt
+MAX_FACTS = 2_000  # of one endpoint; beyond, the least valuable are forgotten
+_CROWDED = MAX_FACTS // 4  # facts from which it is noted when fields are seen
 _ENDPOINTS = 2_000  # whose facts are remembered
 _SHAPES = 256  # of one endpoint that are remembered to hold nothing new
 _TYPES = frozenset(("string", "number", "integer", "boolean", "null", "object", "array", "unknown"))
@@ -39,31 +40,6 @@ PROXY_HEADERS = frozenset(
 )
 
 _Lesson = tuple[int, int, int, Callable[[], Iterable["Fact"]]]  # endpoint, shape, status, and what is told
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that was seen; see the table of facts for what its parts mean."""
-
-    key: str
-    status: int
-    kind: str
-    name: str
-
-
-@dataclass(slots=True)
-class Learnt:
-    """What is known of one endpoint."""
-
-    facts: set[Fact] = field(default_factory=set)
-    nodes: dict[int, set[str]] = field(default_factory=dict)
-    shapes: set[int] = field(default_factory=set)
-
-    def add(self, facts: Iterable[Fact]) -> None:
-        """Know more."""
-        for fact in facts:
-            self.facts.add(fact)
-            _stand(self.nodes, fact)
 
 
 class Facts:
@@ -92,15 +68,39 @@ class Facts:
         new: dict[int, list[Fact]] = {}
         for endpoint, shape, status, tell in found:
             known = self._known.get(endpoint) or self._recall(connection, endpoint)
-            if len(known.facts) < MAX_FACTS and shape not in known.shapes:
-                if len(known.shapes) >= _SHAPES:
-                    known.shapes.clear()
-                known.shapes.add(shape)
-                if fresh := _fresh(known, tell(), status):
+            keys = known.shapes.get(shape)
+            if keys is None:
+                told = list(dict.fromkeys(tell()))
+                keys = tuple({fact.key: None for fact in told if fact.key})
+                if fresh := _fresh(known, told, status):
+                    fresh = self._make_room(connection, endpoint, fresh, new)
                     known.add(fresh)
                     new.setdefault(endpoint, []).extend(fresh)
+                if len(known.shapes) >= _SHAPES:
+                    known.shapes.clear()
+                known.shapes[shape] = keys
+            if len(known.facts) > _CROWDED:
+                known.see(keys)
         insert_new(connection, FACTS, [_row(endpoint, fact, now) for endpoint in sorted(new) for fact in new[endpoint]])
         return new
+
+    def _make_room(
+        self, connection: Connection, endpoint: int, fresh: list[Fact], new: dict[int, list[Fact]]
+    ) -> list[Fact]:
+        """Forget the least valuable fields of an endpoint that has as many facts as it may have. Returns those of the
+        `fresh` facts that are not about what was forgotten.
+        """
+        known = self._known[endpoint]
+        if len(known.facts) + len(fresh) <= MAX_FACTS:
+            return fresh
+        gone = known.make_room(max(len(fresh), MAX_FACTS // 20))
+        for start in range(0, len(gone), 500):
+            keys = gone[start : start + 500]
+            connection.execute(delete(FACTS).where(FACTS.c.endpoint_id == endpoint, FACTS.c.key.in_(keys)))
+        if endpoint in new:  # learnt just now, and not written yet
+            new[endpoint] = [fact for fact in new[endpoint] if fact in known.facts]
+        there = known.seen.keys() | {fact.key for fact in fresh if fact.kind != "absent"}
+        return [fact for fact in fresh if fact.key in there]
 
     def of(self, endpoint: int) -> set[Fact]:
         """All that is known of an endpoint that was just learnt of."""
@@ -111,15 +111,16 @@ class Facts:
         while len(self._known) >= _ENDPOINTS:
             self._known.popitem(last=False)
         known = self._known[endpoint] = Learnt()
-        known.add(read_facts(connection, endpoint))
+        known.add(read_facts(connection, endpoint, oldest_first=True))
         return known
 
 
-def read_facts(connection: Connection, endpoint: int) -> list[Fact]:
-    """All facts of an endpoint, by key."""
+def read_facts(connection: Connection, endpoint: int, oldest_first: bool = False) -> list[Fact]:
+    """All facts of an endpoint, by key or from the one that was learnt first."""
     table = FACTS.c
-    rows = select(table.key, table.status, table.kind, table.name).where(table.endpoint_id == endpoint)
-    return [Fact(*row) for row in connection.execute(rows.order_by(table.key, table.status, table.kind, table.name))]
+    by = (table.key, table.status, table.kind, table.name)
+    rows = select(*by).where(table.endpoint_id == endpoint).order_by(*([table.first_seen] if oldest_first else []), *by)
+    return [Fact(*row) for row in connection.execute(rows)]
 
 
 def _shape(trace: Trace) -> int:
@@ -136,10 +137,9 @@ def _shape(trace: Trace) -> int:
     return hash((flags, trace.attacks, orjson.dumps(trace.data_types), orjson.dumps(trace.sensitive)))
 
 
-def _fresh(known: Learnt, facts: Iterable[Fact], status: int) -> list[Fact]:
-    told = list(dict.fromkeys(facts))
-    told += _absent(known.nodes, told, status)
-    return [fact for fact in told if fact not in known.facts][: max(MAX_FACTS - len(known.facts), 0)]
+def _fresh(known: Learnt, told: Sequence[Fact], status: int) -> list[Fact]:
+    listed = [*told, *_absent(known, told, status)]
+    return [fact for fact in listed if fact not in known.facts][: MAX_FACTS // 2]
 
 
 def _told(trace: Trace) -> Iterator[Fact]:
@@ -200,34 +200,22 @@ def _told_by(summed: Summed) -> Iterator[Fact]:
         yield Fact("", 0, "flag", flag)
 
 
-def _absent(known: Mapping[int, set[str]], told: Sequence[Fact], status: int) -> list[Fact]:
-    """What one of `known` (nodes by place) and `told` has and the other lacks, which has what it would stand in. Where
-    agents do not report the request's side (status 400 and above) nothing is missing there.
+def _absent(known: Learnt, told: Sequence[Fact], status: int) -> list[Fact]:
+    """What one of `known` and `told` has and the other lacks, which has what it would stand in, and was not missing
+    yet. Where agents do not report the request's side (status 400 and above) nothing is missing there.
     """
     found: list[Fact] = []
     now: dict[int, set[str]] = {}
     for fact in told:
-        _stand(now, fact)
+        stand(now, fact)
     for place in (status,) if status >= 400 else (0, status):
-        have, had = now.get(place), known.get(place)
+        have, had = now.get(place), known.nodes.get(place)
         if have and had:
+            before = known.absent.get(place, set())
             for nodes, others in ((have, had), (had, have)):
-                missing = sorted(key for key in nodes - others if _parent(key) in others or not _parent(key))
+                missing = sorted(key for key in nodes - others - before if parent(key) in others or not parent(key))
                 found += [Fact(key, place, "absent", "") for key in missing]
     return found
-
-
-def _stand(nodes: dict[int, set[str]], fact: Fact) -> None:
-    """Note the key of a field and of all it stands in, under its place: 0 for requests, the status of responses."""
-    if fact.kind == "type":
-        there, key = nodes.setdefault(fact.status, set()), fact.key
-        while key and key not in there:
-            there.add(key)
-            key = _parent(key)
-
-
-def _parent(key: str) -> str:
-    return key.rpartition(".")[0]
 
 
 def _section(key: str) -> str:

@@ -73,8 +73,10 @@ class Ingest:
 
     def _place(self, connection: Connection, calls: Sequence[C], now: int) -> tuple[list[tuple[Known, C]], list[Known]]:
         """Calls with their endpoints, and the endpoints that are new."""
-        if self._known.refresh(connection):
+        if self._known.refresh(connection):  # hosts may count as others from now on
             self._inventory.forget()
+            self._facts.forget()
+            self._keeping.forget()
         placed = self._inventory.place(connection, calls, now)
         added, self._inventory.added = self._inventory.added, []
         if self._inventory.evicted:  # what is remembered may be of endpoints that are gone

@@ -20,6 +20,7 @@ from metlo_otel.collector.endpoints import (
 )
 from metlo_otel.collector.merging import merge_endpoints
 from metlo_otel.collector.schema import ENDPOINTS, STATUSES
+from metlo_otel.collector.schema_people import HOSTS
 from metlo_otel.core.guessing import guess_template
 from metlo_otel.core.routes import fits
 
@@ -68,6 +69,7 @@ class Inventory:
     """Finds the endpoints of calls; remembers what it has seen of the database."""
 
     def __init__(self, map_host: Callable[[str], str], limit: int = MAX_ENDPOINTS) -> None:
+        """`map_host` says under which name a host is known, `*` for one that is somebody else's."""
         self._map_host = map_host
         self._limit = limit
         self._is_settled = False
@@ -140,6 +142,8 @@ class Inventory:
 
     def _key(self, call: Call) -> tuple[EndpointKey, bool]:
         host = storable(self._map_host(call.host.lower()), LONGEST_HOST)
+        if host == "*":
+            return other_endpoint(call.method), False
         operation = storable(call.operations[0], _LONGEST_OPERATION) if call.operations else ""
         if is_template(call.route) and call.route:
             return EndpointKey(host, call.method, storable(call.route, LONGEST_PATH), operation), False
@@ -200,15 +204,24 @@ def _worth(call: Call) -> int:
 
 def evict(connection: Connection, worth: int, most: int, now: int) -> bool:
     """Count at most `most` endpoints that are worth less than `worth` with the other calls of their method from now on:
-    those that were not seen for longest, guesses that were never answered below 400 first. Whether there were any.
+    those that were not seen for longest, guesses that were never answered below 400 first. Where there are none, routes
+    make room for a route: those that were called least, of hosts that nobody said to be their own. Whether there were
+    any.
     """
     table, statuses = ENDPOINTS.c, STATUSES.c
     answered = exists().where(statuses.endpoint_id == table.id, statuses.status < 400)
     guessed = select(table.id, table.method).where(table.inferred, ~table.full_capture, table.last_seen < now)
     if worth < 2:
         guessed = guessed.where(~answered)
+    found = connection.execute(guessed.order_by(answered, table.last_seen, table.id).limit(most)).all()
+    if not found and worth == 2:
+        own = exists().where(HOSTS.c.host == table.host, HOSTS.c.own)
+        routes = select(table.id, table.method).where(
+            ~own, ~table.full_capture, table.last_seen < now, table.host != "*"
+        )
+        found = connection.execute(routes.order_by(table.calls, table.last_seen, table.id).limit(most)).all()
     by_method: dict[str, list[int]] = {}
-    for number, method in connection.execute(guessed.order_by(answered, table.last_seen, table.id).limit(most)):
+    for number, method in found:
         by_method.setdefault(method, []).append(number)
     for method, numbers in by_method.items():
         merge_endpoints(connection, add_endpoint(connection, other_endpoint(method), False, now), numbers)

@@ -3,27 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, or_, select, update
 
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.schema import KEYS
+from metlo_otel.collector.schema_people import USERS
 
 GIVEN = "given at the start"
 MADE = "made at the first start"
 READING = "for reading, given at the start"
 
+SHORTEST = 20  # characters of a key where others can reach the collector
+_HOST = re.compile(r"(\*\.)?[a-z0-9._-]+(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?")
+_MOST_HOSTS = 50
 _FRESH = 2.0  # seconds for which the keys that were read are believed
+
+
+SCOPES = ("traces", "endpoints", "attacks", "actors", "alerts", "metrics")
+"""What tokens for reading may be for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a key is good for: the `scopes` that it may read and the `hosts` whose traces an agent may send with it, as
+    names or `*.name` for all below one; None for all.
+    """
+
+    scopes: frozenset[str] | None = None
+    hosts: tuple[str, ...] | None = None
+
+    def reads(self, scope: str) -> bool:
+        """Whether this may be read."""
+        return self.scopes is None or scope in self.scopes
+
+    def sends(self, host: str) -> bool:
+        """Whether traces of a host may be sent; `*` are calls that no endpoint comes from."""
+        if self.hosts is None:
+            return True
+        name = host.lower()
+        return name == "*" or any(name == each or (each[:2] == "*." and name.endswith(each[1:])) for each in self.hosts)
+
+
+ALL = Grant()
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """A key as the database knows it; `hint` is its beginning, times are in milliseconds. One that
-    `reads` is not an agent's.
+    `reads` is not an agent's; `user` is whose token it is.
     """
 
     id: int
@@ -33,6 +67,8 @@ class Key:
     made: int
     last_used: int | None
     reads: bool
+    user: str | None = None
+    grant: Grant = ALL
 
 
 def make_key() -> str:
@@ -48,6 +84,17 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_hosts(hosts: Sequence[str]) -> tuple[str, ...] | None:
+    """The hosts that a key is bound to, in one spelling; None for none. Raises ValueError."""
+    found = tuple(dict.fromkeys(text for host in hosts if (text := host.strip().lower())))
+    for host in found:
+        if _HOST.fullmatch(host) is None:
+            raise ValueError(f"a host is a name such as shop.example or *.shop.example, not {host[:100]!r}")
+    if len(found) > _MOST_HOSTS:
+        raise ValueError(f"a key is bound to at most {_MOST_HOSTS} hosts; *.shop.example stands for all below one")
+    return found or None
+
+
 def store_key(connection: Connection, name: str, key: str, reads: bool = False) -> None:
     """Keep `key` under `name`, as it is where it is kept so already; another that had this name is no longer valid."""
     kept = select(KEYS.c.id).where(KEYS.c.name == name, KEYS.c.digest == _digest(key), KEYS.c.reads == reads)
@@ -58,9 +105,11 @@ def store_key(connection: Connection, name: str, key: str, reads: bool = False) 
     connection.execute(insert(KEYS), row)
 
 
-def add_key(connection: Connection, name: str, who: str, reads: bool = False) -> str:
-    """Make a key, valid from now on, and return it: it can be shown only now. Raises ValueError for a name that is
-    taken, empty, or longer than 64 characters.
+def add_key(
+    connection: Connection, name: str, who: str, reads: bool = False, grant: Grant = ALL, user: int | None = None
+) -> str:
+    """Make a key, valid from now on, and return it: it can be shown only now. It is a token of the account `user`, if
+    one is given. Raises ValueError for a name that is taken, empty, or longer than 64 characters.
     """
     name = name.strip()
     if not name or len(name) > 64 or "\0" in name:
@@ -69,7 +118,11 @@ def add_key(connection: Connection, name: str, who: str, reads: bool = False) ->
         raise ValueError(f"there is a key called {name!r} already")
     key = make_key()
     store_key(connection, name, key, reads)
-    note(connection, who, "keys.add", {"name": name, "reads": reads})
+    scopes = None if grant.scopes is None else sorted(grant.scopes)
+    bounds = {name: json.dumps(value) for name, value in (("scopes", scopes), ("hosts", grant.hosts)) if value}
+    connection.execute(update(KEYS).where(KEYS.c.name == name).values(user_id=user, **bounds))
+    told = {"scopes": scopes, "hosts": grant.hosts}
+    note(connection, who, "keys.add", {"name": name, "reads": reads, **{key: told[key] for key in bounds}})
     return key
 
 
@@ -84,9 +137,16 @@ def revoke_key(connection: Connection, number: int, who: str) -> bool:
 
 
 def list_keys(connection: Connection) -> list[Key]:
-    """All valid keys, oldest first."""
-    columns = (KEYS.c.id, KEYS.c.name, KEYS.c.hint, KEYS.c.digest, KEYS.c.made, KEYS.c.last_used, KEYS.c.reads)
-    return [Key(*row) for row in connection.execute(select(*columns).order_by(KEYS.c.id))]
+    """All valid keys, oldest first: tokens of those whose account is enabled."""
+    table = KEYS.c
+    columns = (table.id, table.name, table.hint, table.digest, table.made, table.last_used, table.reads, USERS.c.name)
+    rows = (
+        select(*columns, table.scopes, table.hosts)
+        .outerjoin(USERS, USERS.c.id == table.user_id)
+        .where(or_(table.user_id.is_(None), USERS.c.enabled))
+        .order_by(table.id)
+    )
+    return [Key(*row[:8], _grant(row.scopes, row.hosts)) for row in connection.execute(rows)]
 
 
 class KeyRing:
@@ -95,7 +155,7 @@ class KeyRing:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._read = float("-inf")
-        self._valid: dict[bool, frozenset[bytes]] = {}
+        self._valid: dict[bool, dict[bytes, Grant]] = {}
         self._used: dict[bytes, int] = {}
 
     @property
@@ -107,18 +167,22 @@ class KeyRing:
         """Read the keys (this waits for the database)."""
         with self._engine.connect() as connection:
             keys = list_keys(connection)
-        self._valid = {kind: frozenset(key.digest for key in keys if key.reads is kind) for kind in (False, True)}
+        self._valid = {kind: {key.digest: key.grant for key in keys if key.reads is kind} for kind in (False, True)}
         self._read = time.monotonic()
 
     def holds(self, key: str, reads: bool = False) -> bool:
-        """Whether `key` is valid, for an agent or for who reads. Digests are compared, so the time that it takes tells
+        """Whether `key` is valid, for an agent or for who reads."""
+        return self.find(key, reads) is not None
+
+    def find(self, key: str, reads: bool = False) -> Grant | None:
+        """What `key` is good for, None where it is not valid. Digests are compared, so the time that it takes tells
         nothing about a key.
         """
         digest = _digest(key)
-        if not key or digest not in self._valid.get(reads, ()):
-            return False
-        self._used[digest] = int(time.time() * 1000)
-        return True
+        found = self._valid.get(reads, {}).get(digest) if key else None
+        if found is not None:
+            self._used[digest] = int(time.time() * 1000)
+        return found
 
     def take_used(self) -> dict[bytes, int]:
         """When keys were used last, by digest, since this was asked before."""
@@ -129,6 +193,14 @@ class KeyRing:
         """Write down when keys were used."""
         for digest, moment in sorted(used.items()):
             connection.execute(update(KEYS).where(KEYS.c.digest == digest).values(last_used=moment))
+
+
+def _grant(scopes: str | None, hosts: str | None) -> Grant:
+    if scopes is None and hosts is None:
+        return ALL
+    return Grant(
+        None if scopes is None else frozenset(json.loads(scopes)), None if hosts is None else tuple(json.loads(hosts))
+    )
 
 
 def _digest(key: str) -> bytes:

@@ -16,27 +16,29 @@ def migrate(engine: Engine) -> None:
     Raises ValueError for a database of something else or of a newer version.
     """
     with engine.connect() as connection:
-        if _revision(connection) == HEAD:
+        if revision_of(connection) == HEAD:
             return
     with engine.begin() as connection:
         if connection.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        revision = _revision(connection)
+        revision = revision_of(connection)
         if revision is None and inspect(connection).has_table("traces"):
             raise ValueError("its tables were not made by a released version of the collector; name another file")
         if revision != HEAD:
-            _upgrade(connection, revision)
+            upgrade(connection, revision)
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The revision of the tables, None where there are none of ours."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _upgrade(connection: Connection, revision: str | None) -> None:
+def upgrade(connection: Connection, revision: str | None, to: str = "head") -> None:
+    """Change tables of one revision to those of another. Raises ValueError for a revision that is not known."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
@@ -47,4 +49,4 @@ def _upgrade(connection: Connection, revision: str | None) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         raise ValueError(f"its tables are of revision {revision}, which a newer version of the collector made")
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

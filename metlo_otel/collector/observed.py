@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from metlo_otel.collector.facts import Fact
+from metlo_otel.collector.learnt import Fact
 
 _TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")
 _FORMATS = (

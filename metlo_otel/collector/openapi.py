@@ -13,7 +13,8 @@ from sqlalchemy import Connection, select
 
 from metlo_otel.analysis.openapi_spec import OPERATIONS
 from metlo_otel.collector.configuration import read_parts
-from metlo_otel.collector.facts import Fact, read_facts
+from metlo_otel.collector.facts import read_facts
+from metlo_otel.collector.learnt import Fact
 from metlo_otel.collector.observed import Field, Formats, fields_of, schema_of
 from metlo_otel.collector.samples import parameter_formats, read_formats, read_paths
 from metlo_otel.collector.schema import ENDPOINTS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from metlo_otel.collector.facts import Fact
+from metlo_otel.collector.learnt import Fact
 
 _BY_SEVERITY = {"none": 0, "low": 8, "medium": 20, "high": 35}
 

@@ -43,7 +43,8 @@ def _endpoint(primary_key: bool = False) -> Column[int]:
 
 
 # Keys: only the SHA-256 of each is kept, and its first characters to recognise it by. `reads` says that it is for
-# reading what is stored, else it is an agent's.
+# reading what is stored, else it is an agent's. `user_id` is whose token it is (null: nobody's), `scopes` what it may
+# read and `hosts` whose traces an agent may send with it, as JSON lists (null: all).
 KEYS = Table(
     "api_keys",
     METADATA,
@@ -54,6 +55,9 @@ KEYS = Table(
     Column("made", BigInteger, nullable=False),
     Column("last_used", BigInteger),
     Column("reads", Boolean, nullable=False),
+    Column("user_id", BigInteger),
+    Column("scopes", Text),
+    Column("hosts", Text),
 )
 
 # What somebody set, each as JSON text; what is not here has its default. `version` counts the changes of agent-config.
@@ -243,7 +247,7 @@ RULES = Table(
 )
 
 # `subject` tells alerts of one kind apart, `status` is open, snoozed, resolved or ignored, `detail` a JSON object,
-# `notified` is when it was handed to log and webhooks (null: not yet).
+# `notified` is when it was told to the log and given to the destinations (null: not yet).
 ALERTS = Table(
     "alerts",
     METADATA,

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from metlo_otel.collector.api import make_app
 from metlo_otel.collector.dashboard.access import Access
-from metlo_otel.collector.dashboard.app import dashboard_routes
+from metlo_otel.collector.dashboard.app import Options, dashboard_routes
 from metlo_otel.collector.store import Store
 
 _HEADERS = 65_536  # bytes of a request's line and headers; more is answered with 400
@@ -103,31 +104,47 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def make_server(store: Store, access: Access) -> uvicorn.Server:
-    """A server that is not running yet, its limits set; logging is left as it is."""
+class TellingServer(uvicorn.Server):
+    """uvicorn's server, which says when it answers."""
+
+    on_ready: Callable[[], None] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.on_ready()
+
+
+def make_server(
+    store: Store, access: Access, options: Options | None = None, proxies: Sequence[str] = ()
+) -> TellingServer:
+    """A server that is not running yet, its limits set; logging is left as it is. `proxies` are the networks whose word
+    on a client's address and scheme is believed.
+    """
     config = uvicorn.Config(
-        make_app(store, dashboard_routes(store, access)),
+        make_app(store, dashboard_routes(store, access, options)),
         http=PatientProtocol,
         ws="none",
         loop="asyncio",
         lifespan="off",
         log_config=None,
         access_log=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         server_header=False,
         limit_concurrency=_CONNECTIONS,
         timeout_keep_alive=_IDLE,
         timeout_graceful_shutdown=_END,
         h11_max_incomplete_event_size=_HEADERS,
     )
-    return uvicorn.Server(config)
+    return TellingServer(config)
 
 
-def serve(store: Store, access: Access, *listening: socket.socket) -> None:
+def serve(server: TellingServer, *listening: socket.socket) -> None:
     """Serve on all these sockets until SIGINT or SIGTERM, in the main thread; what is being answered is finished."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        make_server(store, access).run(sockets=list(listening))
+        server.run(sockets=list(listening))
     except KeyboardInterrupt:  # uvicorn ended in order and hands the signal on
         pass
     finally:
@@ -137,7 +154,15 @@ def serve(store: Store, access: Access, *listening: socket.socket) -> None:
 class RunningCollector:
     """A collector on a thread of its own, on any free port of the loopback; use it with `with`."""
 
-    def __init__(self, where: str, key: str, password: str | None = None, read_key: str | None = None) -> None:
+    def __init__(
+        self,
+        where: str,
+        key: str,
+        password: str | None = None,
+        read_key: str | None = None,
+        options: Options | None = None,
+        proxies: Sequence[str] = (),
+    ) -> None:
         self.key, self.read_key = key, read_key
         self.store = Store(where)
         self.store.ensure_key(key)
@@ -147,7 +172,8 @@ class RunningCollector:
         self.password = access.ensure_password(password) or password
         self._socket = listen("127.0.0.1", 0)
         self.url = url_of(self._socket)
-        self._server = make_server(self.store, access)
+        self.store.public = options.public if options and options.public else self.url
+        self._server = make_server(self.store, access, options, proxies)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="metlo-otel-collector")
 
     def __enter__(self) -> RunningCollector:

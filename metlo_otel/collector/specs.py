@@ -19,7 +19,7 @@ def put_spec(connection: Connection, name: str, host: str, text: str) -> None:
         raise ValueError(f"the name of a description has 1 to {_LONGEST_NAME} characters, none of them NUL")
     if not host or len(host) > _LONGEST_HOST:
         raise ValueError(f"the host of a description has 1 to {_LONGEST_HOST} characters")
-    described_endpoints.__wrapped__(text)
+    described_endpoints(text)
     connection.execute(delete(SPECS).where(SPECS.c.name == name))
     row = {"name": name, "host": host.lower(), "text": text, "changed": int(time.time() * 1000)}
     connection.execute(insert(SPECS), row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -25,7 +26,9 @@ T = TypeVar("T")
 
 class Store:
     """Everything that is kept. `where` is a path of a SQLite file or a URL; raises DatabaseError where it cannot be
-    opened. With `duties` a thread keeps it within `limits` and tells its alerts.
+    opened. With `duties` a thread keeps it within `limits` and tells its alerts. `kept_up` is when that was done last
+    (seconds since the epoch), `taken` counts what was handed over to be stored, `public`
+    is where people reach the dashboard, as `https://metlo.example`.
     """
 
     def __init__(self, where: str, limits: Limits = DEFAULT_LIMITS, duties: bool = True) -> None:
@@ -34,19 +37,45 @@ class Store:
         self._writer = Writer(self._engine, self._write, self._write_sums, self._ingest.forget)
         self.keys = KeyRing(self._engine)
         self._upkeep = Upkeep(limits)
+        self.public = ""
+        self.kept_up = time.time()
+        self.taken = {"traces": 0, "sums": 0}
         self._duties = Duties(self) if duties else None
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether the thread that writes runs."""
+        return self._writer.is_alive
+
+    @property
+    def is_keeping_up(self) -> bool:
+        """Whether the thread that keeps the store within its limits runs, or none is wanted."""
+        return self._duties is None or self._duties.is_alive
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work wait to be stored."""
+        return self._writer.waiting
 
     def add(self, traces: Sequence[Trace]) -> Future[None]:
         """A future that is done once the traces are durable. Raises BusyError."""
-        return self._writer.add(traces)
+        taken = self._writer.add(traces)
+        self.taken["traces"] += len(traces)
+        return taken
 
     def add_sums(self, sums: Sums) -> Future[None]:
         """The same for what an agent counted. Raises BusyError."""
-        return self._writer.add_sums(sums)
+        taken = self._writer.add_sums(sums)
+        self.taken["sums"] += 1
+        return taken
 
     def change(self, work: Callable[[Connection], T]) -> Future[T]:
         """A future of what `work` returns, run in the writer's thread, done after its commit. Raises BusyError."""
         return self._writer.submit(work)
+
+    async def changed(self, work: Callable[[Connection], T]) -> T:
+        """What change() promises, awaited; work that was not begun when nobody waits any more is not done."""
+        return await asyncio.wrap_future(self.change(work))
 
     def configure(self, name: str, value: object, who: str = "command line") -> None:
         """Set a part of agent-config and wait until it is stored. Raises KeyError for an unknown name, ValueError."""
@@ -82,6 +111,7 @@ class Store:
         for step in self._upkeep.steps():
             if self.change(step).result():
                 self.change(self._forget).result()
+        self.kept_up = time.time()
 
     def note_uses(self) -> None:
         """Write down when keys were used last, where they were. Waits for it."""

@@ -29,6 +29,7 @@ from metlo_otel.collector.schema import (
     TOTALS,
     TRACES,
 )
+from metlo_otel.collector.schema_telling import SENDINGS
 
 _DAY = 86_400_000  # milliseconds
 _SLICE = 2_000  # rows deleted in one transaction
@@ -57,6 +58,7 @@ class Limits:
     actors: int = 50_000
     alerts: int = 20_000
     audit: int = 100_000
+    sendings: int = 5_000
 
 
 DEFAULT_LIMITS = Limits()
@@ -101,6 +103,7 @@ def _bounded(limits: Limits) -> tuple[tuple[Table, Any, int], ...]:
         (ACTORS, ACTORS.c.last_seen, limits.actors),
         (ALERTS, ALERTS.c.last_seen, limits.alerts),
         (AUDIT, AUDIT.c.id, limits.audit),
+        (SENDINGS, SENDINGS.c.id, limits.sendings),
     )
 
 

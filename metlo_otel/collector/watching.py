@@ -14,8 +14,10 @@ from metlo_otel.collector.alert_kinds import difference
 from metlo_otel.collector.alerts import Alert
 from metlo_otel.collector.configuration import read_parts, read_version
 from metlo_otel.collector.endpoints import EndpointKey
-from metlo_otel.collector.facts import Fact, Facts
+from metlo_otel.collector.facts import Facts
+from metlo_otel.collector.hosts import foreign_hosts
 from metlo_otel.collector.inventory import Known
+from metlo_otel.collector.learnt import Fact
 from metlo_otel.collector.risk import risk
 from metlo_otel.collector.schema import ENDPOINTS
 from metlo_otel.collector.specs import described_endpoints, read_specs
@@ -41,6 +43,7 @@ class InForce:
     severities: Mapping[str, str] = field(default_factory=lambda: _BUILTIN)
     described: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     _config: AgentConfig = field(default_factory=AgentConfig)
+    _foreign: frozenset[str] = frozenset()
     _hosts: dict[str, str] = field(default_factory=dict)
 
     def refresh(self, connection: Connection) -> bool:
@@ -52,17 +55,19 @@ class InForce:
         classes = self._config.data_classes
         self.severities = _BUILTIN if classes is None else {each.name: each.severity for each in classes}
         self.described = {host: described_endpoints(text) for host, text in read_specs(connection).items()}
+        self._foreign = foreign_hosts(connection)
         self._hosts.clear()
         self.version = version
         return True
 
     def map_host(self, host: str) -> str:
-        """The name under which a host is known."""
+        """The name under which a host is known, `*` for one that people said not to be theirs."""
         found = self._hosts.get(host)
         if found is None:
             if len(self._hosts) >= _MANY_HOSTS:
                 self._hosts.clear()
-            found = self._hosts[host] = self._config.map_host(host)
+            name = self._config.map_host(host)
+            found = self._hosts[host] = "*" if name in self._foreign else name
         return found
 
     def is_described(self, key: EndpointKey) -> bool:

@@ -60,6 +60,16 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="metlo-otel-writer", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is somebody who writes."""
+        return self._thread.is_alive()
+
+    @property
+    def waiting(self) -> int:
+        """How many pieces of work wait."""
+        return len(self._waiting) + len(self._sums)
+
     def submit(self, work: Work[T]) -> Future[T]:
         """A future that is done after `work`'s commit, or failed with what `work` or the commit raised.
 

@@ -47,6 +47,8 @@ CERTAIN = {
         "delete low_priority from users where 1=1",
         "1; delete low_priority quick ignore from users where 1=1",
         "execute as login='sa'",
+        "1 exec sp_who",
+        "drop table users--",
         "declare @s varchar(22) select @s = 0x77 exec(@s)",
     ),
     "choice by a comparison": ("1 IIF(1=1,1,2)", "(CASE WHEN 1=1 THEN 1 ELSE 2 END)"),
@@ -97,6 +99,8 @@ NOT_CERTAIN = (
     "sleep(5)",
     "order by 5",
     "union select",
+    "convert(int,(select top 1 name from staff))",
+    "1 or 5 in (5,6)",
 )
 
 

@@ -16,11 +16,11 @@ import pytest
 from sqlalchemy import Connection, func, select, text, update
 
 from metlo_otel.collector import queries
-from metlo_otel.collector.database import open_database
+from metlo_otel.collector.database import connect_to, open_database
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.jsontext import read_json
 from metlo_otel.collector.latencies import pack, unpack
-from metlo_otel.collector.migrate import HEAD
+from metlo_otel.collector.migrate import HEAD, upgrade
 from metlo_otel.collector.schema import ACTORS, ENDPOINTS, LATENCIES, MINUTES, STATUSES, TOTAL_LATENCIES, TOTALS
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
@@ -428,10 +428,10 @@ def test_a_document_that_fails_fails_alone(store: Store) -> None:
 
 def test_a_database_of_before(database: str) -> None:
     """One of the first revision, with content, is brought up to date: all is there, and goes on."""
-    engine = open_database(database)
+    engine = connect_to(database)
     ingest = Ingest()
     with engine.begin() as connection:
-        _downgrade(connection)
+        upgrade(connection, None, "0001")
         connection.execute(
             text(
                 "INSERT INTO endpoints (id, host, method, path, operation, inferred, calls, risk, first_seen,"
@@ -448,18 +448,6 @@ def test_a_database_of_before(database: str) -> None:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
     engine.dispose()
     assert (item["id"], item["calls"], item["latency"]["calls"], item["sizes"]["calls"]) == (7, 6, 1, 1)
-
-
-def _downgrade(connection: Connection) -> None:
-    """As the tables of revision 0001 are."""
-    later = ("alert_comments", "alert_mutes", "saved_views", "endpoint_services", "service_calls")
-    for table in (*later, "endpoint_latencies", "total_latencies"):
-        connection.execute(text(f"DROP TABLE {table}"))
-    for column in ("assignee", "snoozed_until"):
-        connection.execute(text(f"ALTER TABLE alerts DROP COLUMN {column}"))
-    for column in ("latency", "p95", "summed", "request_bytes", "response_bytes"):
-        connection.execute(text(f"ALTER TABLE endpoints DROP COLUMN {column}"))
-    connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 
 
 def test_stored_histograms_are_what_they_were() -> None:

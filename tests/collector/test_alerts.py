@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import queue
-import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,11 @@ from sqlalchemy import update
 from metlo_otel.collector import actions, queries
 from metlo_otel.collector.alert_kinds import KINDS, SEVERITIES, difference, reason_of, title_of
 from metlo_otel.collector.dashboard import words
-from metlo_otel.collector.notify import Notifier, signature
+from metlo_otel.collector.notify import Notifier
 from metlo_otel.collector.schema import ENDPOINTS
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import read_trace
 from tests.collector.client import make_trace
-
-SECRET = "a-secret-of-the-webhook"
 
 
 @pytest.fixture
@@ -315,77 +310,3 @@ def test_resolved_and_ignored(store: Store) -> None:
     assert Notifier().tell(store) == 0
     with pytest.raises(ValueError, match="open, snoozed, resolved, ignored"):
         put("forgotten")
-
-
-class Hook:
-    """A webhook: what it got, and the status that it answers."""
-
-    def __init__(self) -> None:
-        self.got: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
-        self.status = 200
-        hook = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                hook.got.put((self.headers["Metlo-Signature"], body))
-                self.send_response(hook.status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.005,))
-        self.thread.start()
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    hook = Hook()
-    yield hook
-    hook.server.shutdown()
-    hook.server.server_close()
-    hook.thread.join()
-
-
-def test_a_webhook(store: Store, hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
-    """Alerts are posted with a signature of time and body; what a webhook does not take is tried again, but not for
-    ever, and told to the log once.
-    """
-    store.change(partial(actions.set_webhooks, webhooks=[{"url": hook.url, "secret": SECRET}], who="test")).result()
-    _add(store, make_trace(processedTraceData=_found(attackDetections={"reqQuery.q": ["SQLI"]})))
-    hook.status = 500
-    assert Notifier().tell(store) == 2
-    hook.status = 200
-    assert Notifier().tell(store) == 2
-    assert Notifier().tell(store) == 0
-    for _ in range(2):
-        signed, body = hook.got.get(timeout=5)
-        moment = int(signed.partition(",")[0].removeprefix("t="))
-        assert abs(moment - time.time()) < 60
-        assert signed == signature(SECRET, moment, body)
-        assert {alert["kind"] for alert in json.loads(body)["alerts"]} == {"endpoints_found", "attack"}
-    assert sum('"attack"' in record.message for record in caplog.records) == 1
-    assert SECRET not in caplog.text
-    assert SECRET not in str(store.read(lambda connection: queries.find_audit(connection, {})).items)
-
-
-def test_a_webhook_that_is_gone(store: Store, hook: Hook) -> None:
-    """After five attempts nothing is tried any more."""
-    hook.status = 503
-    store.change(partial(actions.set_webhooks, webhooks=[{"url": hook.url, "secret": SECRET}], who="test")).result()
-    _add(store, make_trace())
-    assert [Notifier().tell(store) for _ in range(7)] == [1, 1, 1, 1, 1, 0, 0]
-
-
-@pytest.mark.parametrize(
-    "webhook",
-    [{"url": "ftp://x", "secret": SECRET}, {"url": "http://", "secret": SECRET}, {"url": "http://x", "secret": "x"}],
-)
-def test_wrong_webhooks(store: Store, webhook: dict[str, str]) -> None:
-    """A webhook without a URL or a secret is refused."""
-    with pytest.raises(ValueError, match="a webhook has"):
-        store.change(partial(actions.set_webhooks, webhooks=[webhook], who="test")).result()

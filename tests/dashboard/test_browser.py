@@ -180,6 +180,7 @@ def test_light_and_dark(browser: Browser, demo: Demo) -> None:
 PAGES = (
     *("", "endpoints", "endpoints/1", "traces", "traces/1", "attacks", "actors", "alerts"),
     *("rules", "rules/new", "specs", "settings", "audit"),
+    *("hosts", "alerts/1", "notifications", "users", "account"),
 )
 
 

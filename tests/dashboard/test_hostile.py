@@ -31,6 +31,10 @@ PAGES = (
     "specs",
     "settings",
     "audit",
+    "hosts",
+    "notifications",
+    "users",
+    "account",
 )
 _ELEMENTS = frozenset(
     "html head meta title link script body a div span nav ul li form input button main p h1 h2 h3 section header small "
@@ -121,7 +125,9 @@ def attacked(collector: RunningCollector, browser: Browser, agent: Client) -> Br
     host = f"{MARK}.<i>.example"
     assert browser.post("/dashboard/specs", name=EVIL, host=host, text=json.dumps(spec)).status_code == 200
     assert browser.post("/dashboard/settings/keys", name=EVIL[:60]).status_code == 200
-    assert browser.post("/dashboard/settings/webhooks", url=f"http://127.0.0.1:1/{EVIL}").status_code == 200
+    plain = EVIL.partition("\u202e")[0]
+    added = browser.post("/dashboard/notifications", name=plain[:60], url=f"http://127.0.0.1:1/{plain}")
+    assert added.status_code == 200
     assert browser.post("/dashboard/rules/block", kind="user", value=EVIL).status_code == 200
     return browser
 
@@ -133,7 +139,9 @@ def all_pages(attacked: Browser, agent: Client) -> list[str]:
     actors = sorted(set(re.findall(r"/dashboard/(actors/\d+)", attacked.get("/dashboard/actors").text)))
     rules = sorted(set(re.findall(r'href="/dashboard/(rules/[^"]+)"', attacked.get("/dashboard/rules").text)))
     found = [*PAGES, *(f"traces/{number}" for number in numbers), *(f"endpoints/{number}" for number in endpoints)]
-    found += [*actors, *rules, f"specs/diff?name={quote(EVIL)}"]
+    alerts = sorted(set(re.findall(r'href="/dashboard/(alerts/\d+)"', attacked.get("/dashboard/alerts").text)))
+    assert alerts
+    found += [*actors, *rules, *alerts, f"specs/diff?name={quote(EVIL)}"]
     searches = (
         *("traces?path=", "traces?user=", "traces?attack=", "traces?before=", "endpoints?host=", "endpoints?sort="),
         *("attacks?category=", "actors?value=", "actors?kind=", "alerts?status=", "audit?who=", "alerts?done="),

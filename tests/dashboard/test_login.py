@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from metlo_otel.collector.dashboard.access import Access
-from metlo_otel.collector.dashboard.attempts import PER_ADDRESS
+from metlo_otel.collector.dashboard.app import Options
+from metlo_otel.collector.dashboard.attempts import PER_PLACE
 from metlo_otel.collector.dashboard.guard import POLICY
-from metlo_otel.collector.dashboard.sessions import Session
+from metlo_otel.collector.schema_people import SESSIONS
 from metlo_otel.collector.server import RunningCollector
-from tests.collector.client import Client, make_trace
+from tests.collector.client import KEY, Client, make_trace
+from tests.collector.kept import started_before
 from tests.dashboard.browser import PASSWORD, Browser
 
 
@@ -43,14 +47,18 @@ def test_the_cookie(stranger: Browser) -> None:
     assert "; secure" in proxied.headers["Set-Cookie"].lower()
 
 
+def test_the_cookie_of_a_collector_behind_tls(tmp_path: Path) -> None:
+    """Where the public address is https, cookies stay there, whatever a request says."""
+    with RunningCollector(started_before(tmp_path), KEY, options=Options("https://metlo.example")) as collector:
+        sent = Browser(collector.url).log_in().headers["Set-Cookie"].lower()
+    assert sent.count("; secure") == sent.count("httponly") == 2  # the session's, and the known browser's
+
+
 def test_a_stolen_expired_session(collector: RunningCollector, browser: Browser) -> None:
-    """A session that was signed with our own key but has expired is none."""
-    access = Access(collector.store)
-    ring = access.keyring()
-    assert ring is not None
-    old = access.cookie_value(ring, Session("id", "ada", int(time.time()) - 1))
-    for cookie in browser.session.cookies:
-        cookie.value = old
+    """A session that has expired is none."""
+    assert browser.get("/dashboard/traces", follow=False).status_code == 200
+    over = update(SESSIONS).values(ends=int(time.time() * 1000) - 1)
+    collector.store.change(lambda connection: connection.execute(over).rowcount).result()
     assert browser.get("/dashboard/traces").url.endswith("next=%2Fdashboard%2Ftraces")
 
 
@@ -59,16 +67,13 @@ def test_a_new_password_ends_all_sessions(collector: RunningCollector, browser: 
     assert Access(collector.store).ensure_password(PASSWORD) is None
     assert browser.get("/dashboard/traces", follow=False).status_code == 200
     Access(collector.store).ensure_password("another password")
-    fresh = Access(collector.store)
-    ring = fresh.keyring()
-    assert ring is not None
-    assert fresh.session(ring, browser.cookie()) is None
+    assert Access(collector.store).session(browser.cookie()) is None
 
 
 def test_wrong_passwords(stranger: Browser) -> None:
     """They are refused, and after a few nobody from there may try, not even with the right one."""
-    answers = [stranger.log_in("guess").status_code for _ in range(PER_ADDRESS)]
-    assert answers == [403] * PER_ADDRESS
+    answers = [stranger.log_in("guess").status_code for _ in range(PER_PLACE)]
+    assert answers == [403] * PER_PLACE
     limited = stranger.log_in()
     assert limited.status_code == 429
     assert int(limited.headers["Retry-After"]) > 0

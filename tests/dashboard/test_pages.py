@@ -33,6 +33,10 @@ PAGES = (
     "specs",
     "settings",
     "audit",
+    "hosts",
+    "notifications",
+    "users",
+    "account",
 )
 
 
@@ -478,7 +482,14 @@ CHANGES = (
         "alerts",
     ),
     *("endpoints/1/capture", "specs", "specs/remove", "settings/keys", "settings/keys/1/revoke", "settings/part"),
-    *("settings/capture", "settings/webhooks", "settings/webhooks/remove", "settings/tracing", "settings/password"),
+    *(
+        "settings/capture",
+        "notifications",
+        "notifications/1/remove",
+        "notifications/1/test",
+        "settings/tracing",
+        "settings/password",
+    ),
 )
 
 

@@ -81,5 +81,6 @@ STATEMENT = re.compile(STATEMENT_PATTERN)
 ODD_STATEMENT = re.compile(
     rf"(?:insert|update|delete|replace)\s+(?:low_priority|high_priority|delayed|quick)\s+(?:into\s+|from\s+)?{_NAME}"
     rf"|exec(?:ute)?\s+as\s+(?:user|login)\s*=|declare\s+@{_NAME}?\s+\w"
+    rf"|[\w'\")-]{{1,20}}\s+exec(?:ute)?\s+(?:master\b|[xs]p_\w)|(?:drop|truncate)\s+table\s+{_NAME}\s*;?\s*(?:--|\#)"
 )
 """Statements that no other program has, and no prose."""

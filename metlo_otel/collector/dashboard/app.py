@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from anyio import CapacityLimiter
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,11 +22,14 @@ from metlo_otel.collector.dashboard.entry import Entry
 from metlo_otel.collector.dashboard.gate import Gate
 from metlo_otel.collector.dashboard.guard import Guard
 from metlo_otel.collector.dashboard.pages import (
+    account,
     actors,
     alerts,
     attacks,
     audit,
     endpoints,
+    hosts,
+    notifications,
     overview,
     preferences,
     rules,
@@ -33,16 +37,34 @@ from metlo_otel.collector.dashboard.pages import (
     settings,
     specs,
     traces,
+    users,
 )
 from metlo_otel.collector.dashboard.rendering import Pages, Statics
 from metlo_otel.collector.database import is_damaged, is_unavailable, reason_of
 from metlo_otel.collector.store import Store
 
+if TYPE_CHECKING:
+    from metlo_otel.collector.dashboard.provider import ProviderSettings
+
 LOG = logging.getLogger("metlo_otel.collector")
 
 _READERS = 4  # threads that read from the database for pages at once
 _PAGES = (
-    *(overview, endpoints, services, traces, attacks, actors, rules, alerts, specs, settings, audit),
+    overview,
+    endpoints,
+    services,
+    hosts,
+    traces,
+    attacks,
+    actors,
+    rules,
+    alerts,
+    specs,
+    settings,
+    notifications,
+    users,
+    audit,
+    account,
     preferences,
 )
 
@@ -56,19 +78,36 @@ class _Row(IntegerConvertor):
 register_url_convertor("row", _Row())
 
 
-def dashboard_routes(store: Store, access: Access) -> list[BaseRoute]:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the dashboard is reached, as `https://metlo.example` (empty: as each request says), and where people log in
+    beside it.
+    """
+
+    public: str = ""
+    provider: ProviderSettings | None = None
+
+
+def dashboard_routes(store: Store, access: Access, options: Options | None = None) -> list[BaseRoute]:
     """What the collector's app is given: `/`, which leads to the dashboard, and the dashboard below `/dashboard/`."""
     return [
         Route("/", _to_overview, methods=["GET"]),
         Route("/dashboard", _to_overview, methods=["GET"]),
-        Mount("/dashboard", make_dashboard(store, access)),
+        Mount("/dashboard", make_dashboard(store, access, options or Options())),
     ]
 
 
-def make_dashboard(store: Store, access: Access) -> ASGIApp:
+def make_dashboard(store: Store, access: Access, options: Options) -> ASGIApp:
     """The pages as an ASGI app, to be mounted."""
+    pages = make_pages(store, access, options)
+    refuse, readers = pages.state.desk.render_error, pages.state.readers
+    return Guard(Gate(pages, access, readers, refuse))  # outside of it all, so that errors have the headers too
+
+
+def make_pages(store: Store, access: Access, options: Options = Options()) -> Starlette:
+    """The pages alone, whoever asks."""
     statics, readers = Statics(), CapacityLimiter(_READERS)
-    desk = Desk(store, access, Pages(statics), readers)
+    desk = Desk(store, access, Pages(statics), readers, options.provider.host if options.provider else "")
 
     async def static(request: Request) -> Response:
         found = statics.answer(request.path_params["name"])
@@ -76,11 +115,22 @@ def make_dashboard(store: Store, access: Access) -> ASGIApp:
             raise HTTPException(404, "There is no such file.")
         return found
 
-    routes: list[BaseRoute] = [Route("/static/{name}", static, methods=["GET"]), *Entry(desk).routes]
+    entry = Entry(desk, options.public)
+    routes: list[BaseRoute] = [Route("/static/{name}", static, methods=["GET"]), *entry.routes]
+    if options.provider is not None:
+        routes += _at_provider(desk, entry, options.provider, options.public)
     for page in _PAGES:
         routes += page.routes(desk)
     pages = Starlette(routes=routes, exception_handlers=_handlers(desk))
-    return Guard(Gate(pages, access, readers))  # outside of it all, so that errors have the headers too
+    pages.state.desk, pages.state.readers = desk, readers
+    return pages
+
+
+def _at_provider(desk: Desk, entry: Entry, provider: ProviderSettings, public: str) -> list[Route]:
+    from metlo_otel.collector.dashboard.oidc import Oidc  # the extra `oidc` is needed only by who uses it
+    from metlo_otel.collector.dashboard.provider import Provider
+
+    return Oidc(desk, entry, Provider(provider), public).routes
 
 
 def _handlers(desk: Desk) -> dict[Any, Any]:

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from metlo_otel.collector.accounts import ADMIN, VIEWER
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.configuration import is_watching
 from metlo_otel.collector.dashboard.access import Access
@@ -32,11 +33,12 @@ THEMES = ("light", "dark")
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A page in the navigation; `gap` sets it apart from the ones before."""
+    """A page in the navigation, for who has the `role`; `gap` sets it apart from the ones before."""
 
     name: str
     url: str
     gap: bool = False
+    role: str = VIEWER
 
 
 NAVIGATION = (
@@ -49,8 +51,11 @@ NAVIGATION = (
     Link("Rules", "/dashboard/rules"),
     Link("Alerts", "/dashboard/alerts"),
     Link("Specs", "/dashboard/specs", gap=True),
-    Link("Settings", "/dashboard/settings"),
-    Link("Audit log", "/dashboard/audit"),
+    Link("Settings", "/dashboard/settings", role=ADMIN),
+    Link("Notifications", "/dashboard/notifications", role=ADMIN),
+    Link("Users", "/dashboard/users", role=ADMIN),
+    Link("Audit log", "/dashboard/audit", role=ADMIN),
+    Link("Account", "/dashboard/account"),
 )
 
 
@@ -67,13 +72,17 @@ class Note:
 
 
 class Desk:
-    """One for all pages of a store."""
+    """One for all pages of a store. `provider` is what the login says where people log in elsewhere too."""
 
-    def __init__(self, store: Store, access: Access, pages: Pages, readers: CapacityLimiter) -> None:
+    def __init__(
+        self, store: Store, access: Access, pages: Pages, readers: CapacityLimiter, provider: str = ""
+    ) -> None:
         self._store = store
         self._readers = readers
+        self._working = CapacityLimiter(2)
         self.access = access
         self.pages = pages
+        self.provider = provider
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """What `query` finds, on a thread of its own."""
@@ -85,6 +94,10 @@ class Desk:
             return await asyncio.wrap_future(self._store.change(work))
         except BusyError:
             raise HTTPException(503, "Too much is waiting to be stored. Try again.") from None
+
+    async def work(self, work: Callable[[Store], T]) -> T:
+        """What `work` returns, which uses the store and waits for others than the database, on a thread of its own."""
+        return await to_thread.run_sync(work, self._store, limiter=self._working)
 
     async def note(self, request: Request, action: str, who: str = "") -> None:
         """Write a line of the audit log, of what changes nothing else in the store."""
@@ -99,17 +112,19 @@ class Desk:
         return f"{name} ({self.address(request)})"
 
     def address(self, request: Request) -> str:
-        """The address of the connection's other end."""
+        """The client's address: the connection's other end, or what a trusted proxy says."""
         return request.client.host if request.client else ""
 
     async def render(self, request: Request, page: str, /, *notes: Note, status: int = 200, **values: Any) -> Response:
         """A page in the frame of all pages."""
+        session = session_of(request)
         frame = {
-            "session": session_of(request),
+            "session": session,
+            "may": session.may,
             "theme": theme_of(request),
             "zone": zone_of(request),
             "span": read_span(request),
-            "navigation": NAVIGATION,
+            "navigation": [link for link in NAVIGATION if session.may(link.role)],
             "current": _current(request.url.path),
             "notes": notes,
             "here": request.url.path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -10,14 +11,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from metlo_otel.collector.accounts import User, find_user
 from metlo_otel.collector.dashboard.access import Keyring
-from metlo_otel.collector.dashboard.attempts import Attempts
+from metlo_otel.collector.dashboard.attempts import Attempt, Attempts, known_browser
 from metlo_otel.collector.dashboard.desk import THEMES, Desk, theme_of
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.gate import LOGIN, is_page, keyring_of, session_of
 from metlo_otel.collector.dashboard.guard import is_secure
-from metlo_otel.collector.dashboard.passwords import is_password
-from metlo_otel.collector.dashboard.sessions import LASTS, open_session
+from metlo_otel.collector.dashboard.passwords import NOBODYS, is_password
+from metlo_otel.collector.dashboard.sessions import LASTS, Visit, end_session, open_session
 
 _NAME = 64  # characters of the name that somebody gives
 _LARGEST, _PATIENCE = 16 * 1024, 10.0  # bytes and seconds of a form that anybody may send
@@ -27,10 +29,12 @@ _YEAR = 365 * 24 * 3600  # seconds
 class Entry:
     """The pages that are open to everybody, and the way out."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, public: str = "") -> None:
         self._desk = desk
+        self._public = public
         self._attempts = Attempts()
         self._guessing = CapacityLimiter(1)  # a password costs memory and time: one at a time
+        self._returning = CapacityLimiter(1)  # for known browsers, which wait for nobody who guesses
         self.routes = [
             Route("/login", self._show, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
@@ -39,46 +43,57 @@ class Entry:
         ]
 
     async def _show(self, request: Request) -> Response:
-        return self._page(request, {"next": request.query_params.get("next", ""), "name": "admin", "problem": ""})
+        ring = keyring_of(request)
+        name = "" if ring is not None and ring.alone else "admin"
+        return self._page(request, {"next": request.query_params.get("next", ""), "name": name, "problem": ""})
 
     async def _log_in(self, request: Request) -> Response:
-        form = await read_form(request, _LARGEST, _PATIENCE)
+        form, ring = await read_form(request, _LARGEST, _PATIENCE), keyring_of(request)
         name = form.get("name").strip()[:_NAME] or "admin"
         shown = {"next": form.get("next"), "name": name}
-        if wait := self._attempts.wait(self._desk.address(request)):
+        user = await self._desk.read(partial(find_user, name=name))
+        account = user.name if user else name if ring is not None and ring.alone else ""
+        attempt = Attempt.of(ring, self._desk.address(request), account, request.cookies.get(_known(ring), ""))
+        if wait := self._attempts.wait(attempt):
             problem = f"Too many wrong passwords. Try again in {wait} seconds."
             return self._page(request, {**shown, "problem": problem}, 429, {"Retry-After": str(wait)})
-        ring = await self._open(request, form.get("password"))
-        if ring is None:
+        if ring is None or not await self._is_right(attempt, form.get("password"), _kept(ring, user)):
+            await self._desk.note(request, "login.failed", self._desk.called(request, user.name if user else "nobody"))
             return self._page(request, {**shown, "problem": "This is not the password."}, 403)
-        return await self._welcome(request, ring, name, form.get("next"))
+        return await self.welcome(request, ring, user, name, "password", form.get("next"))
 
-    async def _open(self, request: Request, password: str) -> Keyring | None:
-        """The keyring where the password is right. It is counted as wrong until that is known, so that asking many
-        times at once is no way around the limit.
+    async def _is_right(self, attempt: Attempt, password: str, kept: str) -> bool:
+        """Whether the password is right. It is counted as wrong until that is known, so that asking many times at once
+        is no way around the limit.
         """
-        ring, address = keyring_of(request), self._desk.address(request)
-        attempt = self._attempts.failed(address)
-        if ring:
-            known = await to_thread.run_sync(is_password, password, ring.password, limiter=self._guessing)
-            if known:
-                self._attempts.forget(attempt)
-                return ring
-        await self._desk.note(request, "login.failed", self._desk.called(request, "nobody"))
-        return None
+        noted = self._attempts.failed(attempt)
+        limiter = self._returning if attempt.known else self._guessing
+        right = await to_thread.run_sync(is_password, password, kept, limiter=limiter)
+        if right:
+            self._attempts.forget(noted)
+        return right
 
-    async def _welcome(self, request: Request, ring: Keyring, name: str, wanted: str) -> Response:
-        session = open_session(name, time.time())
+    async def welcome(
+        self, request: Request, ring: Keyring, user: User | None, name: str, way: str, wanted: str
+    ) -> Response:
+        """Log somebody in and lead to the page that was wanted."""
+        visit = Visit(way, self._desk.address(request), request.headers.get("user-agent", ""))
+        token = await self._desk.change(partial(open_session, user=user, name=name, visit=visit, now=time.time()))
+        if token is None:
+            self._desk.access.forget()
+            return self._page(request, {"next": wanted, "name": name, "problem": "Log in with your account."}, 403)
         await self._desk.note(request, "login", self._desk.called(request, name))
         answer = RedirectResponse(wanted if is_page(wanted) else "/dashboard/", 303)
-        value = self._desk.access.cookie_value(ring, session)
-        secure = is_secure(request.headers, request.url.scheme)
-        answer.set_cookie(ring.cookie, value, LASTS, path="/dashboard", secure=secure, httponly=True, samesite="lax")
+        secure = is_secure(request.headers, request.url.scheme) or self._public.startswith("https://")
+        kinds: dict[str, Any] = {"path": "/dashboard", "secure": secure, "httponly": True, "samesite": "lax"}
+        answer.set_cookie(ring.cookie, token, LASTS, **kinds)
+        if way == "password":
+            answer.set_cookie(_known(ring), known_browser(ring, user.name if user else ""), _YEAR, **kinds)
         return answer
 
     async def _log_out(self, request: Request) -> Response:
         ring, session = keyring_of(request), session_of(request)
-        await to_thread.run_sync(self._desk.access.end, session)
+        await self._desk.change(partial(end_session, number=session.id))
         await self._desk.note(request, "logout")
         answer = RedirectResponse(LOGIN, 303)
         if ring is not None:
@@ -100,6 +115,27 @@ class Entry:
     def _page(
         self, request: Request, values: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
     ) -> Response:
-        answer = self._desk.pages.render("login.html", {**values, "theme": theme_of(request)}, status)
-        answer.headers.update(headers or {})
-        return answer
+        return login_page(self._desk, request, values, status, headers)
+
+
+def _known(ring: Keyring | None) -> str:
+    """The name of a known browser's cookie, which no other collector shares."""
+    return ring.cookie.replace("session", "browser") if ring else ""
+
+
+def login_page(
+    desk: Desk, request: Request, values: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """The login with what is shown on it: `next`, `name` and a `problem`."""
+    ring = keyring_of(request)
+    frame = {"theme": theme_of(request), "oidc": desk.provider, "alone": ring is not None and ring.alone}
+    answer = desk.pages.render("login.html", {**frame, **values}, status)
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _kept(ring: Keyring, user: User | None) -> str:
+    """The hash that a password must fit; one that none fits where there is nobody, which takes as long."""
+    if user is not None:
+        return user.password if user.password and user.enabled else NOBODYS
+    return NOBODYS if ring.alone else ring.password or NOBODYS

@@ -1,7 +1,8 @@
-"""Letting in who is logged in: the session of a request is found here, and everybody else is shown the login."""
+"""Letting in who is logged in, as far as their role goes; everybody else is shown the login."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 from anyio import CapacityLimiter, to_thread
@@ -10,33 +11,46 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from metlo_otel.collector.dashboard.access import Access, Keyring
+from metlo_otel.collector.dashboard.roles import needed_role
 from metlo_otel.collector.dashboard.sessions import Session
 
+Refuse = Callable[[Request, int, str], Awaitable[Response]]
+
 LOGIN = "/dashboard/login"
-_OPEN = (LOGIN, "/dashboard/static/")
+OIDC = "/dashboard/oidc/"
+_OPEN = (LOGIN, OIDC, "/dashboard/static/")
 _SESSION, _RING = "metlo_otel.session", "metlo_otel.keyring"
 
 
 class Gate:
     """An ASGI app in front of the pages; what it finds is read with `session_of` and `keyring_of`."""
 
-    def __init__(self, app: ASGIApp, access: Access, readers: CapacityLimiter) -> None:
+    def __init__(self, app: ASGIApp, access: Access, readers: CapacityLimiter, refuse: Refuse) -> None:
         self._app = app
         self._access = access
         self._readers = readers
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ring = await to_thread.run_sync(self._access.keyring, limiter=self._readers)
-        session = self._find(ring, HTTPConnection(scope))
-        scope[_RING], scope[_SESSION] = ring, session
-        if session is None and not scope["path"].startswith(_OPEN):
-            await _to_login(scope)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        found = await to_thread.run_sync(self._find, HTTPConnection(scope), limiter=self._readers)
+        scope[_RING], scope[_SESSION] = found
+        await (await self._app_for(Request(scope, receive), found[1]))(scope, receive, send)
 
-    def _find(self, ring: Keyring | None, connection: HTTPConnection) -> Session | None:
+    async def _app_for(self, request: Request, session: Session | None) -> ASGIApp:
+        path: str = request.scope["path"]
+        if path.startswith(_OPEN):
+            return self._app
+        if session is None:
+            return _to_login(request.scope)
+        needed = needed_role(request.method, path)
+        if session.may(needed):
+            return self._app
+        return await self._refuse(request, 403, f"This is for the role {needed}; yours is {session.role}.")
+
+    def _find(self, connection: HTTPConnection) -> tuple[Keyring | None, Session | None]:
+        ring = self._access.keyring()
         cookie = connection.cookies.get(ring.cookie) if ring else None
-        return self._access.session(ring, cookie) if ring and cookie else None
+        return ring, self._access.session(cookie) if cookie else None
 
 
 def session_of(request: Request) -> Session:

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from metlo_otel.collector import schema_people, schema_telling  # noqa: F401 - their tables are of METADATA
 from metlo_otel.collector.schema import METADATA
 
 context.configure(

@@ -17,8 +17,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from metlo_otel.collector.database import is_unavailable, reason_of
+from metlo_otel.collector.keys import Grant
 from metlo_otel.collector.otlp.from_protobuf import read_message
-from metlo_otel.collector.otlp.http import MAX_BODY, api_key, store_all, told
+from metlo_otel.collector.otlp.http import MAX_BODY, api_key, keep_own, store_all, told
 from metlo_otel.collector.otlp.reader import Reader
 from metlo_otel.collector.otlp.spans import OtlpError
 from metlo_otel.collector.store import Store
@@ -64,10 +65,11 @@ class _Service(TraceServiceServicer):
 
     def Export(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802 - the service's name for it
         """Take a batch; answered once it is durable."""
-        self._authenticate(context)
+        grant = self._authenticate(context)
         try:
             batch = read_message(request)
             taken = self._reader.read(batch)
+            keep_own(batch, taken, grant)
             for future in store_all(self._store, taken):
                 future.result(_STORED)
         except OtlpError as problem:
@@ -80,15 +82,16 @@ class _Service(TraceServiceServicer):
             context.abort(code, "the collector could not store this; its log says why")
         return _answer(batch.rejected, told(batch))
 
-    def _authenticate(self, context: grpc.ServicerContext) -> None:
+    def _authenticate(self, context: grpc.ServicerContext) -> Grant:
         keys = self._store.keys
         if not keys.is_fresh:
             keys.refresh()
         given = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
-        if not keys.holds(api_key(given)):
-            context.abort(
-                grpc.StatusCode.UNAUTHENTICATED, "the metadata authorization or api-key is not a valid API key"
-            )
+        grant = keys.find(api_key(given))
+        if grant is None:
+            told = "the metadata authorization or api-key is not a valid API key"
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, told)
+        return grant
 
 
 def _answer(rejected: int, message: str) -> Any:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from metlo_otel.collector.answers import Json
 from metlo_otel.collector.intake import Accepted, RefusedError
+from metlo_otel.collector.keys import Grant
 from metlo_otel.collector.otlp.from_json import read_otlp_json
 from metlo_otel.collector.otlp.reader import Reader, Taken
 from metlo_otel.collector.otlp.spans import Batch, OtlpError
@@ -50,9 +51,10 @@ class OtlpApi:
         """`POST /v1/traces`: 200 once every span that is not rejected is durable."""
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
-            async with self._api.body(request, _ACCEPTED, api_key(request.headers)) as body:
+            async with self._api.body(request, _ACCEPTED, api_key(request.headers)) as (body, grant):
                 try:
                     batch, taken = await to_thread.run_sync(self._read, kind, body, limiter=self._analysts)
+                    keep_own(batch, taken, grant)
                 except BusyError:
                     raise RefusedError(503, "too much is waiting to be stored; try again") from None
                 await self._api.stored(lambda: store_all(self._store, taken))
@@ -84,6 +86,15 @@ def api_key(headers: Mapping[str, str]) -> str:
     given = headers.get("authorization", "").strip()
     scheme, _, rest = given.partition(" ")
     return (rest.strip() if scheme.lower() == "bearer" else given) or headers.get("api-key", "").strip()
+
+
+def keep_own(batch: Batch, taken: Taken, grant: Grant) -> None:
+    """Leave out requests to hosts that a key is not for."""
+    foreign = [trace.host for trace in taken.traces if not grant.sends(trace.host)]
+    if foreign:
+        taken.traces = [trace for trace in taken.traces if grant.sends(trace.host)]
+        told = f"this key is for {', '.join(grant.hosts or ())}, not for {foreign[0][:100]!r}"
+        batch.reject(told, len(foreign))
 
 
 def store_all(store: Store, taken: Taken) -> list[Future[Any]]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, exists, func, select
 
-from metlo_otel.collector.facts import Fact, read_facts
+from metlo_otel.collector.facts import read_facts
 from metlo_otel.collector.latencies import unpack
+from metlo_otel.collector.learnt import Fact
 from metlo_otel.collector.queries.filters import (
     Filter,
     Filters,

@@ -21,6 +21,7 @@ from metlo_otel.collector.dashboard.forms import Form, read_form
 from metlo_otel.collector.dashboard.gate import session_of
 from metlo_otel.collector.dashboard.pages.asking import done, given
 from metlo_otel.collector.dashboard.pages.listing import Listing, answer_file, show, wants_file
+from metlo_otel.collector.notify import deliveries_of
 
 SNOOZES = {"1h": "1 hour", "24h": "1 day", "7d": "1 week", "30d": "30 days"}
 _HOURS = {"1h": 1, "24h": 24, "7d": 168, "30d": 720}
@@ -89,6 +90,7 @@ class AlertPages:
         found = await self._desk.read(partial(_read, number=number))
         if found is None:
             raise HTTPException(404, f"There is no alert {number}.")
+        found["deliveries"] = await self._desk.read(partial(deliveries_of, alert=number))
         own: dict[str, Any] = {"snoozes": SNOOZES, "me": session_of(request).name}
         return await self._desk.render(request, "alert.html", *done(request, _DONE), **found, **own)
 

@@ -20,6 +20,7 @@ from metlo_otel.collector.dashboard.pages.listing import Listing, answer_file, s
 from metlo_otel.collector.dashboard.panels import POINTS, latency_panel, panels_of, rates_of, spread_panel
 from metlo_otel.collector.dashboard.times import Span, read_span
 from metlo_otel.collector.dashboard.trace_view import TraceView, view_trace
+from metlo_otel.collector.hosts import count_unsaid
 from metlo_otel.collector.openapi import describe_endpoint
 
 SORTS = {
@@ -71,7 +72,7 @@ def routes(desk: Desk) -> list[Route]:
             return await answer_file(desk, request, LIST)
         shown = await show(desk, request, LIST)
         hosts, classes = await desk.read(queries.list_hosts), await desk.read(queries.list_classes)
-        more = {"hosts": hosts, "classes": classes}
+        more = {"hosts": hosts, "classes": classes, "unsaid": await desk.read(count_unsaid)}
         return await desk.render(request, "endpoints.html", status=shown.status, **shown.values, **more)
 
     async def one(request: Request) -> Response:

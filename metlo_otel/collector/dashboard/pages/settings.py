@@ -1,10 +1,9 @@
-"""Settings: agents' keys, what agents are told to do, where alerts go, and the password."""
+"""Settings: agents' keys, what agents are told to do, and the password."""
 
 from __future__ import annotations
 
 import json
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from metlo_otel.collector import actions
+from metlo_otel.collector.accounts import are_alone
 from metlo_otel.collector.configuration import read_parts
 from metlo_otel.collector.dashboard.desk import Desk, Note, seen
 from metlo_otel.collector.dashboard.forms import read_form
@@ -26,8 +26,7 @@ from metlo_otel.collector.dashboard.pages.asking import done
 from metlo_otel.collector.dashboard.passwords import is_password
 from metlo_otel.collector.dashboard.text import json_text
 from metlo_otel.collector.dashboard.tracing import read_template, set_template
-from metlo_otel.collector.keys import list_keys
-from metlo_otel.collector.notify import list_webhooks
+from metlo_otel.collector.keys import Grant, check_hosts, list_keys
 
 _DONE = {"saved": "Saved. Connected agents are told within seconds.", "revoked": "The key is not valid any more."}
 
@@ -90,8 +89,6 @@ def routes(desk: Desk) -> list[Route]:
         Route("/settings/keys/{id:row}/revoke", page.revoke_key, methods=["POST"]),
         Route("/settings/capture", page.set_capture, methods=["POST"]),
         Route("/settings/part", page.set_part, methods=["POST"]),
-        Route("/settings/webhooks", page.add_webhook, methods=["POST"]),
-        Route("/settings/webhooks/remove", page.remove_webhook, methods=["POST"]),
         Route("/settings/tracing", page.set_tracing, methods=["POST"]),
         Route("/settings/password", page.set_password, methods=["POST"]),
     ]
@@ -112,7 +109,8 @@ class SettingsPages:
         form = await read_form(request)
         work = partial(actions.add_key, name=form.get("name"), who=self._desk.who(request))
         try:
-            key = await self._desk.change(partial(work, reads=form.get("reads") == "on"))
+            grant = Grant(hosts=check_hosts(form.get("hosts").replace(",", " ").split()))
+            key = await self._desk.change(partial(work, reads=form.get("reads") == "on", grant=grant))
         except ValueError as problem:
             return await self._wrong(request, problem)
         return await self._page(request, Note("The new key, shown this once:", "good", key))
@@ -141,23 +139,6 @@ class SettingsPages:
             return await self._wrong(request, ValueError(f"{part.title}: {problem}"), {part.name: text})
         return await self._change(request, partial(actions.configure, name=part.name, value=value), {part.name: text})
 
-    async def add_webhook(self, request: Request) -> Response:
-        """Tell alerts to one more URL; its secret is made here and shown this once."""
-        known = await self._desk.read(list_webhooks)
-        secret = secrets.token_urlsafe(24)
-        added = [*known, {"url": (await read_form(request)).get("url").strip(), "secret": secret}]
-        try:
-            await self._desk.change(partial(actions.set_webhooks, webhooks=added, who=self._desk.who(request)))
-        except ValueError as problem:
-            return await self._wrong(request, problem)
-        return await self._page(request, Note("The webhook's secret, shown this once:", "good", secret))
-
-    async def remove_webhook(self, request: Request) -> Response:
-        """Tell alerts to a URL no more."""
-        url = (await read_form(request)).get("url")
-        left = [each for each in await self._desk.read(list_webhooks) if each["url"] != url]
-        return await self._change(request, partial(actions.set_webhooks, webhooks=left))
-
     async def set_tracing(self, request: Request) -> Response:
         """The link to the user's tracing."""
         template = (await read_form(request)).get("template")
@@ -166,7 +147,11 @@ class SettingsPages:
     async def set_password(self, request: Request) -> Response:
         """Another password, for who knows the one before; everybody has to log in again."""
         form, ring = await read_form(request), keyring_of(request)
-        known = ring is not None and await to_thread.run_sync(is_password, form.get("old"), ring.password)
+        if ring is not None and ring.alone:
+            raise HTTPException(400, "Everybody has a password of their own now.")
+        known = (
+            ring is not None and ring.password and await to_thread.run_sync(is_password, form.get("old"), ring.password)
+        )
         if not known:
             return await self._wrong(request, ValueError("the password before is another one"))
         try:
@@ -202,7 +187,7 @@ def _read(connection: Connection) -> dict[str, Any]:
     return {
         "configured": read_parts(connection),
         "keys": list_keys(connection),
-        "webhooks": [each["url"] for each in list_webhooks(connection)],
+        "alone": are_alone(connection),
         "template": read_template(connection),
     }
 

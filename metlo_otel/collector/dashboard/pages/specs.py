@@ -7,6 +7,7 @@ import re
 from functools import partial
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import Connection, Row, select
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from metlo_otel.collector.dashboard.rendering import query
 from metlo_otel.collector.openapi import describe_host, to_yaml
 from metlo_otel.collector.schema import SPECS
 from metlo_otel.collector.spec_diff import Difference, compare
+from metlo_otel.collector.specs import described_endpoints
 
 _DONE = {"saved": "Stored. Agents check responses against it from now on.", "removed": "The specification is removed."}
 _SHOWN = 500  # differences on a page
@@ -44,6 +46,7 @@ class SpecPages:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._reading = CapacityLimiter(1)  # of what takes a second or two, one at a time
 
     async def list(self, request: Request) -> Response:
         """All hosts and all specifications."""
@@ -56,7 +59,8 @@ class SpecPages:
         name, host = given["name"] or given["host"], given["host"]
         work = partial(actions.put_spec, name=name, host=host, text=given["text"], who=self._desk.who(request))
         try:
-            await self._desk.change(work)
+            await to_thread.run_sync(described_endpoints, given["text"], limiter=self._reading)
+            await self._desk.change(work)  # which finds what was read: who writes does not wait for it
         except ValueError as problem:
             text = str(problem)
             return await self._page(request, Note(f"{text[:1].upper()}{text[1:]}.", "wrong"), given=given, status=400)

@@ -1,0 +1,93 @@
+"""Pages of the reference that the code itself makes when the site is built, so that they cannot differ from it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from metlo_otel.blocking.vocabulary import FIELDS, OPERATORS, operators_of
+from metlo_otel.cli import make_parser
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages, as mkdocs asks its hooks to."""
+    from mkdocs.structure.files import File
+
+    for path, text in (("reference/commands.md", commands()), ("reference/rules.md", rules())):
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def commands() -> str:
+    """Every command with its options, of the parser."""
+    parser = make_parser()
+    (subparsers,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    about = {action.dest: action.help or "" for action in subparsers._choices_actions}
+    parts = ["# Commands\n\nMade of the command's own parser: `metlo-otel COMMAND --help` says the same.\n"]
+    for name, command in subparsers.choices.items():
+        parts.append(f"## metlo-otel {name}\n\n{_sentence(about.get(name, ''))}\n\n{_usage(command)}\n")
+        parts += list(_below(f"metlo-otel {name}", command))
+    return "\n".join(parts)
+
+
+def _below(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
+    """What a command takes; its own commands, if it has some."""
+    rows = []
+    for action in command._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for inner, parser in action.choices.items():
+                yield f"### {name} {inner}\n\n{_usage(parser)}\n"
+                yield from _below(f"{name} {inner}", parser)
+        elif action.help is not argparse.SUPPRESS and action.dest != "help":
+            rows.append((_listed(action.option_strings) or f"`{action.metavar or action.dest}`", _help(action)))
+    if rows:
+        yield _table(("option", "what it is"), rows)
+
+
+def _usage(command: argparse.ArgumentParser) -> str:
+    return f"```text\n{command.format_usage().removeprefix('usage: ').rstrip()}\n```"
+
+
+def _help(action: argparse.Action) -> str:
+    values = {"default": action.default, "prog": "metlo-otel"}
+    return _sentence((action.help or "") % values)
+
+
+def rules() -> str:
+    """The fields and operators that rules may ask for, of the vocabulary."""
+    fields = [
+        (f"`{field.written}`", f"`{field.wire}`", field.words, _comparisons(name)) for name, field in FIELDS.items()
+    ]
+    operators = [(f"`{each.written}`", f"`{each.wire}`", each.words) for each in OPERATORS.values()]
+    return "\n".join(
+        [
+            "# Rules: fields and comparisons\n",
+            "What rules files, the wire of agent-config and the dashboard's form call each of them.\n",
+            "## Fields\n",
+            _table(("in files", "on the wire", "on pages", "comparisons"), fields),
+            "## Comparisons\n",
+            _table(("in files", "on the wire", "on pages"), operators),
+        ]
+    )
+
+
+def _comparisons(field: str) -> str:
+    return _listed(operator.written for operator in operators_of(field).values())
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
