@@ -1,10 +1,11 @@
 """How many attacks are found, how many ordinary values are mistaken for one, and what a look costs.
 
-    python -m benchmarks.detection [--data PATH] [--misses]
+    python -m benchmarks.detection [--data PATH] [--sets FOLDER] [--misses]
 
 Measured are the corpus beside this file and, with --data, a CSV with the columns payload and attack_type (norm, sqli,
-xss, path-traversal, cmdi). Nothing of the detection is learned from data: the functions are the same for every fold,
-so that five folds tell the spread of a rate, not what an unseen set would give.
+xss, path-traversal, cmdi); with --sets whole requests, places and encodings, padding and innocent sources, as
+benchmarks/detection_sets.py says. Nothing of the detection is learned from data: the functions are the same for every
+fold, so that five folds tell the spread of a rate, not what an unseen set would give.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import statistics
+import sys
 import time
 import timeit
 from collections import defaultdict
@@ -19,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+from benchmarks import detection_sets
 from metlo_otel.analysis.attacks import Finding, detect, inspect
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -72,6 +75,7 @@ def main() -> None:
     """Print the rates and the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--sets", type=Path)
     parser.add_argument("--misses", action="store_true", help="print what was missed or mistaken")
     options = parser.parse_args()
     if options.data is not None:
@@ -82,6 +86,8 @@ def main() -> None:
     mistaken_headers(options.misses)
     times("ordinary, 30 characters", ORDINARY)
     times("suspicious, about 100 characters", SUSPICIOUS)
+    if options.sets is not None and detection_sets.measure(options.sets, misses=10 if options.misses else 0):
+        sys.exit(1)
 
 
 def rates(title: str, labelled: Labelled, misses: bool) -> None:

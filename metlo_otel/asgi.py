@@ -9,7 +9,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from metlo_otel.agent import Agent, make_agent
-from metlo_otel.capture.asgi import Ahead, ASGICapture, AtResponse, answering, closing_websocket
+from metlo_otel.capture.asgi import Ahead, ASGICapture, AtResponse
+from metlo_otel.capture.asgi_answers import answering, closing_websocket
 from metlo_otel.capture.asgi_late import DecidingApp
 from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send, single_callable
 from metlo_otel.core.callbacks import Answering

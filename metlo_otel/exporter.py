@@ -167,6 +167,10 @@ class Sender:
         """Keep nothing of what is left over; how many traces that were. Who calls this counts them."""
         return self._delivery.forget()
 
+    def interrupt(self) -> bool:
+        """Have a call that waits for an answer fail now, if it may; whether it does. For another thread."""
+        return self._connection.interrupt()
+
     def shutdown(self) -> None:
         """Close the connections."""
         self._connection.close()

@@ -19,6 +19,7 @@ from metlo_otel.agent import Agent, make_agent
 from metlo_otel.capture.routes import asgi_route
 from metlo_otel.capture.streams import teed
 from metlo_otel.capture.wsgi import may_have_body
+from metlo_otel.capture.wsgi_routes import mounted
 from metlo_otel.core import tracing
 from metlo_otel.core.current import CARRIED
 from metlo_otel.core.exchange import Exchange
@@ -132,11 +133,12 @@ class Hooks:
             request._stream = teed(stream, exchange.request_body)
 
     def _django_response(self, span: Span, request: Any, response: Any) -> None:
+        from metlo_otel.capture.django import route  # who calls this has imported Django
+
         exchange = self._own(span, request.META)
         if exchange is None or self._agent is None:
             return
-        match = request.resolver_match
-        exchange.route = match.route if match is not None else None
+        exchange.route = route(request)
         if not response.streaming:
             exchange.response_body.add(response.content)
         cookies = [("Set-Cookie", cookie.OutputString()) for cookie in response.cookies.values()]
@@ -153,7 +155,8 @@ class Hooks:
 
         exchange = self._own(span, request.environ)
         if exchange is not None and self._agent is not None:
-            exchange.route = request.url_rule.rule if request.url_rule is not None else None
+            rule = request.url_rule
+            exchange.route = None if rule is None else partial(mounted, rule.rule, request.path, exchange.request)
             self._agent.ask_user_sync(exchange, request)
             _end(exchange, int(status[:3]), headers.copy())
 

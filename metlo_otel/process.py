@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from metlo_otel.analysis.inspection import Inspection
+from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.guard import RateLimitedLog
 from metlo_otel.core.logs import make_logger
@@ -54,10 +55,15 @@ class Process:
         seams = Seams(self.inspection.analyse, self.inspection.session, Sealing(warn))
         tick = _each(self.in_force.tick, self.streams.end)
         self.pipeline = open_pipeline(
-            settings, self.log, seams, on_change=self.in_force.configure, tick=tick, suspects=self.inspection.suspects
+            settings, self.log, seams, on_change=self._configure, tick=tick, suspects=self.inspection.suspects
         )
         self.pipeline.prepare = self.inspection.prepare
         weakref.finalize(self, self.pipeline.retire).atexit = False
+
+    def _configure(self, config: AgentConfig) -> None:
+        """Put the backend's configuration in force."""
+        self.inspection.configure(config)
+        self.in_force.configure(config)
 
     def enter(self, agent: object) -> None:
         """From now on `agent` uses this, as long as it lives or until it leaves."""

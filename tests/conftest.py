@@ -7,6 +7,7 @@ import logging
 import math
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,18 +33,38 @@ _TURN = itertools.count()
 
 
 @pytest.fixture(scope="session")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where agents of this run keep their counts, in the place of /tmp, for child processes too."""
-    folder = tmp_path_factory.mktemp("places")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where agents of this run keep what they keep."""
+    return tmp_path_factory.mktemp("places")
+
+
+@contextmanager
+def _temporary(folder: Path) -> Iterator[None]:
+    """`folder` in the place of /tmp, for child processes too."""
+    folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
-        yield folder
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_counts_of_a_module(places: Path) -> Iterator[None]:
+    """As own_counts(), for servers that several tests share."""
+    with _temporary(places / f"module-{next(_TURN)}"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_counts(places: Path) -> Iterator[None]:
+    """A test's collector may have the port of an earlier one, and its rules the same names: limits begin anew."""
+    with _temporary(places / f"tmp-{next(_TURN)}"):
+        yield
 
 
 @pytest.fixture(autouse=True)
 def own_cache(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A test's collector may have the port of an earlier one, whose kept agent-config is none of its business."""
+    """The same of agent-configs that are kept."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(places / f"cache-{next(_TURN)}"))
 
 

@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, inspect, strongest
-from metlo_otel.analysis.detectors import nosql, paths
+from metlo_otel.analysis.attack_values import HEAD, SPECIAL, TAIL, in_header, inspect, strongest
+from metlo_otel.analysis.detectors import files, nosql, objects, paths, tools
 from metlo_otel.analysis.detectors.decoding import decode
 from metlo_otel.analysis.detectors.finding import Confidence, Finding
+from metlo_otel.analysis.nested import leaves
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.cookies import pieces, unescaped
 
@@ -21,12 +22,22 @@ __all__ = ["HEAD", "TAIL", "Confidence", "Finding", "detect", "find", "inspect"]
 TOTAL = 262_144  # characters read of a request: MAX_INSPECT in several readings, and all before the body
 LEAST = 128  # read of each value even so
 _REMEMBERED = 300  # characters
+_SEGMENTS, _LONG_SEGMENT = 64, 11  # of a path that are read, and characters of one that may be encoded
+_HOLDING = frozenset('{["<=')  # one of these stands in what holds values
+_SEARCH = re.compile(
+    r"https?://(?:[\w-]+\.){0,3}(?:google|bing|duckduckgo|yahoo|yandex|baidu|ecosia|startpage|qwant|brave)\.[a-z.]{2,7}/"
+)
 _STEP = 8  # short fields between two questions whether the time is over
 _MANY = 1000  # fields and keys that are remembered: they are not looked at again
 _WORD = 12  # characters below which letters and digits alone tell nothing, as for inspect()
 _USUAL = frozenset(
     {"user-agent", "accept", "origin", "connection", "cache-control", "pragma", "dnt", "upgrade-insecure-requests",
      "host", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "content-type", "content-length", "sec-gpc"}
+)  # fmt: skip
+_KNOWN = frozenset(
+    {"authorization", "cookie", "referer", "user-agent", "content-disposition", "content-security-policy", "link",
+     "via", "forwarded", "if-none-match", "if-match", "etag", "x-forwarded-for", "baggage", "tracestate", "traceparent",
+     "warning"}
 )  # fmt: skip
 _ADDRESS = re.compile(r"https?://[\w.:-]+/[^\s'\"<>()`]*")
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
@@ -80,28 +91,49 @@ def _field(key: str, value: str, is_over: Turn) -> Iterable[Finding]:
         return _header(name.lower(), value)
     if section == "reqPath":
         return _path(value)
-    findings = inspect(value, is_over) if value else ()
-    if SPECIAL.isdisjoint(name) and "__" not in name:
+    findings: Iterable[Finding] = inspect(value, is_over) if value else ()
+    if not _HOLDING.isdisjoint(value) or value[:1].isspace():
+        findings = strongest([*findings, *_nested(value, is_over)])
+    if SPECIAL.isdisjoint(name) and "__" not in name and "lass" not in name:
         return findings
     return strongest([*findings, *_name(name)])
+
+
+def _nested(value: str, is_over: Turn) -> Iterator[Finding]:
+    """What is found in the values inside a value."""
+    for leaf in leaves(value):
+        yield from inspect(leaf, is_over)
+        if is_over():
+            return
 
 
 def _path(value: str) -> tuple[Finding, ...]:
     """A request's path: a `..` that a client left standing is a finding here, and only here."""
     window = value[: HEAD + TAIL]
-    if "/." not in window and "%" not in window and "\\" not in window:
-        return inspect(value)
-    return strongest([*inspect(value), *paths.find_in_path(window, decode(window).lower())])
+    lower = window.lower()
+    found = [*inspect(value), *files.find_in_path(window, lower)]
+    if not found and ("\\" in window or not window.isascii() or "%" in window):
+        found += files.find_in_path(window, decode(window).lower())
+    for segment in value.split("/")[1:_SEGMENTS]:
+        if segment != value[1:] or not SPECIAL.isdisjoint(segment) or len(segment) > _LONG_SEGMENT:
+            found += inspect(segment)
+    if "/." in window or "%" in window or "\\" in window:
+        found += paths.find_in_path(window, decode(window).lower())
+    return strongest(found)
 
 
 def _header(name: str, value: str) -> Iterable[Finding]:
     """Headers are written by programs, in grammars full of signs: only what is certain counts."""
+    if name == "referer" and _SEARCH.match(value):
+        value = value.partition("?")[0]  # what somebody looked for elsewhere
     if name == "cookie":
         found: Iterable[Finding] = [each for name, said, _ in pieces(value) for each in _cookie(name, said)]
     elif len(value) <= _REMEMBERED and _public(name, value):
-        found = _usual(value)
-    else:
+        found = _usual(name, value)
+    elif name in _KNOWN or name.startswith(_USUAL_FAMILIES):
         found = _certain(value)
+    else:
+        found = in_header(value)
     if not found:
         return ()
     if name == "referer" and _ADDRESS.fullmatch(value):  # what somebody asked of another site, a search for example
@@ -117,7 +149,7 @@ def _public(name: str, value: str) -> bool:
 
 
 def _cookie(name: str, value: str) -> Iterator[Finding]:
-    yield from _certain(value)
+    yield from in_header(value)
     if "\\" in value:
         yield from _certain(unescaped(value.strip('"')))
     if not SPECIAL.isdisjoint(name):
@@ -130,15 +162,18 @@ def _certain(value: str) -> tuple[Finding, ...]:
 
 
 @lru_cache(maxsize=512)
-def _usual(value: str) -> tuple[Finding, ...]:
+def _usual(name: str, value: str) -> tuple[Finding, ...]:
     """What is certain in a header that the same client sends each time, its User-Agent for one."""
-    return _certain(value)
+    found = _certain(value)
+    return strongest([*found, *tools.find_in_agent(value)]) if name == "user-agent" else found
 
 
 def _name(name: str) -> Iterator[Finding]:
     """A parameter's or key's name."""
     if "$" in name:
         yield from nosql.find_in_name(name, name.lower())
+    if "proto" in name or "lass" in name:
+        yield from objects.find_in_name(name, name.lower())
     if "__schema" in name or "__type" in name.split("."):
         yield Finding("GRAPHQL_INTROSPECTION", "high", name[:80])
     if not SPECIAL.isdisjoint(name):

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from metlo_otel.analysis.budget import Budget
 from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.exemptions import Exemptions
 from metlo_otel.core.processed import Fragment, Processed, Session
+from metlo_otel.core.query import unquoted
 from metlo_otel.core.record import Record
 from metlo_otel.core.settings import Settings
 from metlo_otel.core.turns import Patience, Turn, Turns
+from metlo_otel.reading.names import OTHER
 
 if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a second: the worker imports them
     from metlo_otel.analysis.analyse import Analysed, Analyser
@@ -21,6 +24,9 @@ if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a 
     from metlo_otel.core.exchange import Exchange
     from metlo_otel.reading.fields import Fields
 
+_LOST = "\ufffd"  # what is no UTF-8 is read again by decoders that take it
+_FORM = "application/x-www-form-urlencoded"
+_TORN = "reqQuery." + OTHER
 Findings = Mapping[str, "list[Finding]"]
 Warn = Callable[[str], None]
 
@@ -44,6 +50,7 @@ class Inspection:
         self._budget = Budget(settings.analysis_budget / 100)
         self._key = session_secret(settings)
         self._modes = dict(settings.detection)
+        self._exempt = Exemptions(settings.detection_except)
         self._findings: Findings = {}
         self._analyser: tuple[AgentConfig, Analyser] | None = None
         self._suspects: Callable[[Exchange], bool] | None = None
@@ -60,6 +67,10 @@ class Inspection:
     def suspects(self, exchange: Exchange) -> bool:
         """Whether there is any sign of an attack in a request, and of any until prepare() is done; for any thread."""
         return self._suspects is None or self._suspects(exchange)
+
+    def configure(self, config: AgentConfig) -> None:
+        """Heed the places where the backend says that a finding does not count, beside those of the settings."""
+        self._exempt = Exemptions((*self._settings.detection_except, *config.exemptions))
 
     def analyse(self, record: Record, config: AgentConfig) -> Processed:
         """Everything that is found out about a record, or only its attacks where there is no time for more."""
@@ -95,8 +106,10 @@ class Inspection:
 
         patience = Patience(len(record.request.inspected) + len(record.raw_query))
         read = read_to_inspect(record, patience, self._settings.max_inspect)
-        for key, finding in find(_texts(record, read), patience):
-            if finding.confidence == "high" and self._modes[finding.category] == "block":
+        for key, finding in find(texts_of(record, read), patience):
+            if finding.confidence != "high" or self._modes[finding.category] != "block":
+                continue
+            if not self._exempt.cover(record.path, key, finding.category):
                 return Threat(key, finding, read.incomplete)
         return Threat("", None, (*read.incomplete, "time") if patience.is_over else read.incomplete)
 
@@ -104,6 +117,7 @@ class Inspection:
         from metlo_otel.analysis.analyse import Analyser
 
         if self._analyser is None or self._analyser[0] is not config:
+            self.configure(config)
             limit = self._settings.max_inspect
             self._analyser = config, Analyser(config, self._warn, detect=self._detect, turn=self._turns, limit=limit)
         return self._analyser[1]
@@ -111,10 +125,13 @@ class Inspection:
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
         from metlo_otel.analysis.attacks import detect
 
-        found = detect(_texts(record, fields), self._turns)
-        wanted = {key: [each for each in all_ if self._modes[each.category] != "off"] for key, all_ in found.items()}
+        found = detect(texts_of(record, fields), self._turns)
+        wanted = {key: [each for each in all_ if self._wants(record, key, each)] for key, all_ in found.items()}
         self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [finding.category for finding in findings] for key, findings in self._findings.items()}
+
+    def _wants(self, record: Record, key: str, finding: Finding) -> bool:
+        return self._modes[finding.category] != "off" and not self._exempt.cover(record.path, key, finding.category)
 
     def _processed(self, found: Analysed, analyser: Analyser, full: bool) -> Processed:
         return Processed(
@@ -145,9 +162,18 @@ def session_secret(settings: Settings) -> bytes:
     return hashlib.sha256(b"metlo-otel sessions\0" + settings.api_key.encode()).digest()
 
 
-def _texts(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
+def texts_of(record: Record, fields: Fields) -> Iterator[tuple[str, str]]:
     """Every text of a request, by the key that a finding in it is reported under."""
     yield "reqPath", record.path
+    if any(key == _TORN for key, _, _ in fields.query):  # a name that is none: what stands there was torn at its `=`
+        yield "reqQuery", unquoted(record.raw_query, "utf-8")
+    if any(_LOST in value for _, value in record.query):
+        yield "reqQuery", record.raw_query
+    if fields.request.text and record.request.media_type == _FORM:
+        if any(_LOST in value for _, value, _ in fields.request.fields if isinstance(value, str)):
+            yield "reqBody", fields.request.text
+        elif any(key == "reqBody." + OTHER for key, _, _ in fields.request.fields):
+            yield "reqBody", unquoted(fields.request.text, "utf-8")
     for key, value, _ in fields.inspected:
         yield key, value if type(value) is str else ""
 

@@ -14,12 +14,13 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from metlo_otel.analysis.attack_values import inspect
-from metlo_otel.analysis.detectors import shell_words, sql_words
+from metlo_otel.analysis.attack_values import tells_in_header
+from metlo_otel.analysis.detectors import shell_words, sql_words, tools
 from metlo_otel.analysis.detectors.decoding import base64_text, decode
 from metlo_otel.core.automaton import Automaton
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.patterns import parse_pattern
+from metlo_otel.core.re2_sets import Re2Set
 from metlo_otel.core.request import BETWEEN
 
 _B = r"[\s+]"  # a blank, as a form may write it
@@ -30,6 +31,9 @@ _KNOWN = "(?:" + "|".join(sorted(map(re.escape, shell_words.KNOWN), key=len, rev
 _CERTAIN = "(?:" + "|".join(sorted(map(re.escape, _NO_ENGLISH), key=len, reverse=True)) + ")"
 _FUNCTIONS = "|".join(sorted(map(re.escape, sql_words.SLOW | sql_words.LEAKING), key=len, reverse=True))
 _BUILDING = "|".join(sorted(map(re.escape, sql_words.BUILDING), key=len, reverse=True))
+
+_PATH = r"^/[^\s'=&<>()]{0,200}"  # at its beginning the text has the request's path
+_TOOLS = "|".join(sorted(tools.NAMES))
 
 SIGNS: Mapping[str, tuple[str, ...]] = {
     "SQLI": (
@@ -64,6 +68,13 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"throw[\s/*{]{1,4}[\w$,=]{0,30}(?:onerror|alert|eval|\d)|(?:alert|prompt|confirm|eval)\.source|\$(?:event|on|eval)\b|prototype\.\w{1,20}\s*[:=]|(?:valueof|tostring|hasinstance\]?)['\s\]]*[:=]",
     ),
     "COMMAND_EXECUTION": (
+        r"<\?(?:=|php)|\$_[a-z]{3,8}\s{0,3}\[|\$0\s{0,4}<<<|\$\{@?\w{2,12}\s{0,3}\(|=\$?\\?'?\w{2,10}.{0,20};\s{0,4}\$\w",
+        r"(?:eval|assert|print_r|var_dump|die|exit|phpversion|getmypid|php_uname|sleep|md5)\s{0,3}\(|(?:include"
+        r"|require)(?:_once)?\s{0,3}\(\s{0,3}['$]|scripttimeout|on error resume",
+        r"(?:^|[=:'\">\s/])(?:whoami|uname|ifconfig|ipconfig|sysinfo|systeminfo|netstat|net[\s+]+(?:view|user|local|group|share|acc|start)|sleep[\s+]+\d|git[\s+]+clone)",
+        r"(?:^|[=:'\">/])(?:(?:ls|dir|cat|type|more|head|tail|less)[\s+]+(?:-|/|%|\w:)|(?:ping|traceroute|tracert)[\s+]+[-1l]|perl[\s+]+-e)",
+        r"(?:^|[=:'\">/])which[\s+]+(?:wget|curl|perl|python|gcc|nc|nmap|ruby|php)",
+        r"'\w{1,8}'\s?&\s?'\w{1,8}'\s?&|=`\w{2,10}",
         rf"[\n\r]{_B}*['({{!@^\\]*(?:{_CERTAIN})(?:[\s;|&`'+)<>$/,}}\"\\]|$)",
         rf"(?:[;|&`]|\$\(|[<>]\(){_B}*['({{!@^\\]*(?:{_KNOWN})(?:[\s;|&`'+)<>$/,}}\"\\]|$)",
         r"(?:[;|&`\n\r]|\$\(|[<>]\()[\s+'({!@^]*(?:/|c:|%\w{4}|\$[\w{(@*'])|[;|&`]\s*\w{1,12}(?:''|[\^\\])\w",
@@ -75,6 +86,11 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         shell_words.OPTION_NAMES,
     ),
     "DIRECTORY_TRAVERSAL": (
+        r"[/\\]\w{1,5}\$[/\\]|convert\.(?:iconv|base64)|\.\.(?:2f|5c)|2e2e[25]|[?.][?.](?:[/\\%]|0x)|%(?:bg|f[0c8]|e0|%|2%[ef]|5%c)|/proc/\w|[./\\]{8,}",
+        r"(?:^|[/\\=:'\s])\.(?:\w{0,4}hosts|\w{0,8}passwd?|xauth|\w{0,12}history|\w{2,4}rc(?:$|\W)|logout)",
+        r"(?:^|[=:'\">\s])(?:[a-z]:)?[/\\]{1,2}(?:logs?|apache\d?|httpd|xampp|lampp?|wamp|program ?files"
+        r"|sysprep|minint|php\d?)[/\\]",
+        r"(?:^|[=:'\">\s])[a-z]:[/\\]{1,2}(?:documents and settings|users|program ?files[^/\\]{0,9})[/\\]",
         r"\.\.[/\\;]|[/\\;]\.\.(?:$|[\s/\\;])|\.{4,}|\.;\.|\.[?*]\.?/",
         r"(?:etc|proc|var|root|home|usr|opt|boot|windows|winnt|win)[/\\]+(?:passwd|shadow|group|hosts|issue|motd|fstab|sudoers|crontab|self|version|cmdline|log|lib|run|\.|local|win\.ini|system|[\w-]+/)",
         r"(?:win|boot|system|php|my|desktop)\.ini|autoexec|ntldr|pagefile|global\.asa|inetpub|web-inf|meta-inf|wp-config|web\.config|app\.config|id_[rd]sa",
@@ -102,27 +118,59 @@ SIGNS: Mapping[str, tuple[str, ...]] = {
         r"\{(?:=|\(|')?[\s+]*['\d][\d*+'()x-]*[*+][\d*'x]|#(?:set|foreach|evaluate|include|parse)|<#|\bth:\w|\{(?:system|exec|passthru|phpinfo)",
         r"java\.lang|getruntime|freemarker|processbuilder|t\(java|\$class|_\$\$",
     ),
-    "XXE": ("<!entity", "<!doctype", "<!element", "xinclude", "xi:include", r"<\?xml"),
-    "LDAP_INJECTION": (r"\*\)|\)\s*\(|\(\s*[|&!]|\*\(", r"\|\(|&\("),
-    "LOG4SHELL": (r"\$\{", "jndi:"),
+    "XXE": (
+        r"ad\w{1,4}-(?:entity|doctype|element)",
+        r"schemalocation|:(?:include|import|redefine)\s|>\s{0,9}&[a-z][\w.-]{1,40};",
+        "<!entity",
+        "<!doctype",
+        "<!element",
+        "xinclude",
+        "xi:include",
+        r"<\?xml",
+    ),
+    "LDAP_INJECTION": (r":[\d.]{5,}:=|\(!\(", r"\*\)|\)\s*\(|\(\s*[|&!]|\*\(", r"\|\(|&\("),
+    "LOG4SHELL": (r"\$\\?\{", "jndi:"),
     "CRLF": (
         r"(?:[\r\n]|\\r|\\n)[\s+]*(?:set-cookie|http/|content-|transfer-|location|x-[\w-]+\s*:|access-control|refresh|status|host|bcc|cc|to\s*:|from\s*:|reply-to|subject|link|cookie|referer|last-modified|cache-control)",
         "\u560a\u560d",
     ),
+    "DESERIALIZATION": (
+        r"[;{}=:'\s][oc]:\+?\d{1,4}:'|ro0ab|h4siaaaaa|aced0005|aaeaaad/|!!?(?:python|ruby|javax?|php|perl|com|org|js|clr)",
+        r"\$\$nd_func|objectdataprovider|['\"](?:org\.(?:spring|apache)|javax\.|ch\.qos\.)|[$@](?:type|class)'?\s*[:=]|\n(?:system|popen|eval|exec)\n|xac\\xed|com\.sun\.",
+    ),
+    "PROTOTYPE_POLLUTION": (r"__proto__|constructor.{0,8}prototype|class(?:\.module)?\.classloader|classloader",),
+    "SCANNER": (
+        _TOOLS,
+        r"openvas|fuzz[\s+]faster|nmap[\s+]script|\w\.nasl|oast\.|oastify|interact\.?sh|dnslog|ceye\.io|bxss|canarytok|xss\.ht",
+    ),
+    "SENSITIVE_FILE": (
+        rf"{_PATH}/\.(?:git|svn|hg|bzr|env|aws|ssh|docker|npmrc|pypirc|ht|ds_store|netrc|idea|vscode|kube|terraform|pgpass|cvs)",
+        rf"{_PATH}\.(?:bak|swp|sql|old|orig|save|sqlite3?|mdb)(?:\.\w{{2,4}})?$|{_PATH}\.\w{{2,5}}(?:~|\.\w{{2,4}})$",
+        rf"{_PATH}/(?:backup|dump|dmp|db|database|site|www|old|new|archive|htdocs|public_html|web\w*)s?\.\w|{_PATH}(?:web|meta)-inf",
+        rf"{_PATH}/(?:wp-|phpinfo|server-(?:status|info)|adminer|phpmyadmin|xmlrpc|composer\.|docker-compose|appsettings)",
+        rf"{_PATH}/(?:local_settings|database\.yml|secrets\.|\w+\.axd|config(?:uration)?\.|crossdomain|clientaccess|id_[rd]sa|info\.php)",
+        r"^/\S{0,200}\.(?:php\d?|phtml|jsp|aspx?|cgi|pl|asa)(?:[\n\r\x00;#:]|/\.|嘊|嘍)",
+    ),
+    "MAIL_INJECTION": (
+        rf"[\r\n]{_B}{{0,4}}(?:rcpt|mail|ehlo|helo|data|quit|rset|noop|b?cc|to|subject|from|reply-to|[av]\d{{1,4}}{_B})",
+    ),
+    "SSI": (r"<!--\s*#",),
+    "RFI": (r"https?://[^\s&]{1,300}\.(?:txt|php\d?|jsp|aspx?|inc|phtml)",),
+    "REQUEST_SMUGGLING": (r"http/1\.[01]",),
+    "JWT_ALG_NONE": (r"eyj[\w-]{8,}\.",),
 }
 """By category of attack, the signs one of which stands in whatever is found of it."""
 
 _HIDES = (
     r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u(?:00[0-7]|ff[0-5]|20[02-6]|2[1-4]\d|fe[56])|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
     r"&(?:#|lt|gt|quot|apos|amp|lpar|rpar|colon|tab|newline|sol|period|bsol|nbsp)|\+a(?:dw|d4|ci|cc|cg|ck|ds|d0)",
-    r"(?:^|[=:'\s\"])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/][A-Za-z0-9+/]){4,})[A-Za-z0-9+/]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
+    r"(?:^|[=:'\s\"/>])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/_-][A-Za-z0-9+/_-]){3,})[A-Za-z0-9+/_-]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
     "[\uff01-\uff5e\u2000-\u2017\u2020-\u2025\u2027-\u206f\u2460-\u24ff\u2215\u2216\ufe50-\ufe6f]",
 )  # what one of them may hide behind
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")
 _REMEMBERED = 4096  # values of headers
-_MEMORY = 64 << 20  # bytes that RE2 may use for the states of one set
 _MOST = 16_384  # characters that are unfolded at the close; in more of them what might hide a sign is one
-_OVERLONG = (b"\xc0", b"\xc1", b"\xe0\x80", b"\xf0\x80")
+_OVERLONG = (b"\xc0", b"\xc1", b"\xe0\x80", b"\xf0\x80", b"\xf8\x80", b"\xfc\x80")
 
 _JSON = (b"{", b"[")
 _ESCAPES = (
@@ -158,15 +206,8 @@ def searches(speed: bool | None = None) -> tuple[Search, Search]:
 
 
 def _re2_search(re2: Any, signs: Iterable[str]) -> Search:
-    options = re2.Options()
-    options.max_mem = _MEMORY
-    options.log_errors = False
-    found = re2.Set.SearchSet(options)  # a set tells without looking for the place, which takes as long again
-    for sign in signs:
-        found.Add(f"(?im){sign}")
-    found.Compile()
-    match: Callable[[bytes], list[int] | None] = found.Match
-    return lambda text: match(text) is not None
+    found: Re2Set[bytes] = Re2Set(re2, [f"(?im){sign}" for sign in signs])
+    return lambda text: found.match(text) is not None
 
 
 def _own_search(signs: Iterable[str]) -> Search:
@@ -180,7 +221,9 @@ def suspicious(target: bytes, body: bytes, speed: bool | None = None) -> bool:
     signs, anything = searches(speed)
     if not anything(text):
         return not text.isascii() and any(overlong in text for overlong in _OVERLONG)
-    return signs(text) or len(text) > _MOST or signs(_unfolded(text, is_json))
+    if signs(text) or len(text) > _MOST or signs(_unfolded(text, is_json)):
+        return True
+    return not text.isascii() and any(overlong in text for overlong in _OVERLONG)
 
 
 class Suspicion:
@@ -202,15 +245,15 @@ class Suspicion:
         if suspicious(target, exchange.request_body.content()) or exchange.request.header("content-encoding"):
             return True
         text = headers.replace(b'"', b"'").replace(BETWEEN, b'"\x1f"')
-        return searches()[1](text) and any(map(self._is_certain, headers.split(BETWEEN)))
+        return searches()[1](text) and any(map(self._tells, headers.split(BETWEEN)))
 
-    def _is_certain(self, raw: bytes) -> bool:
+    def _tells(self, raw: bytes) -> bool:
         known = hash(raw)
         if known in self._ordinary:
             return False
         value = raw.decode("utf-8", "replace")
         parts = [value, *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part]]
-        if any(finding.confidence == "high" for part in parts for finding in inspect(part)):
+        if any(tells_in_header(part) or any(tools.find_in_agent(part)) for part in parts):
             return True
         if len(self._ordinary) >= _REMEMBERED:
             self._ordinary.clear()
@@ -223,7 +266,8 @@ def _unfolded(text: bytes, is_json: bool) -> bytes:
     plain = text.decode("utf-8", "replace")
     if is_json:
         plain = plain.replace('"', "\x01")
-    inside = [decoded for run in _BASE64.findall(plain) if (decoded := base64_text(run)) is not None]
+    runs = [part for run in _BASE64.findall(plain) for part in ((run, *run.split("/")) if "/" in run else (run,))]
+    inside = [decoded for run in runs if (decoded := base64_text(run)) is not None]
     return (
         "\n".join((decode(plain), *map(decode, inside)))
         .replace('"', "'")

@@ -48,10 +48,13 @@ class ReadAhead:
         if not isinstance(stream, TeeInput) or self._exchange.request_body.size:
             return
         length = _number(self._told)
-        if not self._environ.get("wsgi.input_terminated"):
-            if length is None:
-                self._leave(stream, NOT_IN_TIME, limit)  # reading past the end of such a body waits for ever
-                return
+        terminated = bool(self._environ.get("wsgi.input_terminated"))
+        if length is None and (not terminated or reads_anywhere(stream)):
+            # Reading past the end of such a body waits for ever. granian gives its pieces and tells nobody that there
+            # should have been more, but to who asks for all at once: how it is read is the app's to say.
+            self._leave(stream, NOT_IN_TIME, limit)
+            return
+        if length is not None and not terminated:
             limit = min(limit, length)
         if stream.seekable_behind or not self._looked(stream, length, limit):
             if not reads_anywhere(stream):

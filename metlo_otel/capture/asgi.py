@@ -11,7 +11,8 @@ from functools import partial
 from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME, postponed
 from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
 from metlo_otel.capture.asgi_headers import note_headers, readable
-from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send
+from metlo_otel.capture.asgi_outermost import look_outside, wait_for_answer
+from metlo_otel.capture.asgi_types import ASGIApp, Message, Receive, Scope, Send, as_coroutine_function
 from metlo_otel.capture.copies import Handed
 from metlo_otel.capture.gate import Gate
 from metlo_otel.capture.routes import asgi_route
@@ -20,20 +21,14 @@ from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import CLIENT_CLOSED_REQUEST, Exchange
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.nesting import carried, carry
-from metlo_otel.core.rejection import Rejection
 from metlo_otel.core.request import ScopeRequest
 
 AtResponse = Callable[[Exchange, Scope], Awaitable[None] | None]
 Ahead = Callable[[int], Awaitable[None]]
 Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
-_POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 _Then = tuple[Awaitable[None] | None, Message]  # what is awaited before a message is sent, and that message
 _LAST: _Then = None, {}
-
-# Apps may ask whether `send` is a coroutine function, as asgiref's async_to_sync() does, and warns where it is none.
-# Before Python 3.12 there is no mark that a partial takes over from its function: each one has asyncio's own.
-_COROUTINE_FUNCTION = getattr(asyncio.coroutines, "_is_coroutine", True) if sys.version_info < (3, 12) else None
 
 
 class ASGICapture:
@@ -66,6 +61,7 @@ class ASGICapture:
             if isinstance(exchange, Exchange):
                 return self._handshake(exchange, scope, receive, send)
         elif kind == "lifespan":
+            self._guard.run(look_outside, scope, self._gate, self._guard)
             receive, send = partial(self._starting, receive), partial(self._ending, send)
         return self._app(scope, receive, send)
 
@@ -99,7 +95,7 @@ class ASGICapture:
                 replaying = self._guard.run(uncounted, receive, exchange.request_body)
                 receive = replaying.given if isinstance(replaying, Replaying) else receive
                 app = await self._rejecting(exchange, scope, replaying) or app
-            sending = _as_coroutine_function(Handed(self._send, exchange, scope, send))
+            sending = as_coroutine_function(Handed(self._send, exchange, scope, send))
             await app(scope, Handed(self._receive, exchange, receive), sending)
         finally:
             try:
@@ -107,9 +103,10 @@ class ASGICapture:
             except ValueError as otherwhere:  # where a request ends in another context than it began
                 self._guard.failed(current_exchange.reset, otherwhere)
             problem = sys.exc_info()[1]
+            waits = None
             if problem is not None or not exchange.status:
-                await self._guard.wait(self._answered_elsewhere(exchange, scope, problem))
-            if exchange.on_close is not None:
+                waits = await self._guard.wait(self._answered_elsewhere(exchange, scope, problem))
+            if exchange.on_close is not None and waits is not True:
                 self._guard.run(exchange.close)
             if isinstance(replaying, Replaying):
                 await self._guard.wait(replaying.end())
@@ -134,22 +131,40 @@ class ASGICapture:
         elif there and replaying is not None and not await replaying.ahead(limit, self._wait):
             postponed(exchange, NOT_IN_TIME, limit, told)
 
-    async def _answered_elsewhere(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> None:
-        """The app raised or said nothing: who is further out answers for it, if anybody is still there."""
+    async def _answered_elsewhere(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> bool:
+        """The app raised or said nothing: who is further out answers for it. Whether that answer is waited for."""
         exchange.status = limit_answered(problem) or exchange.status
-        if not exchange.status:
-            exchange.status = status_after(problem, scope)
-            exchange.route = asgi_route(scope)
-            waiting = None if exchange.status == CLIENT_CLOSED_REQUEST else self._at_response(exchange, scope)
-            if waiting is not None:
-                await waiting
+        if exchange.status:
+            return False
+        if isinstance(problem, Exception):
+            ended = partial(self._unanswered, exchange, scope, problem)
+            if wait_for_answer(scope, partial(self._send, exchange, scope), ended):
+                return True
+            look_outside(scope, self._gate, self._guard)  # for later requests, where there was no lifespan
+        await self._guess(exchange, scope, problem)
+        return False
+
+    async def _unanswered(self, exchange: Exchange, scope: Scope, problem: BaseException) -> None:
+        """Nobody has answered but the server, or what was answered has not ended."""
+        try:
+            if not exchange.status:
+                await self._guess(exchange, scope, problem)
+        finally:
+            exchange.close()
+
+    async def _guess(self, exchange: Exchange, scope: Scope, problem: BaseException | None) -> None:
+        exchange.status = status_after(problem, scope)
+        exchange.route = asgi_route(scope)
+        waiting = None if exchange.status == CLIENT_CLOSED_REQUEST else self._at_response(exchange, scope)
+        if waiting is not None:
+            await waiting
 
     async def _handshake(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """A websocket that is rejected, or would be, is reported, others are not looked at further."""
         rejecting = await self._rejecting(exchange, scope, None)
         try:
             exchange.captured = exchange.captured and (rejecting is not None or exchange.verdict.would_block)
-            sending = _as_coroutine_function(Handed(self._answer, exchange, send))
+            sending = as_coroutine_function(Handed(self._answer, exchange, send))
             await (rejecting or self._app)(scope, receive, sending)
         finally:
             exchange.status = exchange.status or self._guard.run(status_after, sys.exc_info()[1], scope) or 0
@@ -226,12 +241,6 @@ class ASGICapture:
         await send(message)
 
 
-def _as_coroutine_function(sending: partial[Awaitable[None]]) -> Send:
-    if _COROUTINE_FUNCTION is not None:
-        sending._is_coroutine = _COROUTINE_FUNCTION  # type: ignore[attr-defined]  # a partial takes any attribute
-    return sending
-
-
 def _note_received(exchange: Exchange, message: Message) -> None:
     body = message.get("body")
     if body:
@@ -272,20 +281,3 @@ async def _aside(work: Callable[[], object]) -> None:
         work()
     else:
         await loop.run_in_executor(None, work)
-
-
-def answering(rejection: Rejection) -> ASGIApp:
-    """An ASGI app that answers with `rejection`."""
-    headers = [(name.lower().encode(), value.encode()) for name, value in rejection.headers]
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - what an ASGI app takes
-        await send({"type": "http.response.start", "status": rejection.status, "headers": headers})
-        await send({"type": "http.response.body", "body": rejection.body})
-
-    return app
-
-
-async def closing_websocket(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - as above
-    """An ASGI app that refuses a websocket: closed before it was accepted, which servers answer with 403."""
-    await receive()  # websocket.connect
-    await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": "forbidden"})

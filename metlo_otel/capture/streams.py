@@ -125,7 +125,8 @@ class TeeInput:
             raise AttributeError(name)
         found = getattr(self._stream, name)
         if name in _AS_THE_STREAM:  # asked for, then called; what is kept here must not hold this tee: see there
-            found = self.__dict__[name] = _AS_THE_STREAM[name](self._body, found)
+            noting = _GUARD.run(_AS_THE_STREAM[name], self._body, found)
+            found = self.__dict__[name] = noting if callable(noting) else found
         return found
 
     def __copy__(self) -> Any:
@@ -196,7 +197,8 @@ def _note_buffer(body: Body, buffer: Any, count: int) -> None:
 def _noting_seek(body: Body, seek: Callable[..., int]) -> Callable[..., int]:
     def seeking(*args: Any) -> int:
         position = seek(*args)
-        body.again = max(0, body.size - position) if type(position) is int else body.again
+        if type(position) is int:
+            body.again = max(0, body.size - position)
         return position
 
     return seeking

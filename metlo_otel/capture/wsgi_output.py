@@ -33,12 +33,14 @@ class TeeOutput:
         if self._exhausted:  # once more from the beginning, which is noted already
             return iter(self._result)
         if self._next is None:
-            self._first()
+            self._next = iter(self._result).__next__
         return self
 
     def __next__(self) -> bytes:
+        if self._next is None:  # a generator may be asked for its chunks without iter()
+            self._next = iter(self._result).__next__
         try:
-            chunk = (self._next or self._first())()
+            chunk = self._next()
         except StopIteration:
             self._exhausted = True
             self._gate.guard.run(self._exchange.close)
@@ -55,11 +57,6 @@ class TeeOutput:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._result, name)
-
-    def _first(self) -> Callable[[], bytes]:
-        """A generator may be asked for its chunks without iter()."""
-        self._next = iter(self._result).__next__
-        return self._next
 
     def _reached(self) -> None:
         """Close at the response's Content-Length; its headers are there by the first chunk, as PEP 3333 has it."""

@@ -19,6 +19,9 @@ def wsgi_route(environ: Mapping[str, Any], request: Request) -> str | None:
 
 
 def _route(environ: Mapping[str, Any]) -> str | None:
+    told = environ.get("path_template")  # by the app itself, as Litestar does in its scope
+    if isinstance(told, str) and told:
+        return told
     bottles = getattr(environ.get("bottle.route"), "rule", None)
     if isinstance(bottles, str):
         return _BOTTLES.sub(r"{\1\2}", bottles)

@@ -10,11 +10,14 @@ from sqlalchemy import Connection
 from metlo_otel.collector import rules, specs
 from metlo_otel.collector.alerts import assign_alert, comment_alert, mute_kind, set_alert_status, unmute_kind
 from metlo_otel.collector.audit import note
-from metlo_otel.collector.configuration import changed, configure, set_full_capture, set_watching
+from metlo_otel.collector.configuration import changed, configure, read_parts, set_full_capture, set_watching
 from metlo_otel.collector.destinations import add_destination, change_destination, remove_destination
 from metlo_otel.collector.hosts import mark_hosts
 from metlo_otel.collector.keys import add_key, revoke_key
 from metlo_otel.collector.rules import StoredRule
+from metlo_otel.core.exemptions import parse_exemption
+
+_MOST_EXEMPTIONS = 1_000
 
 __all__ = [
     "add_destination",
@@ -25,6 +28,7 @@ __all__ = [
     "change_rule",
     "comment_alert",
     "configure",
+    "except_detection",
     "mark_hosts",
     "mute_kind",
     "put_rule",
@@ -69,6 +73,17 @@ def remove_rule(connection: Connection, rule: str, who: str) -> bool:
 def block_actor(connection: Connection, kind: str, value: str, who: str, until: int | None = None) -> StoredRule:
     """Block an address, session or user, `until` a moment in ms since the epoch or for ever. Raises ValueError."""
     return put_rule(connection, rules.block_actor(kind, value, until), who)
+
+
+def except_detection(connection: Connection, path: str, field: str, category: str, who: str) -> None:
+    """Have findings of a category in a field of requests to a path not count any more. Raises ValueError."""
+    found = parse_exemption({"path": path, "field": field, "category": category})
+    said = {"path": found.path, "field": found.field, "category": found.category}
+    known = read_parts(connection)["detectionExcept"]
+    if len(known) >= _MOST_EXEMPTIONS:
+        raise ValueError(f"there are at most {_MOST_EXEMPTIONS:,} such places")
+    if said not in known:
+        configure(connection, "detectionExcept", [*known, said], who)
 
 
 def put_spec(connection: Connection, name: str, host: str, text: str, who: str) -> None:

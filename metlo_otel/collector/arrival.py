@@ -24,6 +24,7 @@ from metlo_otel.collector.schema import SETTINGS
 from metlo_otel.collector.senders import plain
 from metlo_otel.collector.trace import Trace, checked
 from metlo_otel.core.agent_config import parse_agent_config
+from metlo_otel.core.exemptions import Exemptions
 from metlo_otel.core.record import Record
 from metlo_otel.reading.fields import Fields
 
@@ -42,6 +43,7 @@ class Arrival:
         self._store = store
         self._version: str | None = None
         self._key: bytes | None = None
+        self._exempt = Exemptions()
         self._findings: dict[str, list[Finding]] = {}
         self._analyser: Analyser | None = None
 
@@ -79,6 +81,7 @@ class Arrival:
             document, _ = self._store.read(lambda connection: read_document(connection, own=True))
             config = parse_agent_config(orjson.loads(document), LOG.warning)
             self._analyser = Analyser(config, LOG.warning, detect=self._detect)
+            self._exempt = Exemptions(config.exemptions)
             self._version = version
         if self._key is None:
             self._key = bytes.fromhex(self._store.change(_session_key).result())
@@ -86,7 +89,12 @@ class Arrival:
 
     def _detect(self, record: Record, fields: Fields, _paths: tuple[str, ...]) -> dict[str, list[str]]:
         texts = [(key, value if isinstance(value, str) else "") for key, value, _ in fields.inspected]
-        self._findings = detect([("reqPath", record.path), *texts])
+        found = detect([("reqPath", record.path), *texts])
+        wanted = {
+            key: [each for each in findings if not self._exempt.cover(record.path, key, each.category)]
+            for key, findings in found.items()
+        }
+        self._findings = {key: findings for key, findings in wanted.items() if findings}
         return {key: [each.category for each in findings] for key, findings in self._findings.items()}
 
 

@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "hostMap": [],
     "hostBlockList": [],
     "pathBlockList": [],
+    "detectionExcept": [],
 }
 """The parts of agent-config that are set as a whole. No list of data classes means the built-in one."""
 
@@ -129,11 +130,13 @@ def read_document(connection: Connection, own: bool = False) -> tuple[bytes, str
     """The agent-config as JSON, and its ETag.
 
     `own` is for agents of this package: they know rules that only watch, which others would enforce, have the built-in
-    data classes with their check digits, and send the sums of all requests.
+    data classes with their check digits, send the sums of all requests, and know where a finding does not count.
     """
     parts = read_parts(connection)
     if parts["sensitiveDataList"] is None and not own:
         parts["sensitiveDataList"] = [class_document(each) for each in BUILTIN_CLASSES]
+    if not own:
+        del parts["detectionExcept"]
     specs = [(row.name, row.host, row.text) for row in connection.execute(select(SPECS).order_by(SPECS.c.name))]
     document = orjson.dumps(
         {

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from metlo_otel.collector.addresses import is_public
+from metlo_otel.core.categories import own_detections
 from metlo_otel.core.hosts import bare_host
 from metlo_otel.core.record import METHODS
 
@@ -167,16 +168,16 @@ def _read_processed(trace: dict[str, Any], version: int) -> dict[str, Any]:
     if trace.get("analysisType") not in ("full", "partial"):
         raise TraceError("analysisType", f"full or partial is expected, not {in_words(trace.get('analysisType'))}")
     found = _object(trace.get("processedTraceData"), "processedTraceData")
-    for name in ("dataTypes", "sensitiveDataDetected", "attackDetections"):
+    for name in ("dataTypes", "sensitiveDataDetected", "attackDetections", "attackCategories"):
         _lists_of_names(found.get(name), f"processedTraceData.{name}")
     return found
 
 
 def _findings(found: Mapping[str, Any]) -> tuple[Found, ...]:
-    """What `attackDetections` tells, with the confidence and fragment that `attackFragments` adds where it is there:
-    `[{"key", "type", "confidence", "fragment"}]`.
+    """What `attackDetections` tells, or `attackCategories` where our agent says more, with the confidence and fragment
+    that `attackFragments` adds where it is there: `[{"key", "type", "confidence", "fragment"}]`.
     """
-    detections = found.get("attackDetections")
+    detections = own_detections(found)
     if not detections:
         return ()
     more = found.get("attackFragments")

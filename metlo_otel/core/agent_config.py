@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from metlo_otel.core.exemptions import Exemption, parse_exemption
 from metlo_otel.core.hosts import bare_host, bare_pattern
 from metlo_otel.core.matching import Patterns
 from metlo_otel.core.patterns import parse_pattern
@@ -90,7 +91,8 @@ class BlockedPaths:
 @dataclass(frozen=True, slots=True)
 class AgentConfig:
     """Everything the backend configures. `waf` holds the raw rules; the blocking room parses them. `aggregates` says
-    that it takes the sums of all requests beside traces, which original backends do not.
+    that it takes the sums of all requests beside traces, which original backends do not; `exemptions` are the places
+    where a category of attacks does not count, served under `detectionExcept` by collectors of this package.
     """
 
     full_capture: bool = False
@@ -104,6 +106,7 @@ class AgentConfig:
     blocked_paths: tuple[BlockedPaths, ...] = ()
     waf: tuple[Any, ...] = ()
     aggregates: bool = False
+    exemptions: tuple[Exemption, ...] = ()
 
     def map_host(self, host: str) -> str:
         """The name under which a host is looked up: the first pattern of the host map that matches, else itself."""
@@ -131,6 +134,7 @@ def parse_agent_config(document: Any, warn: Warn) -> AgentConfig:
         blocked_paths=_each(document, "pathBlockList", lambda item: _blocked_paths(item, warn), warn),
         waf=_each(document, "wafConfig", lambda item: item, warn),
         aggregates=document.get("aggregates") is True,
+        exemptions=_each(document, "detectionExcept", parse_exemption, warn),
     )
 
 

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 from metlo_otel.core.automaton import Automaton
 from metlo_otel.core.patterns import LAST, Chain, Chars, Edge, Either, Node, Range, parse_pattern
-
-_MEMORY = 64 << 20  # bytes that RE2 may use for one set's states
+from metlo_otel.core.re2_sets import Re2Set
 
 Hits = list[tuple[int, list[int]]]
 """Pairs of a value's index and the indexes of the patterns that occur in it."""
@@ -98,19 +97,19 @@ class Re2Matcher:
     """RE2's pattern sets. Values are first tried as one text, a line each, then by groups, then one by one."""
 
     def __init__(self, patterns: Sequence[Node], re2: Any) -> None:
-        self._exact = _re2_set(re2, [to_re2(node) for node in patterns])
-        self._lines = _re2_set(re2, [to_re2(node, lines=True) for node in patterns])
+        self._exact: Re2Set[str] = Re2Set(re2, [to_re2(node) for node in patterns])
+        self._lines: Re2Set[str] = Re2Set(re2, [to_re2(node, lines=True) for node in patterns])
 
     def match(self, value: str) -> list[int]:
         try:
-            found = self._exact(value)
+            found = self._exact.match(value)
         except UnicodeEncodeError:
-            found = self._exact(_encodable(value))
+            found = self._exact.match(_encodable(value))
         return sorted(found or ())
 
     def match_all(self, values: Sequence[str]) -> Hits:
         try:
-            anything = self._lines("\n".join(values))
+            anything = self._lines.match("\n".join(values))
         except UnicodeEncodeError:
             return self.match_all([_encodable(value) for value in values])
         return self._by_groups(values) if anything is not None else []
@@ -120,9 +119,9 @@ class Re2Matcher:
         size = isqrt(len(values)) + 1
         for start in range(0, len(values), size):
             group = values[start : start + size]
-            if self._lines("\n".join(group)) is not None:
+            if self._lines.match("\n".join(group)) is not None:
                 for index, value in enumerate(group, start):
-                    found = self._exact(value)
+                    found = self._exact.match(value)
                     if found:
                         hits.append((index, sorted(found)))
         return hits
@@ -162,18 +161,6 @@ def _without_surrogates(ranges: Iterable[Range]) -> list[Range]:
         found += [(low, min(high, 0xD7FF)), (max(low, 0xE000), high)]
     kept = [span for span in found if span[0] <= span[1]]
     return kept or [(LAST, LAST)]  # a class of nothing: the last code point is no character
-
-
-def _re2_set(re2: Any, patterns: Sequence[str]) -> Callable[[str], list[int] | None]:
-    options = re2.Options()
-    options.max_mem = _MEMORY
-    options.log_errors = False
-    found = re2.Set.SearchSet(options)
-    for pattern in patterns:
-        found.Add(pattern)
-    found.Compile()
-    match: Callable[[str], list[int] | None] = found.Match  # None where nothing occurs
-    return match
 
 
 def _encodable(value: str) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from metlo_otel.core.exemptions import Exemption
+
 # What may be written for an option; a text is what an environment variable would hold,
 # None that it is not set.
 Text = str | None
@@ -16,6 +18,7 @@ Flag = bool | str | None
 Names = str | Iterable[str] | None
 Function = Callable[..., Any] | str | None  # or where to import it from
 Detection = str | Mapping[str, str] | None
+Exemptions = str | Iterable[Exemption | Mapping[str, str] | str] | None
 Rules = Path | str | list[dict[str, Any]] | None
 
 
@@ -44,6 +47,7 @@ class LowerCase(TypedDict, total=False):
     tracing: Literal["join", "instrument"] | None
     disable_e2ee: Flag
     detection: Detection
+    detection_except: Exemptions
     mask_sensitive: Flag
     analysis_budget: Seconds
     mode: Literal["block", "monitor"] | None

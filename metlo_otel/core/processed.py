@@ -4,31 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.record import Record
 
 Places = Mapping[str, Sequence[str]]
-
-
-Category = Literal[
-    "SQLI",
-    "XSS",
-    "COMMAND_EXECUTION",
-    "SSRF",
-    "NULL_BYTES",
-    "DIRECTORY_TRAVERSAL",
-    "GRAPHQL_INTROSPECTION",
-    "NOSQLI",
-    "SSTI",
-    "XXE",
-    "LDAP_INJECTION",
-    "LOG4SHELL",
-    "CRLF",
-]
-ATTACKS: tuple[Category, ...] = get_args(Category)
-"""The categories of attacks that are told apart."""
 
 
 @dataclass(frozen=True, slots=True)

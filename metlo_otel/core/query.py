@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote, unquote_to_bytes
 
+from metlo_otel.core.codec_names import codec_named
 from metlo_otel.core.paths import requoted
 from metlo_otel.core.portions import PORTION, portions
 
@@ -85,11 +85,8 @@ def query_readings(raw: bytes, charset: str = "") -> tuple[Pairs, ...]:
 
 def codec(charset: str) -> str:
     """The name of the codec of a charset; empty where there is none that reads text quickly."""
-    try:
-        found = codecs.lookup(charset).name if charset else ""
-    except (LookupError, ValueError):  # ValueError: a NUL in the name
-        return ""
-    return "" if found in _SLOW else found
+    found = codec_named(charset) if charset else None
+    return "" if found is None or found.name in _SLOW else found.name
 
 
 def _in_charset(raw: bytes, encoding: str) -> Pairs:

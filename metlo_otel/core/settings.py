@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from metlo_otel.core import values
 from metlo_otel.core.addresses import X_FORWARDED_FOR, Proxies, Range
+from metlo_otel.core.exemptions import Exemption, parse_exemptions
 from metlo_otel.core.matching import Patterns
 
 Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
@@ -90,6 +91,7 @@ class Settings:
     tracing: str = option(values.one_of("join", "instrument"), "join")
     disable_e2ee: bool = option(values.boolean, False)
     detection: tuple[tuple[str, str], ...] = option(values.detection, values.detection("report"))
+    detection_except: tuple[Exemption, ...] = option(parse_exemptions, ())
     mask_sensitive: bool = option(values.boolean, False)
     analysis_budget: float = option(values.percentage, 5.0)
     mode: str = option(values.one_of("block", "monitor"), "block")

@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from metlo_otel.core.addresses import Proxies, Range, parse_networks
+from metlo_otel.core.categories import ATTACKS
 from metlo_otel.core.matching import Patterns
 from metlo_otel.core.patterns import PatternError, parse_pattern
-from metlo_otel.core.processed import ATTACKS
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}

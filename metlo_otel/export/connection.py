@@ -38,6 +38,11 @@ class Connection:
         if self._client is not None:
             self._client.close()
 
+    def interrupt(self) -> bool:
+        """As Client.interrupt()."""
+        client = self._client
+        return client is not None and client.interrupt()
+
     def send(self, batch: bytes) -> Outcome:
         """As Client.send()."""
         return self._timed(self._open().send, batch)

@@ -104,6 +104,9 @@ class Exporter(Protocol):
     def forget(self) -> int:
         """Keep nothing of what is left over; how many traces that were."""
 
+    def interrupt(self) -> bool:
+        """Have a call that waits for an answer fail now; whether it may be. For another thread."""
+
     def shutdown(self) -> None:
         """Close the connections."""
 
@@ -171,17 +174,23 @@ class Pipeline:
             self._exporter.guard.run(self._join, thread)
 
     def _join(self, thread: threading.Thread) -> None:
-        """Wait for the worker to end, not for long: what it holds is made anew in the child. But for a module that it
-        imports: there the child would find the module's lock held for ever.
+        """Wait for the worker to end, not for long: who hangs then is not waited for, but told that it is over. But for
+        a module that it imports: there the child would find the module's lock held for ever.
         """
         began = time.monotonic()
+        by = began + _AT_FORK
+        told = False
         while thread.is_alive():
-            waited = time.monotonic() - began
-            if waited >= (_AT_FORK_IN_AN_IMPORT if self._importing else _AT_FORK):
-                return
+            now = time.monotonic()
+            if self._importing:
+                by = now + _AT_FORK  # from its end on nothing else was waited for
+            if now >= min(by, began + _AT_FORK_IN_AN_IMPORT):
+                if told or not self._exporter.interrupt():
+                    return
+                told, by = True, now + _AT_FORK
             thread.join(_LOOK)
         if thread.native_id != threading.get_native_id():  # which it is for a greenlet
-            _wait_for_end(thread.native_id, began + _AT_FORK)
+            _wait_for_end(thread.native_id, time.monotonic() + _AT_FORK)
 
     def after_fork_in_parent(self) -> None:
         """The next start() or put starts a worker: one that started here would be there when Python looks for one."""
@@ -333,6 +342,8 @@ class Pipeline:
     def _run(self) -> None:
         """The worker: what it does must not appear in anybody's traces."""
         try:
+            if self._parking:  # a fork has begun since it was to start
+                return
             ending.watch_child()
             from opentelemetry.instrumentation.utils import suppress_instrumentation  # which imports asyncio and ssl
 
@@ -349,9 +360,11 @@ class Pipeline:
             self._may_start.append(None)
 
     def _work(self) -> None:
-        self._exporter.guard.run(self._keep_up)  # the rules first: requests may wait for them
-        self._importing = True
-        self._exporter.guard.run(self.prepare)
+        if not self._stops:
+            self._exporter.guard.run(self._keep_up)  # the rules first: requests may wait for them
+        self._importing = True  # said before it is asked for: a fork that has begun either sees it or is seen
+        if not self._stops:
+            self._exporter.guard.run(self.prepare)
         self._importing = False
         while not self._stops:
             if self._retired:

@@ -10,6 +10,7 @@ import orjson
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.categories import known_detections
 from metlo_otel.core.processed import Places, Processed, Session
 from metlo_otel.core.record import METHODS, Pairs, Record
 from metlo_otel.core.routes import bare, fits
@@ -187,16 +188,19 @@ def _pairs(pairs: Pairs) -> list[dict[str, str]]:
 
 
 def _processed(record: Record, processed: Processed, captured: bool) -> dict[str, Any]:
+    attacks = _places(processed.attacks)
     found: dict[str, Any] = {
         "block": record.verdict.blocked,
         "dataTypes": _places(processed.data_types),
         "sensitiveDataDetected": _places(processed.sensitive),
-        "attackDetections": _places(processed.attacks),
+        "attackDetections": known_detections(attacks),
         "graphqlPaths": processed.graphql_paths,
         "validationErrors": processed.validation_errors,
         "requestTags": record.verdict.tags,
     }
     data = {name: _plain(value) for name, value in found.items()}
+    if data["attackDetections"] != attacks:
+        data["attackCategories"] = attacks
     if processed.fragments:  # what gave an attack away is content; how sure it is, is none
         data["attackFragments"] = [
             {"key": each.key, "type": each.category, "confidence": each.confidence}

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from metlo_otel.core.codec_names import codec_named
 from metlo_otel.core.query import CHARSET
 
 # Codecs that are no charset of the web, some of them slow on hostile input.
@@ -54,11 +55,8 @@ def _named(content_type: str) -> str | None:
     named = CHARSET.search(content_type)
     if named is None:
         return None
-    try:
-        codec = codecs.lookup(named[1])
-    except (LookupError, ValueError):
-        return None
-    return codec.name if getattr(codec, "_is_text_encoding", True) else None
+    codec = codec_named(named[1])
+    return codec.name if codec is not None and getattr(codec, "_is_text_encoding", True) else None
 
 
 def texts(data: bytes, content_type: str = "") -> list[str]:

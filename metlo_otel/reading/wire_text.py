@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
+from metlo_otel.core.codec_names import codec_named
 from metlo_otel.core.query import CHARSET
 from metlo_otel.core.record import Message
 from metlo_otel.reading.multipart import without_files
@@ -35,10 +36,8 @@ def charset_of(content_type: str) -> str | None:
     match = CHARSET.search(content_type)
     if match is None:
         return "utf-8"
-    try:
-        return codecs.lookup(match[1]).name if _CHARSETS.fullmatch(match[1]) else None
-    except LookupError:
-        return None
+    codec = codec_named(match[1]) if _CHARSETS.fullmatch(match[1]) else None
+    return None if codec is None else codec.name
 
 
 def _text(body: bytes, charset: str | None, media: str, truncated: bool) -> str | None:

@@ -17,7 +17,7 @@ from metlo_otel.core.record import Message, Record
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.core.turns import Turns
 from tests.analysis.attack_samples import ATTACKS
-from tests.analysis.records import json_record, record, refuse
+from tests.analysis.records import config, json_record, record, refuse
 
 CONFIG = AgentConfig()
 HARMLESS = {"email": "bob@example.com", "note": "hello there"}
@@ -104,6 +104,47 @@ def test_categories_that_are_off_are_silent() -> None:
     threat = inspection.threat(given)
     assert (threat.key, threat.finding and threat.finding.category) == ("reqBody.b", "XSS")
     assert Inspection(settings(), refuse).threat(given).finding is None
+
+
+@pytest.mark.parametrize(
+    ("exempt", "blocks"),
+    [
+        ("/a/b reqBody.b XSS", False),
+        ("/a/{x} reqBody.* *", False),
+        ("* reqBody.b XSS", False),
+        ("/a/b/ reqBody.b xss", False),
+        ("/a/c reqBody.b XSS", True),
+        ("/a reqBody.b XSS", True),
+        ("/a/b reqBody.a XSS", True),
+        ("/a/b reqBody.b SQLI", True),
+    ],
+)
+def test_where_a_finding_is_fine(exempt: str, blocks: bool) -> None:
+    """DETECTION_EXCEPT takes findings of a category in a field of a path away, from what is told and what blocks."""
+    given = json_record({"b": "<script>alert(1)</script>"})
+    inspection = Inspection(settings(detection="block", detection_except=exempt), refuse)
+    assert inspection.analyse(given, CONFIG).attacks == ({"reqBody.b": ["XSS"]} if blocks else {})
+    assert (inspection.threat(given).finding is not None) == blocks
+
+
+def test_what_the_backend_says_is_fine() -> None:
+    """The same served by the collector, from its arrival on and until it is served no more."""
+    given = json_record({"b": "<script>alert(1)</script>"})
+    inspection = Inspection(settings(detection="block"), refuse)
+    served = config({"detectionExcept": [{"path": "/a/b", "field": "reqBody.b", "category": "XSS"}]})
+    inspection.configure(served)
+    assert inspection.threat(given).finding is None
+    assert inspection.analyse(given, served).attacks == {}
+    inspection.configure(CONFIG)
+    assert inspection.threat(given).finding is not None
+
+
+@pytest.mark.parametrize("path", ["/a/b/../c", "/a//b", "/a/./b", "/a\\b"])
+def test_a_path_that_may_be_read_as_another_is_exempt_nowhere(path: str) -> None:
+    """A path that servers rewrite does not slip through what is said for its beginning."""
+    given = json_record({"b": "<script>alert(1)</script>"}, path=path)
+    inspection = Inspection(settings(detection="block", detection_except="/a* reqBody.b XSS"), refuse)
+    assert inspection.threat(given).finding is not None
 
 
 def test_only_what_is_certain_blocks() -> None:

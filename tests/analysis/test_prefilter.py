@@ -13,8 +13,8 @@ import pytest
 from benchmarks.detection import CORPUS, from_folder, from_headers
 from metlo_otel.analysis.attacks import detect
 from metlo_otel.analysis.prefilter import SIGNS, Suspicion, suspicious
+from metlo_otel.core.categories import ATTACKS as CATEGORIES
 from metlo_otel.core.exchange import Exchange
-from metlo_otel.core.processed import ATTACKS as CATEGORIES
 from metlo_otel.core.request import ScopeRequest
 from tests.analysis.attack_samples import ATTACKS
 from tests.shared import SHARED

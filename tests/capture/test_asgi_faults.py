@@ -37,7 +37,7 @@ _HAND_ON = {
     "_Result.result",
     "_OnAsyncio.wait",
     "_OnAsyncio._call",
-    "_as_coroutine_function",
+    "as_coroutine_function",
     "_after",
     "_last",
     "_noting",

@@ -12,11 +12,13 @@ from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, Router
 
 from metlo_otel.asgi import ASGIMiddleware
+from metlo_otel.capture.asgi_outermost import Outermost
 from tests.capture.asgi_server import MADE, Client, around, closed, piece, scope
 
 LIMITS_BODIES = int(version("starlette").partition(".")[0]) >= 1
@@ -37,8 +39,9 @@ async def raising(request: Request) -> PlainTextResponse:
     return PlainTextResponse(await request.body())
 
 
-def ours() -> Any:
-    return Middleware(Noted, host="http://127.0.0.1:9", api_key="k", config_cache="off", rate_limit_storage="memory")
+def ours(**more: Any) -> Any:
+    options = {"api_key": "k", "config_cache": "off", "rate_limit_storage": "memory", **more}
+    return Middleware(Noted, host="http://127.0.0.1:9", **options)
 
 
 class Noted(ASGIMiddleware):
@@ -102,6 +105,94 @@ def test_answers_made_further_out(make: Callable[[], Any], name: str) -> None:
     """What a framework makes of an exception that passes us is what we report."""
     about, status = CASES[name]
     assert status_of(make(), **about) == (status, [status])
+
+
+async def unavailable(_request: Request, _problem: Exception) -> PlainTextResponse:
+    return PlainTextResponse("later", 503, {"retry-after": "9"})
+
+
+class Catching:
+    """A middleware of the app's that answers for what is raised further in."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self.app(scope, receive, send)
+        except LookupError:
+            await PlainTextResponse("teapot", 418)(scope, receive, send)
+
+
+async def catching(request: Request, call_next: Any) -> Any:
+    try:
+        return await call_next(request)
+    except LookupError:
+        return PlainTextResponse("teapot", 418)
+
+
+def handled(*middleware: Any, get_user: Any = None, **more: Any) -> Any:
+    routes = [Route("/of/view", raising, methods=["GET", "POST"])]
+    return Starlette(routes=routes, middleware=[*middleware, ours(get_user=get_user)], **more)
+
+
+ANSWERS: dict[str, tuple[Callable[[], Any], int]] = {
+    "handler": (lambda: handled(exception_handlers={Exception: unavailable}), 503),
+    "handler of 500": (lambda: handled(exception_handlers={500: unavailable}), 503),
+    "handler, in FastAPI": (lambda: fastapi_with_handler(), 503),
+    "middleware": (lambda: handled(Middleware(Catching)), 418),
+    "function": (lambda: handled(Middleware(BaseHTTPMiddleware, dispatch=catching)), 418),
+    "middleware, handler": (lambda: handled(Middleware(Catching), exception_handlers={Exception: unavailable}), 418),
+    "debug": (lambda: handled(debug=True), 500),
+    "nobody": (handled, 500),
+    "two agents": (lambda: handled(ours(), exception_handlers={Exception: unavailable}), 503),
+}
+
+
+def fastapi_with_handler() -> Any:
+    app = FastAPI(middleware=[ours()], exception_handlers={Exception: unavailable})
+    app.add_route("/of/view", raising, methods=["GET", "POST"])
+    return app
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_answers_of_the_apps_own_making(name: str) -> None:
+    """What the app itself makes of an exception that has passed us is seen where it passes outermost."""
+    make, status = ANSWERS[name]
+    assert status_of(make(), **CASES["an error"][0]) == (status, [status])
+    assert status_of(make(), **CASES["answered"][0]) == (200, [200])
+
+
+def test_answer_outermost_is_noted_whole() -> None:
+    """Its headers and body too, and the user is asked for once."""
+    asked: list[Any] = []
+
+    def get_user(scope: Any) -> str:
+        asked.append(scope)
+        return "ann"
+
+    app = handled(exception_handlers={Exception: unavailable}, get_user=get_user)
+    exchanges: list[Any] = []
+    client = Client([piece(b"", more=False)])
+
+    async def main() -> None:
+        await app({"type": "lifespan", "app": app}, Client([{"type": "lifespan.shutdown"}]).receive, Client(()).send)
+        exchanges.append(closed(MADE[-1]))
+        with pytest.raises(LookupError):
+            await app(scope("GET", (), **CASES["an error"][0]), client.receive, client.send)
+
+    asyncio.run(main())
+    (exchange,) = exchanges[0]
+    assert (exchange.response_body.content(), exchange.user, len(asked)) == (b"later", "ann", 1)
+    assert (b"retry-after", b"9") in exchange.response_headers
+    assert exchange.route == "/of/view"
+
+
+def test_stack_is_left_alone_where_nobody_answers() -> None:
+    """Starlette's own 500 needs no looking."""
+    for app, looked_at in ((handled(), False), (in_fastapi(), False), (handled(Middleware(Catching)), True)):
+        assert status_of(app, **CASES["an error"][0])[1]
+        assert isinstance(app.middleware_stack, Outermost) is looked_at
 
 
 def limited(whole: bool) -> Any:

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Host, Mount, Route, Router
 
 from metlo_otel.capture.routes import asgi_route
+from metlo_otel.core.routes import template
 
 FOUND: list[str | None] = []
 PUTS_ROUTES_INTO_THE_SCOPE = int(version("starlette").partition(".")[0]) >= 1
@@ -174,3 +175,16 @@ def test_litestar() -> None:
 
     app = litestar.Litestar([litestar.Router("/api", route_handlers=[file])])
     assert asyncio.run(answered(app, "/api/users/7/files/a/b")) == (200, "/api/users/{user_id}/files/{p}")
+
+
+@pytest.mark.parametrize("root", ["", "/api"])
+def test_a_route_that_the_app_tells(root: str) -> None:
+    """An app of a framework that puts nothing into the scope says it itself, in any of their notations."""
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        scope["path_template"] = "/users/<int:number>"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    status, route = asyncio.run(answered(app, f"{root}/users/7", root_path=root))
+    assert route is not None
+    assert (status, template(route)) == (200, f"{root}/users/{{number}}")

@@ -70,6 +70,18 @@ def in_bottle(host: str, key: str) -> tuple[WSGIApp, Any]:
     return DispatcherMiddleware(nobody, {"/api/v1": middleware}), middleware.agent
 
 
+def telling(host: str, key: str) -> tuple[WSGIApp, Any]:
+    """An app of another framework, which tells the route that it has found."""
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        environ["path_template"] = "/users/{name:str}"
+        start_response("200 OK", [])
+        return [b""]
+
+    middleware = WSGIMiddleware(app, host, key)
+    return DispatcherMiddleware(nobody, {"/api/v1": middleware}), middleware.agent
+
+
 CASES: list[tuple[Make, str, str, str | None]] = [
     (alone, "GET", "/users/ann", "/users/{name}"),
     (alone, "GET", "/parts/7", "/parts/{number}"),
@@ -87,6 +99,7 @@ CASES: list[tuple[Make, str, str, str | None]] = [
     (around_a_dispatcher, "GET", "/nothing", None),
     (behind_a_proxy, "GET", "/users/ann", "/users/{name}"),
     (in_bottle, "GET", "/api/v1/users/ann", "/api/v1/users/{name}"),
+    (telling, "GET", "/api/v1/users/ann", "/api/v1/users/{name}"),
 ]
 
 

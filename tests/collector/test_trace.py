@@ -45,6 +45,7 @@ _PLACES = (
     ("processedTraceData", "block"),
     ("processedTraceData", "dataTypes"),
     ("processedTraceData", "attackDetections"),
+    ("processedTraceData", "attackCategories"),
     ("redacted",),
     ("sessionMeta",),
     ("sessionMeta", "uniqueSessionKey"),

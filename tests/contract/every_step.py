@@ -16,6 +16,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import metlo_otel
+from metlo_otel.capture import streams
 from tests.contract.apps.script import SCRIPT
 from tests.contract.http import Answer, Call, get, post, post_json
 from tests.contract.shop import Shop
@@ -251,7 +252,7 @@ class Bench:
         for cache in self._caches:  # which may remember nonsense
             if str(cache.__module__).startswith("metlo_otel"):
                 cache.cache_clear()
-        guards = self._shop.agent.guard, self._shop.agent._pipeline._exporter.guard
+        guards = self._shop.agent.guard, self._shop.agent._pipeline._exporter.guard, streams._GUARD
         before = sum(guard.failures for guard in guards)
         tally = Tally()
         try:

@@ -37,10 +37,13 @@ USED = [*FAULTS] if os.environ.get("METLO_ALL_FAULTS") else ["raises once"]
 OUTERMOST = re.compile(
     r"""asgi\.ASGIMiddleware\.__call__
     | capture\.asgi\.(ASGICapture\.(serve|_captured|_rejecting|_receive|_send)|_last|_after)
-    | capture\.asgi\._as_coroutine_function | capture\.asgi_ahead\.(Replaying\.__call__|_Result\.result|_On\w+\._call)
+    | capture\.asgi_types\.as_coroutine_function
+    | capture\.asgi_ahead\.(Replaying\.__call__|_Result\.result|_On\w+\._call)
     | capture\.flask_app\._(plain|asking)\.<locals>\.wsgi_app
     | capture\.django\.((Async)?Tee\.__(?!init__)\w+__|Ending\.(__call__|over|passed))
-    | capture\.asgi\.answering\.<locals>\.app | capture\.asgi_late\.DecidingApp\.(__call__|_receive|_send|_refuse)
+    | capture\.asgi_answers\.answering\.<locals>\.app
+    | capture\.asgi_late\.DecidingApp\.(__call__|_receive|_send|_refuse)
+    | capture\.asgi_outermost\.(Outermost\.__call__|_pass)
     | capture\.late\.Deciding\.(?!__init__|_goes)\w+ | capture\.wsgi\._dropped
     | capture\.streams\.(TeeInput|_TeeFile|_TeeBuffered)\.(?!__init__|_put_back|ahead|_note)\w+
     | capture\.streams\._noting\w*\.<locals>\.\w+

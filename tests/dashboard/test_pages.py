@@ -196,6 +196,22 @@ def test_a_traces_page(browser: Browser, agent: Client) -> None:
     assert "1.5 ms" in page
 
 
+def test_this_is_fine_here(browser: Browser, agent: Client) -> None:
+    """One click on a trace says that such a finding is fine in that field of that endpoint, and agents are told."""
+    own = {"reqQuery.q": ["NOSQLI"]}
+    agent.post([attack(attackCategories=own)])
+    number = agent.items("traces")[0]["id"]
+    page = browser.get(f"/dashboard/traces/{number}").text
+    assert "NOSQLI: this is fine here" in page
+    fields = re.findall(r'name="(endpoint|field|category)" value="([^"]*)"', page)
+    done = browser.post(f"/dashboard/traces/{number}/fine", **dict(fields))
+    assert "do not count there any more" in done.text
+    browser.post(f"/dashboard/traces/{number}/fine", **dict(fields))
+    assert browser.get("/dashboard/settings").text.count("NOSQLI") == 1
+    wrong = browser.post(f"/dashboard/traces/{number}/fine", endpoint="*", field="*", category="XSS")
+    assert wrong.status_code == 400
+
+
 QUESTIONS: tuple[tuple[str, set[str]], ...] = (
     ("path=item", {"/items/1"}),
     ("status=4xx", {"/items/1"}),

@@ -8,8 +8,11 @@ import django
 import pytest
 from django.conf.urls.i18n import i18n_patterns
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import include, path, re_path
+from django.test import RequestFactory
+from django.urls import include, path, re_path, resolve
+from opentelemetry.trace import INVALID_SPAN
 
+from metlo_otel.hooks import Hooks
 from metlo_otel.testing import MemoryCollector
 from tests.contract.http import get
 from tests.django.site import OURS, site
@@ -101,3 +104,17 @@ def test_route_below_a_mount(interface: str, collector: MemoryCollector, mount: 
         (trace,) = served.told()
     url = trace["request"]["url"]
     assert (url["path"], url["endpointPath"]) == (mount + target, mount + ROUTES[target])
+
+
+def test_route_of_a_hook(collector: MemoryCollector) -> None:
+    """OpenTelemetry's hooks tell it whole too, where no middleware of ours does."""
+    hooks = Hooks(collector.url, collector.api_key)
+    request = RequestFactory(SCRIPT_NAME="/api/v1").get("/users/7")
+    hooks.django_request_hook(INVALID_SPAN, request)
+    request.resolver_match = resolve("/users/7", __name__)
+    hooks.django_response_hook(INVALID_SPAN, request, HttpResponse(b"7"))
+    assert hooks._agent is not None
+    hooks._agent.shutdown(10)
+    (trace,) = collector.traces
+    assert hooks._guard.failures == 0
+    assert trace["request"]["url"]["endpointPath"] == "/api/v1/users/{id}"

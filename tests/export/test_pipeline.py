@@ -503,18 +503,19 @@ def test_a_forked_child_sends_its_own(metlo: Metlo) -> None:
 def test_many_forks_under_load_never_hang(metlo: Metlo) -> None:
     """Locks that a thread of the parent holds at the fork hold nobody in the child."""
     script = """
-        import threading
+        import faulthandler, threading
         stop = threading.Event()
         def load():
             while not stop.is_set():
                 way.put(wsgi_exchange())
         threads = [threading.Thread(target=load, daemon=True) for _ in range(2)]
         [thread.start() for thread in threads]
-        for _ in range(10):
+        for _ in range(20):
             child = os.fork()
             if child == 0:
                 way.put(wsgi_exchange())
-                os._exit(0 if way.flush(25) else 1)
+                faulthandler.dump_traceback_later(9)  # so that a failure says what hangs; as a rule 0.3 s will do
+                os._exit(0 if way.flush(10) else 1)
             assert os.waitpid(child, 0)[1] == 0
         stop.set()
     """

@@ -103,6 +103,16 @@ def test_what_the_backend_would_lose_is_not_sent(change: Any, reason: str) -> No
     assert found.value.reason == reason
 
 
+def test_categories_that_the_backend_does_not_know() -> None:
+    """It is told the nearest that it knows, ours stand beside them; where it knows all, nothing does."""
+    found = Processed(attacks={"reqBody.a": ["SSTI", "XSS"], "reqHeaders.user-agent": ["SCANNER"]})
+    told = trace_of(RECORD, OPEN, LOCAL, found)["processedTraceData"]
+    assert told["attackDetections"] == {"reqBody.a": ["COMMAND_EXECUTION", "XSS"]}
+    assert told["attackCategories"] == found.attacks
+    told = trace_of(RECORD, OPEN, LOCAL, Processed(attacks={"reqBody.a": ["XSS"]}))["processedTraceData"]
+    assert (told["attackDetections"], "attackCategories" in told) == ({"reqBody.a": ["XSS"]}, False)
+
+
 def test_a_whole_trace() -> None:
     """Every field of a captured exchange."""
     trace = trace_of(RECORD, OPEN, LOCAL, Processed({"reqBody.a": ["number"]}), Session(True, True, "jwt", "key", "u8"))

@@ -6,9 +6,12 @@ import io
 import itertools
 from typing import Any
 
+import flask
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import INVALID_SPAN, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
 
 from metlo_otel.core import tracing
 from metlo_otel.hooks import Hooks, chain
@@ -103,6 +106,30 @@ def test_any_span_will_do(kind: str, request_: Any) -> None:
     if span is not INVALID_SPAN:
         assert trace["meta"]["traceId"] == format(span.get_span_context().trace_id, "032x")
         assert trace["meta"]["spanId"] == format(span.get_span_context().span_id, "016x")
+
+
+@pytest.mark.parametrize("prefix", ["", "/api/v1"])
+def test_flask_route_has_its_prefix(prefix: str) -> None:
+    """The route that a hook records has what stands before it: where the Flask app is mounted."""
+    app = flask.Flask(__name__)
+    app.add_url_rule("/users/<int:number>", view_func=lambda number: str(number))
+    with MemoryCollector({"globalFullTraceCapture": True}) as collector:
+        hooks = Hooks(collector.url, collector.api_key)
+        app.before_request(lambda: hooks.flask_request_hook(INVALID_SPAN, flask.request.environ))
+
+        @app.after_request
+        def respond(response: flask.Response) -> flask.Response:
+            hooks.flask_response_hook(INVALID_SPAN, response.status, list(response.headers.items()))
+            return response
+
+        mounted = DispatcherMiddleware(flask.Flask("none"), {prefix: app}) if prefix else app
+        assert Client(mounted).get(f"{prefix}/users/7").status_code == 200
+        assert hooks._agent is not None
+        hooks._agent.shutdown(10)
+        (trace,) = collector.traces
+    assert hooks._guard.failures == 0
+    assert trace["request"]["url"]["path"] == f"{prefix}/users/7"
+    assert trace["request"]["url"]["endpointPath"] == prefix + "/users/{number}"
 
 
 @pytest.mark.parametrize("request_", [wsgi, asgi])

@@ -22,7 +22,6 @@ class Explained:
 _WAITS = "a rule on bodies waits up to READ_AHEAD_WAIT for a body that was promised; the same bytes come then"
 _DRAINS = "werkzeug reads what is left until the client leaves, where all had come before the answer: so it does plain"
 _LOSES = "uWSGI's read() of what never comes loses what came: the app's error is raised at its first read"
-_SILENT = "granian tells nobody that a body was cut: a plain app reads nothing, one with a rule what had come"
 _SOCKET = "uWSGI's read() waits for its own socket-timeout, 4 s, where a rule looks at a body that does not come"
 _THREAD = "granian keeps the connection while the body is read, which a thread of ours is, until the client leaves"
 _ASKS = "waitress asks the app's iterable for its length, whose error is its 500: ours has none, and is served"
@@ -35,7 +34,6 @@ EXPLAINED = (
     Explained("uwsgi", "hang up in the body lines", _LOSES),
     Explained("uwsgi", "early answer", _SOCKET),
     Explained("granian", "early answer", _THREAD),
-    Explained("granian", "chunked, * read", _SILENT),
     Explained("waitress", "GET len-raises", _ASKS, modes=("facade", "rule", "block")),
 )
 

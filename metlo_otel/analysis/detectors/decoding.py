@@ -11,7 +11,7 @@ import unicodedata
 from html.entities import html5
 from urllib.parse import unquote_to_bytes
 
-ROUNDS = 3  # percent-encoding twice, and one other encoding around or inside it
+ROUNDS = 5  # percent-encoding twice, and one other encoding around or inside it
 
 _WIDE_PERCENT = re.compile(r"%u([0-9a-fA-F]{4})")
 _BYTE_PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
@@ -29,6 +29,8 @@ _ESCAPE = re.compile(
 )  # but a NUL that is one byte of many, begins a range of characters, or CSS's number of another one
 _ESCAPE_BEFORE = re.compile(r"\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[0-7]{2,3})\Z")
 _UTF7 = re.compile(r"\+(ADw|AD4|ACI|ACc|ACg|ACk|ADs|AD0)-?", re.IGNORECASE)
+_UTF7_RUN = re.compile(r"\+(A[A-H][A-Za-z0-9+/]{1,40})(?:-|(?=[^A-Za-z0-9+/]|$))")
+_BREAKS = re.compile("(?<![\u560a\u560d])[\u560a\u560d]{1,8}(?=[A-Za-z<])")  # whose last bytes are a line's end
 _UTF7_LETTERS = {
     "adw": "<",
     "ad4": ">",
@@ -40,9 +42,10 @@ _UTF7_LETTERS = {
     "ad0": "=",
 }
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")  # letters of no width, within words
-_BASE64 = re.compile(r"[A-Za-z0-9+/]{16,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")
+_URL_SAFE = str.maketrans("-_", "+/")
 _PRINTABLE = re.compile(r"[\t\r\n -~]+")
-_WORDY = re.compile(r"[\s<>'\"(){};|&$/]")
+_WORDY = re.compile(r"[\s<>'\"(){};|&$/%\\=]")
 
 
 def readings(value: str) -> tuple[str, ...]:
@@ -66,6 +69,7 @@ def decode(value: str) -> str:
             value = value.replace("\\r\\n", "\r\n")
             value = _ESCAPE.sub(_escaped, value)
         if "+" in value:
+            value = _UTF7_RUN.sub(_utf7, value) if "+A" in value else value
             value = _UTF7.sub(lambda match: _UTF7_LETTERS[match[1].lower()], value)
         if not value.isascii():
             value = _plain(value)
@@ -95,15 +99,30 @@ def percent_decoded(value: str) -> str:
 
 def base64_text(value: str) -> str | None:
     """The printable text that a whole value encodes in base64, or None; words and identifiers give None."""
-    if len(value) < 16 or " " in value or value.islower() or not _BASE64.fullmatch(value):
+    if len(value) < 10 or " " in value or value.islower() or not _BASE64.fullmatch(value):
         return None
-    body = value.rstrip("=")
+    body = value.rstrip("=").translate(_URL_SAFE)
     try:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
-        text = raw.decode("ascii")
+        text = raw.decode()
     except (binascii.Error, ValueError):
         return None
-    return text if _PRINTABLE.fullmatch(text) and _WORDY.search(text) else None
+    return text if _printable(text) and _WORDY.search(text) else None
+
+
+def _printable(text: str) -> bool:
+    return _PRINTABLE.fullmatch(text) is not None or (len(text) > 12 and "".join(text.split()).isprintable())
+
+
+def _utf7(match: re.Match[str]) -> str:
+    """What a run of UTF-7 stands for (RFC 2152), where that is ASCII; else the run."""
+    run = match[1]
+    try:
+        raw = base64.b64decode(run + "A" * (-len(run) % 4))
+        text = raw[: len(run) * 6 // 16 * 2].decode("utf-16-be")
+    except (binascii.Error, ValueError):
+        return match[0]
+    return text if text.isascii() and text.isprintable() else match[0]
 
 
 def _shortest(match: re.Match[bytes]) -> bytes:
@@ -130,9 +149,10 @@ def _plain(value: str) -> str:
     value = _UNSEEN.sub("", value)
     if unicodedata.is_normalized("NFKC", value) and max(value) < "\u2215":
         return value
-    return (
+    plain = (
         unicodedata.normalize("NFKC", value)
         .replace("\u2215", "/")
         .replace("\u2216", "\\")
         .replace("\u560a\u560d", "\r\n")
     )
+    return _BREAKS.sub("\r\n", plain) if "\u560a" in plain or "\u560d" in plain else plain

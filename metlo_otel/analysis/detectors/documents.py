@@ -5,31 +5,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html.entities import html5
 
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.telling import Signs, telling
 
-MARKS = frozenset("<*()\r\n\x00{")
-WORDS = frozenset({"include"})
+MARKS = frozenset("<*()\r\n\x00{:")
+WORDS = frozenset({"include", "schemalocation"})
 SIGNS: Signs = (
-    ("<", "!"),
+    ("<", r"!|\?xml"),
     ("*", r"[()]"),
     (")", r" ?\("),
     ("\r\n\x00", ""),
     ("_", "_(?:schema|type)"),
     ("x", "include"),
+    (":", r"(?:dn:)?[\d.]{5,}:=|include\s|import\s|redefine\s"),
+    ("&", r"[a-z][\w.-]{1,40};\s{0,9}<"),
 )
 
 _ENTITY = re.compile(r"<!entity\s+(?:%\s*)?[\w.:-]{1,60}\s+(?:(?:system|public)\b|[\"'])|<!entity\s+%")
 _DOCTYPE = re.compile(
     r"<!doctype\s+[\w.:-]{1,60}\s+(?:(system)\s*[\"']"
     r"|public\s*[\"'][^\"']{0,120}[\"']\s*[\"']([^\"']{0,200})|\[)"
+    r"|<!doctype\s+[\w.:-]{1,60}\[|<\?xml\s[^>]{0,60}encoding\s{0,3}=\s{0,3}[\"']utf-7"
 )
 _INCLUDE = re.compile(
     r"<xi:include\s[^>]{0,200}href\s*=|<[\w:]{0,30}include\s[^>]{0,200}xinclude"
     r"|xmlns:xi\s*=\s*[\"']http://www\.w3\.org/2001/xinclude"
 )
 
+_SCHEMA_LOCATION = re.compile(
+    r"(?<!nonamespace)schemalocation\s{0,3}=\s{0,3}[\"']\s{0,3}(?:https?|ftp|file):[^\s\"']{1,200}\s{0,3}[\"']"
+    r"|<\w{0,20}:?(?:include|import|redefine)\s[^>]{0,120}(?:namespace|schemalocation)\s{0,3}=\s{0,3}[\"'](?:https?|ftp|file):"
+)  # a single URL where the standard has pairs
+_REFERENCE = re.compile(r">\s{0,9}&([a-z][\w.-]{1,40});\s{0,9}<")
+_SSI = re.compile(
+    r"<!--\s{0,4}#\s{0,4}(?:(exec|include|fsize|flastmod|email|odbc)|echo|config|set|if)\s{1,9}\w{1,12}\s{0,4}="
+    r"|<!--#(printenv)\b"
+)
+_MATCHING = re.compile(r"\w{1,40}:(?:dn:)?\d{1,3}(?:\.\d{1,6}){2,12}:=")
+_ASKING = re.compile(r"userpassword|\(\w{1,20}=\*\)|\((\d)=\d\)|\(!\(&\(")
+_WHOLE_FILTER = re.compile(r"\([&|!]\s{0,3}\(.{3,400}\)\)")
 _LDAP = re.compile(
     r"\)(?:\s{0,4}\({1,2}\s{0,4}(?:[|&!]\s{0,4}[()]?|[a-z][\w-]{1,40}\s{0,4}(?:[~<>]?=|:=))|(?<=[*\w]\))\)\(\|?)"
     r"|\*\)\)?(?:\x00|%00|(?:(?<=^\*\))|(?<=^\*\)\)))$)|\(\s{0,2}[|&]\s{0,2}\(\w+=\*\)"
@@ -48,6 +64,7 @@ _HEADER = re.compile(
     r"|link|cookie|referer|last-modified|cache-control))\s{0,3}(?::\s{0,4}([^\r\n]{1,80})|$)"
     r"|[\r\n]\s{0,4}http/\d\.\d\s\d{3}"
 )
+_CONTROLS = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SCHEMA = re.compile(r"\b(__schema\b\s{0,9}[({@]?|__type\s{0,9}\()")
 
 
@@ -57,16 +74,27 @@ tells = telling(WORDS, SIGNS)
 def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """XXE, LDAP_INJECTION, CRLF, NULL_BYTES and GRAPHQL_INTROSPECTION findings."""
     if "<" in lower:
-        yield from _xxe(text, lower)
+        directive = _SSI.search(lower)
+        if directive is not None:
+            yield (high if directive[1] or directive[2] else low)("SSI", text[directive.start() :])
+        found = list(_xxe(text, lower))
+        yield from found or _foreign(text, lower)
+    if ":=" in lower and _MATCHING.search(lower):
+        yield high("LDAP_INJECTION", text)
     if "*)" in lower or ")(" in lower or "*(" in lower or ") (" in lower:
         yield from _ldap(text, lower)
     if "\n" in lower or "\r" in lower:
         yield from _header_lines(text, lower)
     position = text.find("\x00")
-    if position >= 0:
+    if position >= 0 and not _is_binary(text):
         yield high("NULL_BYTES", text[max(0, position - 30) : position + 30])
     if "__" in lower:
         yield from _introspection(text, lower)
+
+
+def _is_binary(text: str) -> bool:
+    """Whether a text is bytes of something else, in which a NUL is no sign."""
+    return "\ufffd" in text or _CONTROLS.search(text.replace("\x00", "")) is not None
 
 
 def _xxe(text: str, lower: str) -> Iterator[Finding]:
@@ -77,15 +105,26 @@ def _xxe(text: str, lower: str) -> Iterator[Finding]:
     match = _DOCTYPE.search(lower)
     if match is None or (match[2] or "").startswith(("http://www.w3.org/", "https://www.w3.org/")):
         return
-    if match[1] or match[2] or lower[match.end() - 1] == "[":
+    if match[0].startswith("<?"):  # a coding that readers of XML take and filters do not
+        yield low("XXE", text[match.start() :])
+    elif match[1] or match[2] or lower[match.end() - 1] == "[":
         yield high("XXE", text[match.start() :])
+
+
+def _foreign(text: str, lower: str) -> Iterator[Finding]:
+    """XML that sends its reader to somebody's schema, or names an entity that is nobody's."""
+    match = _SCHEMA_LOCATION.search(lower) if "schemalocation" in lower or "namespace" in lower else None
+    if match is None and "&" in lower:
+        match = next((each for each in _REFERENCE.finditer(lower) if each[1] + ";" not in html5), None)
+    if match is not None:
+        yield low("XXE", text[match.start() :])
 
 
 def _ldap(text: str, lower: str) -> Iterator[Finding]:
     """A bracket closed that the value never opened, and a filter opened behind it."""
     if lower in ("*()|&'", "*()|&"):  # every sign that a filter knows
         yield low("LDAP_INJECTION", text)
-    if lower.startswith(("(&", "(|")) and "=*)" in lower and lower.endswith(")") and _LDAP_ATTRIBUTES.search(lower):
+    if lower.startswith(("(&", "(|", "(!")) and _WHOLE_FILTER.fullmatch(lower) and _ASKING.search(lower):
         yield low("LDAP_INJECTION", text)
     match = _LDAP.search(lower)
     if match is None or "\\" in lower or _balanced(lower, match.start()):

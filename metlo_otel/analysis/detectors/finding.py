@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from metlo_otel.core.processed import Category
+from metlo_otel.core.categories import Category
 
 Confidence = Literal["high", "low"]
 

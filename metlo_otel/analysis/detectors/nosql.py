@@ -35,7 +35,7 @@ _CERTAIN = frozenset(
     ]
 )
 _RANGES = frozenset({"gt", "gte", "lt", "lte"})  # what honest filters say as well, of numbers and dates
-_LIMIT = re.compile(r"\s{0,8}[\"']?-?\d")
+_LIMIT = re.compile(r"=?\s{0,8}[\"']?-?\d")
 _IN_NAME = re.compile(rf"(?:^|[\[.])\$({_OPERATORS})(?=[\].\[]|$)")
 _IN_VALUE = re.compile(rf"(?:^|[{{,\[])\s{{0,8}}[\"']?\$({_OPERATORS})[\"']?\s{{0,8}}[:\]]")
 _BRACKETS = re.compile(rf"\[\$({_OPERATORS})\]\s{{0,3}}=")
@@ -91,5 +91,7 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
         and lower.count("\n") < 3
     ):
         before = lower[: logic.start() + 1]
-        if before.count("'") % 2 or before.count('"') % 2 or before[:-1].isdigit() or _DELAY.search(lower):
+        if lower.startswith("db.") and logic.start() == 0:
+            yield low("NOSQLI", text)
+        elif before.count("'") % 2 or before.count('"') % 2 or before[:-1].isdigit() or _DELAY.search(lower):
             yield low("NOSQLI", text[logic.start() :])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from metlo_otel.analysis.detectors import code
 from metlo_otel.analysis.detectors import shell_words as w
 from metlo_otel.analysis.detectors.finding import Finding, high, low
 from metlo_otel.analysis.detectors.shell_unfolding import unfolded
@@ -37,6 +38,10 @@ _ENGLISH_ARGUMENT = re.compile(r"\s+['\"]?[\w%$]{2,40}['\"]?\s*(?:$|[;|&#`)]|>)"
 _INTERPRETER = re.compile(r"(?:cmd(?:\.exe)?\s+/[ck]|powershell(?:\.exe)?\s+-\w+)\s")
 _HOST = re.compile(r"\s+[\w-]{1,60}(?:\.[\w-]{1,60}){1,6}\s*[)`]")
 _NOT_A_COLUMN = re.compile(r"@|^/|\.(?:txt|jpe?g|png|gif|pdf|php|html?|csv|com|net|org|zip|docx?)$")
+_TOLD_OF = re.compile(r"(?:[\w,.:'-]{1,40}\s{1,4}){2}.{0,200}(?:phpinfo|<\?php|\$_)", re.DOTALL)  # among words
+_COUNTED = re.compile(r"\s+\d{1,3}\s+[a-z]{3,}")  # `sleep 8 hours`
+_BARRED = re.compile(r"\|(?!\|)")
+_ADDRESS = re.compile(r"[\d.:]+|localhost")
 _PATH_STARTS = frozenset("/uolsbc%")
 _STEPS = 24  # separators looked at
 _STARTED = 3  # commands looked behind that start another one
@@ -46,9 +51,14 @@ def find(text: str, lower: str, _words: list[str]) -> Iterator[Finding]:
     """At most one finding: the surest of the commands that a shell would find in the text."""
     plain = unfolded(lower)
     if ("(" in plain or "<!--" in plain) and _direct(plain):
+        told = _TOLD_OF.match(plain) is not None and not w.SENSITIVE.search(plain)
+        yield (low if told else high)("COMMAND_EXECUTION", text)
+        return
+    certain = code.runs(plain)
+    if certain:
         yield high("COMMAND_EXECUTION", text)
         return
-    best, fragment = 0, ""
+    best, fragment = (2, text) if certain is None else (0, "")
     for score, part in _commands(plain):
         if score > best:
             best, fragment = score, part
@@ -140,6 +150,8 @@ class _Before:
 def _marked(plain: str, start: int, end: int) -> bool:
     """Whether a backtick is Markdown's: doubled, behind a blank, or with words behind the one that closes
     it."""
+    if plain[start - 1 : start] == "=":
+        return False
     quoting = plain[start - 1 : start] in (" ", "`", "\n", "(") and plain[start - 2 : start] != "$("
     if quoting or plain[end : end + 1] == "`":
         return True
@@ -210,8 +222,19 @@ def _substituted(name: str, after: str, separator: str) -> int:
     return 2 if name in w.PLAIN - w.ENGLISH and _HOST.match(after) else 1
 
 
+def _abbreviated(before: str, raw: str) -> int:
+    """A command of one or two letters and nothing behind it, as passwords and formulas have it as well."""
+    if len(before) < 2 or _ADDRESS.fullmatch(before) or raw[-1:] in ("'", '"', ")"):
+        return 3
+    return 2 if _NOT_A_COLUMN.search(before) else 1
+
+
 def _started(name: str, after: str, plain: str, position: int, separator: str) -> int:
     """A command after a separator, by its own name and what it is given."""
+    if (name in w.ENGLISH and _COUNTED.match(after)) or (
+        separator == "|" and name in w.NEEDING and _BARRED.match(after)
+    ):
+        return 0
     if w.ARGUMENT.match(after) or w.SENSITIVE.search(plain, position, position + 60):
         return 3
     alone = not after.strip(" '\")};|&#`\r\n") or after.lstrip()[:1] in (";", "|", "&", "#", "`", ">", "\n")
@@ -222,6 +245,8 @@ def _started(name: str, after: str, plain: str, position: int, separator: str) -
         return 3 if alone else 2 if after[:1] == " " and len(after) > 1 and name not in ("sc", "env") else 0
     if alone:
         short = len(before) < 2 or not before[-1].isalpha() or _NOT_A_COLUMN.search(before) is not None
+        if name in w.SHORT and len(name) < 3:
+            return _abbreviated(before, plain[:position].rstrip(" ;|&\r\n"))
         if name in w.SHORT or name in w.PLAIN:
             return 3 if short else 1
         return 2 if short and plain[position - 1] != " " else 1

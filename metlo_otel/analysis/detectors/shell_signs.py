@@ -17,10 +17,11 @@ _NAME = "(?:{})".format(
 
 _CALLED = frozenset(
     "system shell_exec passthru popen proc_open pcntl_exec subprocess exec execsync child_process phpinfo spawn"
-    " spawnsync".split()
+    " spawnsync eval assert print print_r var_dump die exit include include_once require require_once phpversion"
+    " getmypid php_uname sleep md5".split()
 )  # where a bracket stands as well
 _FOLDERS = frozenset({"bin", "sbin"})
-WORDS = _CALLED | _FOLDERS
+WORDS = _CALLED | _FOLDERS | {"scripttimeout", "resume", "sysinfo", "clone"}
 _BEHIND = (
     r"[\s'\"({!+@^]{0,8}(?:[\s'\"({!+@^]{9}|[/%]|c:|usr/|opt/|local/|\$(?:[{']|shell|bash|\w{1,8}\$)|" + _NAME + ")"
 )
@@ -32,12 +33,12 @@ SIGNS: Signs = (
     ("$", r"(?<=[\w/]\$)(?:[@*]|\(\)|\{?\w{1,2}\}?[a-z/])|_|\{?ifs|'\\"),
     ("{", r"[\w/.-]{1,30},"),
     ("%", "09|common|program"),
-    ("<", "!--"),
+    ("<", r"!--|\?|<<"),
     ("(", r"\)\s{0,4}\{"),
     ("-", w.OPTION_NAMES),
 )
 STARTS = re.compile(r"\s*" + _NAME + r"(?=[\s'\"`;|&(){}<>,=+]|\.exe|$)")
-_told = telling(_FOLDERS, SIGNS)
+_told = telling(WORDS - _CALLED, SIGNS)
 
 
 def tells(lower: str, words: list[str]) -> bool:

@@ -6,10 +6,12 @@ import re
 
 _BLANKS = re.compile(r"\$\{?ifs\}?(?:\$\d|\$@)?|%09|\$'\\[nt]'|%(?:commonprogramfiles|programfiles)[^%]{0,12}%")
 _SHELL = re.compile(r"\$(?:shell|bash)\b|\$\{(?:shell|bash)\}")
-_NOISE = re.compile(r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/])")
+_NOISE = re.compile(
+    r"(?:''|\"\"|\\|\$[@*]|\$\(\)|\^|\$\{?\w{1,2}\}?)(?=[a-z/*?])|(?<!\$[a-z])(?<!\$[a-z]\w)\$\{?[a-z]\w?\}?(?=[\s+]|$)"
+)
 _FOLDS = frozenset("'\"\\^@*$")
 _QUOTED_LETTER = re.compile(r"(['\"])(\w{1,3})\1(?=\w|\s|$)")
-_BRACES = re.compile(r"\{([\w/.-]{1,30}),([^{}]{0,200})\}")
+_BRACES = re.compile(r"\{([\w/.-]{1,30})\s{0,4},([^{}]{0,200})\}")
 _ENTITY = re.compile(
     r"&(?:lt|gt|amp|quot|apos|nbsp|copy|reg|trade|hellip|[mn]dash|euro|[lr][sd]quo|#x?[0-9a-f]{1,6});"
 )  # the decoded reading has what they stand for
@@ -27,6 +29,8 @@ def unfolded(lower: str) -> str:
         lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
     if not _FOLDS.isdisjoint(lower):
         lower = _NOISE.sub(lambda match: "" if _inside_word(match) else match[0], lower)
+        if "{" in lower:
+            lower = _BRACES.sub(lambda match: match[1] + " " + match[2].replace(",", " "), lower)
         lower = _QUOTED_LETTER.sub(lambda match: match[2] if _inside_word(match) else match[0], lower)
     return lower
 

@@ -68,6 +68,16 @@ _INSIDE = tuple(
         "fe80::/10",
     ]
 )
+_SHELL = re.compile(
+    r"/(?:c99|r57|wso|b374k|shell|cmd|backdoor|evil|webshell|rfi\w*)[\w-]{0,12}\.(?:txt|php\d?|jsp|aspx?|inc|gif|jpe?g)\b"
+    r"|/[\w.-]{1,60}\.(?:txt|inc)(?:\?|\x00|%00)$"
+)
+_PORT = re.compile(r":(\d{4})(?=/|$|[?#\s])")
+_DEVELOPING = frozenset("3000 3001 4000 4200 5000 5173 8000 8080 8888 9000".split())
+_INNER = re.compile(
+    r":\d+/(?:admin|manager|actuator|console|metrics|env|status|server-|latest|api/v1/(?:pods|nodes)|debug|jmx)"
+)
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "host.docker.internal"})
 _NUMBER = re.compile(r"0x[0-9a-f]{1,16}|\d{1,12}")
 
 
@@ -86,11 +96,21 @@ def find(text: str, lower: str) -> Iterator[Finding]:
     if scheme == "jar" or (scheme in _ODD_SCHEMES and (host or scheme in ("file", "netdoc", "local_file"))):
         if " " not in lower.strip() and not (OWN_FILE.fullmatch(lower) and "/." not in lower):
             yield high("SSRF", text) if "://" in lower or scheme == "file" else low("SSRF", text)
+    elif scheme in ("http", "https", "ftp") and _SHELL.search(lower) and " " not in lower.strip():
+        yield low("RFI", text)
     elif scheme in _WEB_SCHEMES:
-        certain = _inside(host)
+        certain = None if _is_own(text, host, user, lower[match.end() :]) else _inside(host)
         nobody = user is not None and not user[-2:-1].isalnum()  # no address of a person's in a sentence
         if certain or (certain is False and (nobody or " " not in lower.strip())):
             yield (high if certain else low)("SSRF", text)
+
+
+def _is_own(text: str, host: str, user: str | None, rest: str) -> bool:
+    """Whether a URL is of what a developer runs: this machine by its plain name, at a port that such servers have."""
+    port = _PORT.match(rest)
+    if port is None or user is not None or port[1] not in _DEVELOPING or _INNER.match(rest):
+        return False
+    return host in _LOOPBACK and f"://{host}:" in text
 
 
 def _inside(host: str) -> bool | None:

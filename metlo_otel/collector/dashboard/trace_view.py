@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from metlo_otel.analysis.attacks import detect
 from metlo_otel.collector.dashboard.bodies import Marks, show_body
 from metlo_otel.collector.dashboard.text import Piece, pieces
+from metlo_otel.core.categories import own_detections
 
 _ROWS = 300  # headers or parameters that are shown
 _PLACES = 100  # of attacks that are shown
@@ -71,7 +72,7 @@ def view_trace(document: Mapping[str, Any]) -> TraceView:
     """The view of a trace's document, which was checked when it came."""
     request, processed = document["request"], _processed(document)
     url = request["url"]
-    marks = Marks(_places(processed.get("attackDetections")), _places(processed.get("sensitiveDataDetected")))
+    marks = Marks(_places(own_detections(processed)), _places(processed.get("sensitiveDataDetected")))
     attacked = list(marks.attacks.items())
     return TraceView(
         method=request["method"].upper(),

@@ -25,7 +25,7 @@ from metlo_otel.collector.queries.filters import (
 from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.queries.services import served_by
 from metlo_otel.collector.schema import ACTORS, ATTACKS, AUDIT, ENDPOINTS, TRACES
-from metlo_otel.core.processed import ATTACKS as CATEGORIES
+from metlo_otel.core.categories import ATTACKS as CATEGORIES
 
 _A = ATTACKS.c
 _CATEGORY = Filter(string, lambda value: _A.category == value.upper(), values=CATEGORIES)

@@ -25,7 +25,7 @@ from metlo_otel.collector.queries.filters import (
 from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.queries.services import served_by
 from metlo_otel.collector.schema import DOCUMENTS, ENDPOINTS, TRACES
-from metlo_otel.core.processed import ATTACKS
+from metlo_otel.core.categories import ATTACKS
 from metlo_otel.core.record import METHODS
 
 _T = TRACES.c

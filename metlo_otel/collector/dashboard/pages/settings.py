@@ -69,6 +69,12 @@ PARTS = (
         '[{"host": ".*", "paths": ["^/health$"]}]',
     ),
     Part(
+        "detectionExcept",
+        "Where findings are fine",
+        "Findings of a category in a field of requests to a path do not count: * is any, {name} one segment.",
+        '[{"path": "/posts/{id}", "field": "reqBody.text", "category": "SQLI"}]',
+    ),
+    Part(
         "encryptionPublicKey",
         "Encryption",
         "An RSA public key (PEM). Agents then send content that only its owner can read. Empty: no encryption.",

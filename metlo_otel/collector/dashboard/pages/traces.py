@@ -12,16 +12,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from metlo_otel.collector import queries
-from metlo_otel.collector.dashboard.desk import Desk
+from metlo_otel.collector import actions, queries
+from metlo_otel.collector.dashboard.desk import Desk, seen
+from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.pages.actors import COLUMNS, rule_id, rules_in_force
 from metlo_otel.collector.dashboard.pages.asking import done
 from metlo_otel.collector.dashboard.pages.listing import Listing, answer_file, show, wants_file
 from metlo_otel.collector.dashboard.pages.rules import DONE
 from metlo_otel.collector.dashboard.trace_view import view_trace
 from metlo_otel.collector.dashboard.tracing import read_template, tracing_link
-from metlo_otel.core.processed import ATTACKS
+from metlo_otel.core.categories import ATTACKS
 
+_FINE = "Such findings do not count there any more: see Settings. Connected agents are told within seconds."
 LIST = Listing(
     "traces",
     queries.find_traces,
@@ -59,9 +61,21 @@ def routes(desk: Desk) -> list[Route]:
         found = await desk.read(partial(_read, number=number))
         if found is None:
             raise HTTPException(404, f"There is no trace {number}. Only the latest of each endpoint are kept.")
-        return await desk.render(request, "trace.html", *done(request, DONE), **found)
+        return await desk.render(request, "trace.html", *done(request, {**DONE, "fine": _FINE}), **found)
+
+    async def fine(request: Request) -> Response:
+        """Have a finding of this trace not count any more, at its endpoint and in its field."""
+        form = await read_form(request)
+        path, field, category = (form.get(name) for name in ("endpoint", "field", "category"))
+        work = partial(actions.except_detection, path=path, field=field, category=category, who=desk.who(request))
+        try:
+            await desk.change(work)
+        except ValueError as problem:
+            raise HTTPException(400, f"This cannot be made an exception: {problem}.") from None
+        return seen(f"/dashboard/traces/{request.path_params['id']}?done=fine")
 
     return [
+        Route("/traces/{id:row}/fine", fine, methods=["POST"]),
         Route("/traces", search, methods=["GET"]),
         Route("/traces/{id:row}", one, methods=["GET"]),
     ]
@@ -80,6 +94,7 @@ def _read(connection: Connection, number: int) -> dict[str, Any] | None:
     trace, in_force = orjson.loads(orjson.dumps(found)), rules_in_force(connection)
     return {
         "trace": trace,
+        "known_categories": ATTACKS,
         "view": view_trace(trace["trace"]),
         "blocked": [kind for kind, value in _actors(trace) if rule_id(kind, value) in in_force],
         "tracing": tracing_link(read_template(connection), trace["trace"]),
