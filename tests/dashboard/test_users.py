@@ -130,7 +130,8 @@ def test_what_nobody_named_is_for_admins(method: str, path: str) -> None:
 def test_pages_show_what_one_may_do(staffed: RunningCollector, viewer: Browser, analyst: Browser) -> None:
     """A viewer sees no button that would be refused."""
     agent = Client(staffed.url)
-    agent.post([make_trace()])
+    found = {"block": False, "attackDetections": {"reqQuery.q": ["SQLI"]}}
+    agent.post([make_trace(), make_trace(processedTraceData=found)])  # an attack opens its alert again
     agent.session.close()
     forms = re.compile(r'<form[^>]*method="post"[^>]*action="(/dashboard/[^"]+)"')
     for path in ("", "endpoints/1", "traces", "traces/1", "attacks", "actors", "actors/1", "rules", "specs", "account"):
