@@ -136,7 +136,9 @@ def test_pages_show_what_one_may_do(staffed: RunningCollector, viewer: Browser, 
     found = {"block": False, "attackDetections": {"reqQuery.q": ["SQLI"]}}
     agent.post([make_trace(), make_trace(processedTraceData=found)])  # an attack opens its alert again
     agent.session.close()
-    one_of = {page: re.findall(rf"/dashboard/({page}/\d+)", viewer.get(f"/dashboard/{page}").text)[0] for page in _LISTS}
+    one_of = {
+        page: re.findall(rf"/dashboard/({page}/\d+)", viewer.get(f"/dashboard/{page}").text)[0] for page in _LISTS
+    }
     forms = re.compile(r'<form[^>]*method="post"[^>]*action="(/dashboard/[^"]+)"')
     for path in ("", *one_of.values(), "traces", "attacks", "actors", "rules", "specs", "account"):
         for browser, role in ((viewer, VIEWER), (analyst, ANALYST)):
