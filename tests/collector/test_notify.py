@@ -48,7 +48,7 @@ class Clock:
 @pytest.fixture(autouse=True)
 def _no_first_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each new endpoint is an alert of its own, as from a host's second day on."""
-    monkeypatch.setattr("metlo_otel.collector.watching.LEARNING", 0)
+    monkeypatch.setattr("metlo_otel.collector.watching.LEARNING", -60_000)
 
 
 @pytest.fixture
