@@ -16,6 +16,7 @@ from metlo_otel.analysis.detectors.finding import Confidence, Finding
 from metlo_otel.analysis.nested import leaves
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.cookies import pieces, unescaped
+from metlo_otel.reading.credentials import basic
 
 __all__ = ["HEAD", "TAIL", "Confidence", "Finding", "detect", "find", "inspect"]
 
@@ -39,6 +40,7 @@ _KNOWN = frozenset(
      "via", "forwarded", "if-none-match", "if-match", "etag", "x-forwarded-for", "baggage", "tracestate", "traceparent",
      "warning"}
 )  # fmt: skip
+_CREDENTIALS = ("authorization", "proxy-authorization")
 _ADDRESS = re.compile(r"https?://[\w.:-]+/[^\s'\"<>()`]*")
 _USUAL_FAMILIES = ("accept-", "sec-ch-", "sec-fetch-")
 # Headers that speak of addresses or of the client itself: no request is forged by what stands there.
@@ -128,6 +130,8 @@ def _header(name: str, value: str) -> Iterable[Finding]:
         value = value.partition("?")[0]  # what somebody looked for elsewhere
     if name == "cookie":
         found: Iterable[Finding] = [each for name, said, _ in pieces(value) for each in _cookie(name, said)]
+    elif name in _CREDENTIALS and (given := basic(value)) is not None:
+        found = [each for said in given for each in _certain(said)]
     elif len(value) <= _REMEMBERED and _public(name, value):
         found = _usual(name, value)
     elif name in _KNOWN or name.startswith(_USUAL_FAMILIES):

@@ -162,6 +162,7 @@ _HIDES = (
     r"%(?:25)*(?:[2-9a-f][0-9a-f]|u[0-9a-f]{4}|0[0ad9])|\\u(?:00[0-7]|ff[0-5]|20[02-6]|2[1-4]\d|fe[56])|\\x[0-7][0-9a-f]|\\[0-7]{2,3}|\\u\{",
     r"&(?:#|lt|gt|quot|apos|amp|lpar|rpar|colon|tab|newline|sol|period|bsol|nbsp)|\+a(?:dw|d4|ci|cc|cg|ck|ds|d0)",
     r"(?:^|[=:'\s\"/>])(?-i:(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][A-Za-z0-9+/_-][A-Za-z0-9+/_-]){3,})[A-Za-z0-9+/_-]{0,3}={0,2}(?:$|[^A-Za-z0-9+/=._-])",
+    '\\x1f"basic\\s',  # a header of credentials, between values as suspicion.py writes them
     "[\uff01-\uff5e\u2000-\u2017\u2020-\u2025\u2027-\u206f\u2460-\u24ff\u2215\u2216\ufe50-\ufe6f]",
 )  # what one of them may hide behind
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{10,}={0,2}")

@@ -8,6 +8,7 @@ from metlo_otel.analysis.prefilter import Search, is_overlong, readable, searche
 from metlo_otel.core.exchange import Exchange
 from metlo_otel.core.request import BETWEEN, Known
 from metlo_otel.reading.codings import codings, undo
+from metlo_otel.reading.credentials import basic
 
 _REMEMBERED = 4096  # values of headers
 _LONGEST = 256  # bytes of one that is remembered as it is
@@ -57,7 +58,11 @@ class Suspicion:
         if hash(raw) in self._long:
             return False
         value = raw.decode("utf-8", "replace")
-        parts = [value, *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part]]
+        parts = [
+            value,
+            *(basic(value) or ()),
+            *[part.partition("=")[2] for part in value.split(";", 64) if "=" in part],
+        ]
         if any(tells_in_header(part) or any(tools.find_in_agent(part)) for part in parts):
             return True
         self._remember(raw, value)

@@ -16,7 +16,7 @@ _OTHERS = frozenset(
     " mac_romanian mbcs oem palmos punycode raw_unicode_escape undefined unicode_escape utf_8_sig".split()
 )
 _KNOWN = frozenset(aliases) | frozenset(aliases.values()) | _OTHERS
-_LONGEST = 40  # characters
+_LONGEST = 256  # characters
 
 
 def codec_named(charset: str) -> codecs.CodecInfo | None:
@@ -27,6 +27,6 @@ def codec_named(charset: str) -> codecs.CodecInfo | None:
     if name not in _KNOWN and name.replace(".", "_") not in aliases:
         return None
     try:
-        return codecs.lookup(charset)
+        return codecs.lookup(name)  # not as it is spelled: the registry keeps each spelling
     except (LookupError, ValueError):  # of another system, as mbcs; with a NUL in it
         return None

@@ -12,8 +12,7 @@ from metlo_otel.core.portions import PORTION, portions
 
 Pairs = list[tuple[str, str]]
 
-CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:+-]{1,40})""", re.IGNORECASE)
-"""The charset parameter of a content type, as frameworks find it."""
+_CHARSET = re.compile(r"charset(\*[0-9]{0,2}\*?)?\s*=\s*(?:\"([^\"]*)|'([^']*)'?|([^;]*))", re.IGNORECASE)
 
 _REPLACED = "\ufffd"
 _OTHER = re.compile(r"[^\x00-\x7f]")
@@ -66,21 +65,37 @@ def _long(text: str) -> bytes:
     return b"".join(found)
 
 
-def query_readings(raw: bytes, charset: str = "") -> tuple[Pairs, ...]:
+def query_readings(raw: bytes, content_type: str = "") -> tuple[Pairs, ...]:
     """What frameworks make of a query, the common reading first.
 
     Starlette reads bytes that are not ASCII as Latin-1; Werkzeug keeps a byte that is no UTF-8 percent-encoded; Django
-    under WSGI reads all in the `charset` of the request's Content-Type.
+    under WSGI reads all in the charset that the request's `content_type` names.
     """
     found = [list(pairs(_text(raw)))]
     if not raw.isascii():
         found.append(list(pairs(raw.decode("latin-1"))))
     if b"%" in raw and any(_REPLACED in text for pair in found[0] for text in pair):
         found.append([(requoted(name), requoted(value)) for name, value in _pieces(raw)])
-    encoding = codec(charset)
-    if encoding not in ("", *_UTF8):
-        found.append(pairs_in(raw, encoding))
+    for encoding in dict.fromkeys(map(codec, charsets(content_type))):
+        if encoding not in ("", *_UTF8):
+            found.append(pairs_in(raw, encoding))
     return tuple(found)
+
+
+def charsets(content_type: str) -> list[str]:
+    """Every charset that a framework may find named in a content type, the first one first: at most ten.
+
+    Of several parameters readers take the first or the last; some read a name that is continued or encoded as RFC 2231
+    has it, and one with blanks in it.
+    """
+    plain: list[str] = []
+    encoded: list[str] = []
+    for match in _CHARSET.finditer(content_type) if "harset" in content_type.lower() else ():
+        value = next((value for value in match.groups()[1:] if value), "").strip()
+        (encoded if match[1] else plain).append(value.rpartition("'")[2] if match[1] else value)
+    whole = [*plain[:1], *plain[-1:], *encoded[:1], *encoded[-1:], "".join(encoded)]
+    named = [name for value in whole for name in (*re.split(r"[\s,]", value, maxsplit=1)[:1], value)]
+    return [name for name in dict.fromkeys(named) if name]
 
 
 def codec(charset: str) -> str:
@@ -90,7 +105,7 @@ def codec(charset: str) -> str:
 
 
 def pairs_in(raw: bytes, encoding: str) -> Pairs:
-    """The names and values of a query all in one charset, as Django reads it under WSGI; none where that fails."""
+    """A query as Django reads it in the encoding that a request names: raw Latin-1 where it is not written in that."""
     try:
         try:
             text = raw.decode(encoding)

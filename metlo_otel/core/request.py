@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, ClassVar, Protocol
 
 from metlo_otel.core.paths import PLAIN_PATHS, Paths, as_sent, from_bytes, plain_path, readings, spelled
-from metlo_otel.core.query import CHARSET, Pairs, pairs, query_readings
+from metlo_otel.core.query import Pairs, pairs, query_readings
 
 _MOST_MARKS = 4  # of a header's name that are looked up in either spelling
 _MOST_NAMES = 24  # of objects, that are remembered
@@ -178,8 +178,7 @@ class EnvironRequest:
         raw, kind = self.environ.get("QUERY_STRING", ""), self.environ.get("CONTENT_TYPE")
         if not kind and "%" not in raw and raw.isascii():
             return (list(pairs(raw)),)
-        charset = CHARSET.search(kind or "")
-        return query_readings(_bytes(raw), charset[1] if charset else "")
+        return query_readings(_bytes(raw), kind or "")
 
     @property
     def host(self) -> str:

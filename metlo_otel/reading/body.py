@@ -12,7 +12,7 @@ import orjson
 from metlo_otel.core.query import pairs
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
-from metlo_otel.reading.charsets import charset, decode, is_unusable, query_encoding
+from metlo_otel.reading.charsets import charset, decode, is_unusable, other_encodings
 from metlo_otel.reading.codings import codings
 from metlo_otel.reading.forms import looks_like_a_form
 from metlo_otel.reading.json_cut import Missing, close_cut
@@ -91,7 +91,7 @@ def _is_simple(message: Message) -> bool:
     """Whether bytes and text are the same to every reader: UTF-8, as it came."""
     return (
         b"\0" not in message.body
-        and query_encoding(message.content_type) is None
+        and not other_encodings(message.content_type)
         and not is_unusable(message.content_type)
         and not codings(message.header("content-encoding"))
     )

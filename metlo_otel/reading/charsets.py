@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from metlo_otel.core.codec_names import codec_named
-from metlo_otel.core.query import CHARSET
+from metlo_otel.core.query import charsets
 
 # Codecs that are no charset of the web, some of them slow on hostile input.
 _UNUSABLE = frozenset({"idna", "punycode", "undefined", "mbcs", "oem"})
@@ -46,21 +46,19 @@ def decode(data: bytes, content_type: str, media_type: str, cut: bool) -> str | 
 
 def charset(content_type: str) -> str | None:
     """The codec that a content type's charset parameter names, where it is one that we read."""
-    named = _named(content_type) if "harset" in content_type.lower() else None
+    named = next(iter(_named(content_type)), None) if "harset" in content_type.lower() else None
     return None if named is None or named.replace("_", "-") in _REFUSED else named
 
 
 @lru_cache(maxsize=64)
-def _named(content_type: str) -> str | None:
-    named = CHARSET.search(content_type)
-    if named is None:
-        return None
-    codec = codec_named(named[1])
-    return codec.name if codec is not None and getattr(codec, "_is_text_encoding", True) else None
+def _named(content_type: str) -> tuple[str, ...]:
+    """The codecs that a content type may be read to name."""
+    found = [codec for name in charsets(content_type) if (codec := codec_named(name)) is not None]
+    return tuple(dict.fromkeys(codec.name for codec in found if getattr(codec, "_is_text_encoding", True)))
 
 
 def texts(data: bytes, content_type: str = "") -> list[str]:
-    """What apps may read the bytes as, each once: wide ones where NULs speak for it, UTF-8, the charset that is named.
+    """What apps may read the bytes as, each once: wide ones where NULs speak for it, UTF-8, the charsets that are named.
 
     What is invalid is replaced; byte order marks are left out.
     """
@@ -73,15 +71,14 @@ def readings(data: bytes, content_type: str = "") -> Iterator[str]:
         for encoding in wide(data):
             yield _replaced(data, encoding)
     yield data.decode("utf-8", "replace").removeprefix("\ufeff")
-    named = _usable(content_type)
-    if named not in (None, "utf-8") and not (data.isascii() and named in _OF_ASCII):
-        yield _replaced(data, str(named))
+    for named in _usable(content_type):
+        if named != "utf-8" and not (data.isascii() and named in _OF_ASCII):
+            yield _replaced(data, named)
 
 
-def query_encoding(content_type: str) -> str | None:
-    """Another encoding than UTF-8 that a framework may read the query in, because the request's type names it."""
-    named = _usable(content_type)
-    return None if named in (None, "utf-8", "ascii") else named
+def other_encodings(content_type: str) -> list[str]:
+    """Other encodings than UTF-8 that a framework may read query and fields in, because the request's type names them."""
+    return [named for named in _usable(content_type) if named not in ("utf-8", "ascii")]
 
 
 def is_unusable(content_type: str) -> bool:
@@ -89,12 +86,13 @@ def is_unusable(content_type: str) -> bool:
 
     A name that nothing knows is no charset at all: frameworks read UTF-8 then.
     """
-    named = _named(content_type) if "harset" in content_type.lower() else None
-    return named is not None and named.replace("_", "-") in _UNUSABLE
+    named = _named(content_type) if "harset" in content_type.lower() else ()
+    return any(name.replace("_", "-") in _UNUSABLE for name in named)
 
 
-def _usable(content_type: str) -> str | None:
-    return None if is_unusable(content_type) else (_named(content_type) if "harset" in content_type.lower() else None)
+def _usable(content_type: str) -> list[str]:
+    named = _named(content_type) if "harset" in content_type.lower() else ()
+    return [name for name in named if name.replace("_", "-") not in _UNUSABLE]
 
 
 def _replaced(data: bytes, encoding: str) -> str:

@@ -10,7 +10,7 @@ from metlo_otel.core.query import pairs_in
 from metlo_otel.core.record import Record
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.body import SHORT, Body, read_body, read_more
-from metlo_otel.reading.charsets import query_encoding
+from metlo_otel.reading.charsets import other_encodings
 from metlo_otel.reading.forms import telling_pairs
 from metlo_otel.reading.nodes import MAX_NODES, Field, Scalar, loose_pair, pair_fields
 from metlo_otel.reading.plausible import Plausible
@@ -134,14 +134,13 @@ def _read_head(record: Record) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
 
 
 def _other_query(record: Record) -> Iterator[Field]:
-    """Of the query what may not be told: all of more than 500 pairs, and all in the charset that the request names, in
+    """Of the query what may not be told: all of more than 500 pairs, and all in the charsets that the request names, in
     which Django reads it too.
     """
     if len(record.query) > MAX_NODES or record.raw_query.count("&") >= MAX_NODES:
         for name, value in telling_pairs(record.raw_query):
             yield from loose_pair("reqQuery.", name, value)
-    encoding = query_encoding(record.request.content_type)
-    if encoding is not None and record.raw_query:
+    for encoding in other_encodings(record.request.content_type) if record.raw_query else ():
         for name, value in pairs_in(record.raw_query.encode("utf-8", "replace"), encoding):
             yield from loose_pair("reqQuery.", name, value)
 

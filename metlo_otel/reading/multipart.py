@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
-from metlo_otel.core.query import CHARSET
+from metlo_otel.core.query import charsets
 from metlo_otel.reading.located import replaced
 
 MAX_PARTS = 1000
@@ -25,6 +25,12 @@ _BLANK = re.compile(rb"\r\n\r\n|\n\r?\n|\r\r")
 _FOLD = re.compile(r"(?:\r\n|\n|\r)[ \t]+")
 _LINE = re.compile(r"\r\n|\n|\r")
 _PARAMETER = re.compile(r';\s*([^\s=;"]+?)\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;]*))', re.DOTALL)
+_FILE = re.compile(
+    r'^content-disposition: *[a-z-]+(?:; *[a-z]+="[^"\\\r\n]*")*; *filename="[^"\\\r\n]+"'
+    r"(?:; *filename\*=utf-8'[a-z-]*'[^\s;\"']+)?"
+    r'(?:; *(?!filename)[a-z]+="[^"\\\r\n]*")* *\r?$',
+    re.IGNORECASE | re.MULTILINE,
+)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _PLACEHOLDER = re.compile(rb"\[file, (at least )?\d+ bytes\]")
 
@@ -37,7 +43,8 @@ Mark = tuple[int, int]
 class Part:
     """One part; its content is `body[start:end]`, `whole` unless the body's end cuts it.
 
-    `names` are what readers may call it, the likeliest first; `filename` is None for what is no file.
+    `names` are what readers may call it, the likeliest first; `filename` is None for what is no file, and `is_file`
+    says that every reader takes it for one.
     """
 
     names: tuple[str, ...]
@@ -47,6 +54,7 @@ class Part:
     whole: bool = True
     charset: str | None = None
     coding: str = ""
+    is_file: bool = False
 
     @property
     def name(self) -> str | None:
@@ -143,15 +151,17 @@ def _quoted(text: str) -> str:
     return _LINE.sub(" ", text).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def values(part: Part, body: bytes) -> list[str]:
-    """What readers may take a part's content for: UTF-8, its own charset, the coding of its transfer undone."""
+def values(part: Part, body: bytes, named: Iterable[str] = ()) -> list[str]:
+    """What readers may take a part's content for: UTF-8, its own charset and those that are `named` for all of the body,
+    the coding of its transfer undone.
+    """
     content = body[part.start : part.end]
     found = [content.decode("utf-8", "replace")]
-    if part.charset is None and not part.coding:
+    if part.charset is None and not part.coding and not named:
         return found
-    if part.charset is not None:
+    for charset in (*named, *filter(None, [part.charset])):
         try:
-            found.append(content.decode(part.charset, "replace"))
+            found.append(content.decode(charset, "replace"))
         except (LookupError, UnicodeError):
             found.append("")
     if part.coding == "base64":
@@ -176,17 +186,24 @@ def _part(body: bytes, start: int, end: int, whole: bool) -> Part | None:
     if usual is not None:
         name, file = usual.groups()
         filename = None if file is None else file.decode("utf-8", "replace")
-        return Part((name.decode("utf-8", "replace"),), filename, usual.end(), end, whole)
+        return Part((name.decode("utf-8", "replace"),), filename, usual.end(), end, whole, is_file=bool(filename))
     blank = _BLANK.search(body, start, end)
     if blank is None:
         return Part((), None, start, end, whole) if whole and end > start else None
-    headers = _headers(body[start : blank.start()].decode("utf-8", "replace"))
+    head = body[start : blank.start()].decode("utf-8", "replace")
+    headers = _headers(head)
     given = _parameters(headers.get("content-disposition", ""))
-    charset = CHARSET.search(headers.get("content-type", ""))
+    charset = next(iter(charsets(headers.get("content-type", ""))), None)
     names = [given[name] for name in ("name*", "name") if name in given]
     filename = given.get("filename*", given.get("filename"))
     coded = headers.get("content-transfer-encoding", "").strip().lower()
-    return Part(tuple(dict.fromkeys(names)), filename, blank.end(), end, whole, charset[1] if charset else None, coded)
+    return Part(tuple(dict.fromkeys(names)), filename, blank.end(), end, whole, charset, coded, _is_file(head))
+
+
+def _is_file(head: str) -> bool:
+    """Whether a part with these headers is a file to every reader: its name is there once, in quotes, and not empty."""
+    alone = head.lower().count("disposition") == 1 and _FOLD.search(head) is None
+    return alone and _FILE.search(head) is not None
 
 
 def _headers(text: str) -> dict[str, str]:

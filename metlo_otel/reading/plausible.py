@@ -13,7 +13,7 @@ from metlo_otel.core.query import pairs, unquoted
 from metlo_otel.core.record import Message
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading import multipart
-from metlo_otel.reading.charsets import is_unusable, looks_binary, readings, texts, wide
+from metlo_otel.reading.charsets import is_unusable, looks_binary, other_encodings, readings, texts, wide
 from metlo_otel.reading.codings import codings, undo
 from metlo_otel.reading.forms import looks_like_a_form, telling_pairs
 from metlo_otel.reading.json_cut import Missing
@@ -176,7 +176,8 @@ class Plausible:
 
     def _of_part(self, part: multipart.Part, content: bytes) -> list[Field]:
         found: list[Field] = []
-        read = multipart.values(part, content) if part.filename is None or _is_text(content, part) else []
+        named = other_encodings(self.message.content_type)
+        read = multipart.values(part, content, named) if not part.is_file or _is_text(content, part) else []
         for name in part.names or ("",):
             key, odd = field_key(self.section + ".", name, "x")
             key = key if part.names else self.section
@@ -204,12 +205,6 @@ def _without_nuls(text: str, content: bytes) -> str:
 
 
 def _is_text(content: bytes, part: multipart.Part) -> bool:
-    """Whether a file is short and of text, so that what it says is looked at."""
+    """Whether a file is short and of text, in whatever charset, so that what it says is looked at."""
     held = content[part.start : part.end]
-    if len(held) > _MAX_FILE or b"\0" in held:
-        return False
-    try:
-        held.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+    return len(held) <= _MAX_FILE and not looks_binary(held)

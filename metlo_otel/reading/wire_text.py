@@ -6,7 +6,7 @@ import codecs
 import re
 
 from metlo_otel.core.codec_names import codec_named
-from metlo_otel.core.query import CHARSET
+from metlo_otel.core.query import charsets
 from metlo_otel.core.record import Message
 from metlo_otel.reading.multipart import without_files
 
@@ -33,10 +33,10 @@ def text_of(message: Message) -> str | None:
 
 def charset_of(content_type: str) -> str | None:
     """The charset named; UTF-8 where none is; None where it is one that is not read here."""
-    match = CHARSET.search(content_type)
-    if match is None:
+    named = charsets(content_type)
+    if not named:
         return "utf-8"
-    codec = codec_named(match[1]) if _CHARSETS.fullmatch(match[1]) else None
+    codec = codec_named(named[0]) if _CHARSETS.fullmatch(named[0]) else None
     return None if codec is None else codec.name
 
 

