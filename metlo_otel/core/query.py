@@ -76,10 +76,8 @@ def query_readings(raw: bytes, content_type: str = "") -> tuple[Pairs, ...]:
         found.append(list(pairs(raw.decode("latin-1"))))
     if b"%" in raw and any(_REPLACED in text for pair in found[0] for text in pair):
         found.append([(requoted(name), requoted(value)) for name, value in _pieces(raw)])
-    for encoding in dict.fromkeys(map(codec, charsets(content_type))):
-        if encoding not in ("", *_UTF8):
-            found.append(pairs_in(raw, encoding))
-    return tuple(found)
+    others = [name for name in dict.fromkeys(map(codec, charsets(content_type))) if name not in ("", *_UTF8)]
+    return (*found, *[pairs_in(raw, name) for name in others])
 
 
 def charsets(content_type: str) -> list[str]:

@@ -58,7 +58,7 @@ def _named(content_type: str) -> tuple[str, ...]:
 
 
 def texts(data: bytes, content_type: str = "") -> list[str]:
-    """What apps may read the bytes as, each once: wide ones where NULs speak for it, UTF-8, the charsets that are named.
+    """What apps may read the bytes as, each once: wide ones where NULs speak for it, UTF-8, the charsets named.
 
     What is invalid is replaced; byte order marks are left out.
     """
@@ -77,7 +77,7 @@ def readings(data: bytes, content_type: str = "") -> Iterator[str]:
 
 
 def other_encodings(content_type: str) -> list[str]:
-    """Other encodings than UTF-8 that a framework may read query and fields in, because the request's type names them."""
+    """Other encodings than UTF-8 that a framework may read query and fields in, since the request's type names them."""
     return [named for named in _usable(content_type) if named not in ("utf-8", "ascii")]
 
 

@@ -152,7 +152,7 @@ def _quoted(text: str) -> str:
 
 
 def values(part: Part, body: bytes, named: Iterable[str] = ()) -> list[str]:
-    """What readers may take a part's content for: UTF-8, its own charset and those that are `named` for all of the body,
+    """What readers may take a part's content for: UTF-8, its own charset and those `named` for all of the body,
     the coding of its transfer undone.
     """
     content = body[part.start : part.end]
