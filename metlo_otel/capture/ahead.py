@@ -13,6 +13,7 @@ from metlo_otel.core.late import LateDecision
 
 NOT_IN_TIME = "read_ahead_wait"  # of the body more is to come, for which READ_AHEAD_WAIT was not long enough
 NOT_ASKED_FOR = "expect_continue"  # the client sends the body when it is asked to, which is for the app to do
+NOT_ANNOUNCED = ""  # nothing says that there is one, so that it is no fact that it was not looked at
 _MOST_DIGITS = 15  # of a length that is believed
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from metlo_otel.capture.ahead import NOT_ASKED_FOR, NOT_IN_TIME, postponed
+from metlo_otel.capture.ahead import NOT_ANNOUNCED, NOT_ASKED_FOR, NOT_IN_TIME, postponed
 from metlo_otel.capture.asgi_ahead import Replaying, may_be_read, uncounted
 from metlo_otel.capture.asgi_headers import note_headers, readable
 from metlo_otel.capture.asgi_outermost import look_outside, wait_for_answer
@@ -28,6 +28,7 @@ Ahead = Callable[[int], Awaitable[None]]
 Decide = Callable[[Exchange, Scope, Ahead], Awaitable[ASGIApp | None]]
 
 _Then = tuple[Awaitable[None] | None, Message]  # what is awaited before a message is sent, and that message
+_BODILESS = ("GET", "HEAD", "OPTIONS")  # unless they announce a body
 _LAST: _Then = None, {}
 
 
@@ -125,6 +126,8 @@ class ASGICapture:
         told = next(iter(exchange.request.header("content-length")), None)
         if there is None:
             postponed(exchange, NOT_ASKED_FOR, limit, told)
+        elif there is False and told is None and exchange.request.method not in _BODILESS:
+            postponed(exchange, NOT_ANNOUNCED, limit)  # a server that is none of HTTP's may still have one
         elif there and replaying is not None and not await replaying.ahead(limit, self._wait):
             postponed(exchange, NOT_IN_TIME, limit, told)
 

@@ -21,7 +21,8 @@ class Decide(Protocol):
 
 
 class LateDecision:
-    """Of a request that may still be rejected; `reason` is why its body was not there.
+    """Of a request that may still be rejected; `reason` is why its body was not there: none where there
+    need be no body.
 
     The body is held back nowhere: each part goes to the app when it has come, but for the one that completes the
     evidence, before which is decided. An attack is looked for in what there is so far: at the first part, whenever
@@ -72,7 +73,7 @@ class LateDecision:
     def ends(self, exchange: Exchange) -> None:
         """The exchange is over: nothing is decided any more, and what was not looked at is told."""
         self._decide = None
-        if not self.decided:
+        if not self.decided and self.reason:
             exchange.note(self.reason)
 
     def _is_settled(self) -> bool:

@@ -99,7 +99,11 @@ def percent_decoded(value: str) -> str:
 
 def base64_text(value: str) -> str | None:
     """The printable text that a whole value encodes in base64, or None; words and identifiers give None."""
-    if len(value) < 10 or " " in value or value.islower() or not _BASE64.fullmatch(value):
+    if len(value) < 10 or " " in value or value.islower():
+        return None
+    if "\n" in value:  # in lines, as MIME has it
+        value = "".join(value.split())
+    if not _BASE64.fullmatch(value):
         return None
     body = value.rstrip("=").translate(_URL_SAFE)
     try:
