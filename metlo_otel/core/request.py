@@ -66,7 +66,7 @@ class Request(Protocol):
 
     @property
     def host(self) -> str:
-        """The Host header as sent, else the server's own name and port."""
+        """The Host header as sent, without a user's name and password in it; else the server's own name and port."""
 
     @property
     def peer(self) -> Address:
@@ -182,7 +182,7 @@ class EnvironRequest:
 
     @property
     def host(self) -> str:
-        return self.environ.get("HTTP_HOST") or _netloc(self.server, self.scheme)
+        return self.environ.get("HTTP_HOST", "").rpartition("@")[2] or _netloc(self.server, self.scheme)
 
     @property
     def peer(self) -> Address:
@@ -299,7 +299,7 @@ class ScopeRequest:
     def host(self) -> str:
         for name, value in self._headers:
             if name.lower() == b"host":
-                return _decode(value)
+                return _decode(value).rpartition("@")[2]
         return _netloc(self.server, self.scheme)
 
     @property

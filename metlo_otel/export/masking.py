@@ -18,6 +18,7 @@ _BYTES = MASKED.encode()
 _QUOTED = b'"' + _BYTES + b'"'
 _NAME_PARTS = re.compile(r"[\[\].]+")
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
+_USERINFO = re.compile(rb"(://[^\s/?#@:\"'<>\\]{0,256}:)[^\s/?#@\"'<>\\]{1,256}@")
 _LONGEST_NAME, _MOST_KNOWN = 256, 4096
 _FORM = "application/x-www-form-urlencoded"
 _OF_A_CALL = frozenset({"query", "variables", "operationName", "extensions"})
@@ -126,6 +127,8 @@ class Masker:
     def _header(self, name: str, value: str) -> str:
         if self._hides(name):
             return MASKED
+        if "@" in value and "://" in value:
+            value = self._without_userinfo(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
         if "=" not in value and value.lstrip()[:1] not in ("{", "["):
             return value
         if plain(name) in ("cookie", "setcookie"):
@@ -147,11 +150,11 @@ class Masker:
             value = self._graphql(value)
         return self._hidden(value, forms.located_in_url(value)) if "=" in value else value
 
-    def _body(self, message: Message) -> bytes:
-        """By what it looks like, whatever its type says: an app may have read it so."""
-        body, media = message.body, message.media_type
+    def _body(self, message: Message, within: bool = False) -> bytes:
+        """By what it looks like, whatever its type says: an app may have read it so. A part is `within` another."""
+        body, media = self._without_userinfo(message.body), message.media_type
         start = body.lstrip(_BLANKS)[:2]
-        if media == "multipart/form-data" or start == b"--":
+        if not within and (media == "multipart/form-data" or start == b"--"):
             masked = self._multipart(body, message.content_type)
             if masked or media == "multipart/form-data":
                 return masked
@@ -165,12 +168,20 @@ class Masker:
             body = self._graphql(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return body if media == _FORM and not structured else self._structured(body)
 
+    def _without_userinfo(self, text: bytes) -> bytes:
+        """A text with the passwords in its URLs masked, where passwords are."""
+        if b"@" not in text or b"://" not in text or not self._hides("password"):
+            return text
+        return _USERINFO.sub(rb"\1" + _BYTES + b"@", text)
+
     def _structured(self, body: bytes) -> bytes:
         """JSON, JSON in its strings, and GraphQL in its `query`."""
         fields = json_fields.located(body, self._hides)
         body = replaced(body, [(start, end, _QUOTED) for _, start, end in fields])
         if b"\\" in body and self._names_within(body):
             body = _changed(body, json_fields.located_documents(body), self._nested)
+        if b"=" in body and self._names_within(body):
+            body = _changed(body, json_fields.located_urls(body), self._pairs)
         if b'"query"' in body and self._names_within(body):
             variables: set[str] = set()
             body = _changed(body, json_fields.located_queries(body), lambda text: self._query(text, variables))
@@ -187,6 +198,9 @@ class Masker:
 
     def _nested(self, text: str) -> str:
         return self._structured(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def _pairs(self, text: str) -> str:
+        return self._hidden(text, forms.located_in_url(text))
 
     def _graphql(self, text: str, variables: Collection[str] = ()) -> str:
         """GraphQL with the values behind masked names replaced, of whatever kind they are, and of these variables."""
@@ -223,8 +237,7 @@ class Masker:
     def _part(self, body: bytes, part: multipart.Part) -> bytes:
         if not part.names or any(self._hides(name) for name in part.names):
             return _BYTES
-        content = body[part.start : part.end]
-        return self._structured(content) if content.lstrip(_BLANKS)[:1] in (b"{", b"[") else content
+        return self._body(Message(body=body[part.start : part.end]), within=True)
 
 
 def _changed(body: bytes, strings: Iterable[Located], change: Callable[[str], str]) -> bytes:

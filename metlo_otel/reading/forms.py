@@ -16,7 +16,7 @@ _PLAIN_PAIR = re.compile(
     r"(?:\A|&)(?:[A-Za-z0-9.-]|_(?!_)){0,40}(?:\[[A-Za-z0-9]{0,20}\]){0,3}(?:=[A-Za-z0-9]{0,11})?(?=&|\Z)"
 )
 _MANY_MARKS = re.compile("&&+")
-_IN_A_URL = re.compile(r"[?&#;]([^=&#;?\s\"'<>]+)=([^&#;\s\"'<>]*)")
+_IN_A_URL = re.compile(r"(?:\A|[?&#;,])\s?([^=&#;,?\s\"'<>]+)=\"?([^&#;,\s\"'<>]*)")
 
 
 def telling_pairs(text: str) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\]]', re.DOTALL
 _SCALAR = re.compile(rb"[^,}\]\r\n]*")
 _QUERY = re.compile(rb'"query"\s*:\s*("(?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # GraphQL within JSON
 _DOCUMENT = re.compile(rb'("\s*[{\[](?:[^"\\]|\\.)*(?:"|\\?\Z))', re.DOTALL)  # JSON in a string of JSON
+_URL = re.compile(rb'("[^"\\\s=]{1,2000}=[^"\\\s]{0,2000}(?:"|\Z))')  # a URL or a form in one
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 
 
@@ -36,6 +37,11 @@ def located(body: bytes, wanted: Wanted) -> Iterator[Located]:
 def located_documents(body: bytes) -> Iterator[Located]:
     """The strings that hold JSON themselves, with their quotes."""
     return (("", *match.span(1)) for match in _DOCUMENT.finditer(body))
+
+
+def located_urls(body: bytes) -> Iterator[Located]:
+    """The strings, without escapes and blanks, that hold pairs as URLs and forms do, with their quotes."""
+    return (("", *match.span(1)) for match in _URL.finditer(body))
 
 
 def located_queries(body: bytes) -> Iterator[Located]:

@@ -13,6 +13,8 @@ _LONGEST = 64
 _ODD = re.compile(r"[{}\"<>=;\s\x00-\x1f\x7f]")
 _POINTER = re.compile(r"(?:[\w.@$-]{1,32}:){1,3}[\w.@$#-]{0,40}|/[\w.~/:@-]{0,63}")  # a namespace, a JSON pointer
 _FLAG = re.compile(r"[a-z_]{0,20}[0-9]{0,2}|[A-Z][a-z]{0,14}(?:-[A-Z][a-z]{0,14}){0,4}")
+_PERSON = re.compile(r"[^@]+@(?!odata\.)[\w-]+(?:\.[\w-]+)+|\+?(?:[ ().,/-]*[0-9]){7,}[ ().,/-]*", re.IGNORECASE)
+"""An address of e-mail; the number of a phone, a card, a person: at least seven digits and hardly anything else."""
 _RUN = re.compile(r"[A-Za-z0-9+/_-]{20,}")
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,15}|[A-Za-z_][A-Za-z_.-]{0,29}")  # most: they need no second look
 _MOST_KNOWN = 1000
@@ -43,7 +45,7 @@ def is_name(name: str, value: str = "") -> bool:
 
 @lru_cache(maxsize=1024)
 def _is_name(name: str) -> bool:
-    if _ODD.search(name) or (":" in name and not _POINTER.fullmatch(name)):
+    if _ODD.search(name) or _PERSON.fullmatch(name) or (":" in name and not _POINTER.fullmatch(name)):
         return False
     return not any(_is_random(run) for run in _RUN.findall(name))
 

@@ -12,7 +12,7 @@ _NAMED = re.compile(
     rb"<(?P<element>" + _NAME + rb")(?P<attributes>\s[^<>]*)?(?<!/)>"
     rb"|\s(?P<attribute>" + _NAME + rb")\s*=\s*(?P<value>\"[^\"]*(?:\"|\Z)|'[^']*(?:'|\Z))"
 )
-_END = rb"</%s\s*>"
+_OF_ELEMENT = rb"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<%s(?=[\s>])[^<>]*(?<!/)>|</%s\s*>"
 
 
 def located(body: bytes, wanted: Wanted) -> Iterator[Located]:
@@ -28,9 +28,19 @@ def located(body: bytes, wanted: Wanted) -> Iterator[Located]:
                 closed = end - start > 1 and match["value"][:1] == match["value"][-1:]
                 yield name, start + 1, end - closed
         elif wanted(name := element.decode("utf-8", "replace")):
-            closing = re.compile(_END % re.escape(element), re.IGNORECASE).search(body, position)
-            end = closing.start() if closing else len(body)
+            end = _end(body, position, re.escape(element))
             yield name, position, end
             position = end
         elif match["attributes"]:
             position = match.start("attributes")
+
+
+def _end(body: bytes, start: int, element: bytes) -> int:
+    """Where what an element holds ends, which may be others of its name, comments and CDATA."""
+    depth = 1
+    for match in re.compile(_OF_ELEMENT % (element, element), re.IGNORECASE | re.DOTALL).finditer(body, start):
+        if match[0][:2] != b"<!":
+            depth += -1 if match[0][:2] == b"</" else 1
+        if not depth:
+            return match.start()
+    return len(body)

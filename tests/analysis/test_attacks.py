@@ -79,6 +79,7 @@ def test_base64_does_not_hide() -> None:
     """A whole value in base64 is read as the text it holds, and only certain findings count there."""
     value = base64.b64encode(b"<script>alert(document.cookie)</script>").decode()
     assert [(found.category, found.confidence) for found in inspect(value)] == [("XSS", "high")]
+    assert inspect(f"{value[:16]}\r\n{value[16:]}\n") == inspect(value)
 
 
 def test_a_finding_says_what_made_it() -> None:

@@ -281,6 +281,24 @@ def test_asgi_apps(run: Run, how: str) -> None:
     assert (exchange.status, exchange.verdict.blocked, exchange.incomplete) == (403, True, ())
 
 
+def test_a_body_that_nothing_announces(run: Run) -> None:
+    """One that comes nevertheless, as from a cloud function, is looked at; that none came is no fact."""
+    for parts, expected in ((PARTS, (403, ())), ([piece(b"", more=False)], (200, ()))):
+
+        async def app(_scope: Any, receive: Any, send: Any) -> None:
+            while (await receive()).get("more_body"):
+                pass
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"mine"})
+
+        middleware = around(app)
+        exchanges = closed(middleware)
+        client = Client(list(parts))
+        run(lambda m=middleware, c=client: m(scope(headers=()), c.receive, c.send))  # type: ignore[misc]
+        (exchange,) = exchanges
+        assert (exchange.status, exchange.incomplete) == expected
+
+
 def test_an_asgi_answer_that_has_begun(run: Run) -> None:
     """In full duplex each part comes at once; the attack's end does not, and the trace says what would have been."""
     got: list[Any] = []

@@ -71,3 +71,9 @@ def test_learns_within_bounds() -> None:
     for number in range(1000):
         EnvironRequest({**make_environ(CALL), f"app.object.{number}": Stream()})
     assert len(EnvironRequest(make_environ(CALL)).environ) < 100
+
+
+def test_no_password_in_the_host() -> None:
+    """A user's name and password in front of a host belong to nobody's inventory."""
+    assert EnvironRequest({"HTTP_HOST": "bob:s3cret@shop.example:8000"}).host == "shop.example:8000"
+    assert ScopeRequest({"headers": [(b"host", b"bob:s3cret@shop.example")]}).host == "shop.example"

@@ -124,6 +124,9 @@ def test_headers_cookies_queries_and_urls(name: str) -> None:
         ("Set-Cookie", f"{ascii_name}={SECRET}; Path=/"),
         ("Referer", f"https://h/?a=1&{ascii_name}={SECRET}#{ascii_name}={SECRET}"),
         ("Location", f"/next?pass%77ord={SECRET}&b=2"),
+        ("X-Data", f"{ascii_name}={SECRET}"),
+        ("X-Data", f'a="1", {ascii_name}="{SECRET}"'),
+        ("Origin", f"https://bob:{SECRET}@h"),
     )
     text = sent(record(headers=headers, query=((name, SECRET), ("a", "1"), (f"x.{name}", SECRET))))
     assert SECRET not in text
@@ -183,6 +186,23 @@ WITHIN = [
     ("application/x-www-form-urlencoded", b"<=1&password=%s"),
     ("text/xml", b'<a><user>bob</user><n:Password kind="x">%s</n:Password><b api-key="%s" ok="1"/></a>'),
     ("application/xml", b"<?xml version='1.0'?><a><password>%s"),
+    ("application/xml", b"<a><password><![CDATA[</password>%s]]></password></a>"),
+    ("application/xml", b"<a><password><!--</password>-->%s</password></a>"),
+    ("application/xml", b"<password><password>x</password><password/>%s</password>"),
+    ("application/xml", b"<password><!-- %s"),
+    ("application/json", b'{"a":1,"back":"https://h/cb?x=1&password=%s"}'),
+    ("application/json", b'["password=%s","a=1&api_key=%s"]'),
+    ("application/json", b'{"back":"https://h/cb#password=%s'),
+    ("application/json", b'{"db":"postgres://bob:%s@db/shop"}'),
+    ("text/plain", b"see https://bob:%s@h/ there"),
+    (
+        "multipart/form-data; boundary=B",
+        b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\nx=1&password=%s\r\n--B--',
+    ),
+    (
+        "multipart/form-data; boundary=B",
+        b'--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n<b><password>%s</password></b>\r\n--B--',
+    ),
 ]
 
 
