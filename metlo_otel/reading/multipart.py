@@ -15,7 +15,9 @@ from metlo_otel.core.query import charsets
 from metlo_otel.reading.located import replaced
 
 MAX_PARTS = 1000
-_BOUNDARY = re.compile(r'(?:\A|[;,\s])boundary\*?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;,]*)([^;]*))', re.IGNORECASE)
+_BOUNDARY = re.compile(
+    r'(?:\A|[;,\s])boundary(?:\*[0-9]{0,2}\*?)?\s*=\s*(?:"((?:[^"\\]|\\.)*)"?|([^\s;,]*)([^;]*))', re.IGNORECASE
+)
 _USUAL = re.compile(
     rb'\r\nContent-Disposition: form-data; name="([^"\\\r\n]*)"(?:; filename="([^"\\\r\n]*)")?'
     rb"(?:\r\nContent-Type: [\w/.+-]+)?\r\n\r\n"
@@ -65,15 +67,23 @@ class Part:
 def boundaries(content_type: str, body: bytes = b"") -> list[bytes]:
     """The boundaries that a content type may be read to name; where none occurs, the one that `body` begins with."""
     found = []
+    pieces = b""  # as RFC 2231 continues a value
     for match in _BOUNDARY.finditer(content_type):
         quoted, bare, rest = match.groups()
         spelled = [_ESCAPED.sub(r"\1", quoted)] if quoted is not None else [bare, (bare + rest).strip()]
-        found += [text.rpartition("'")[2].encode("latin-1", "replace") for text in spelled if text]
+        found += [_undone(text) for text in spelled if text]
+        pieces += _undone(spelled[0])
+    found.append(pieces)
     named = [boundary for boundary in dict.fromkeys(found) if boundary]
     if not any(b"--" + boundary in body for boundary in named):
         first = _FIRST_LINE.match(body)
         named += [first[1]] if first else []
     return named
+
+
+def _undone(boundary: str) -> bytes:
+    """A boundary without what RFC 2231 writes before one, percent-decoded as it has it."""
+    return unquote_to_bytes(boundary.rpartition("'")[2].encode("latin-1", "replace"))
 
 
 def read_parts(body: bytes, content_type: str, most: int = MAX_PARTS) -> list[Part]:
@@ -89,7 +99,7 @@ def all_parts(body: bytes, content_type: str) -> list[Part]:
     """The parts by every boundary that may be meant, and by lines and anywhere: what any reader takes for a part."""
     found: dict[tuple[int, int], Part] = {}
     for boundary in boundaries(content_type, body):
-        parts = _between(body, boundary, MAX_PARTS)
+        parts = [*_between(body, boundary, MAX_PARTS), *_around(body, boundary)]
         alone = sum(1 for _ in _marks(body, boundary, MAX_PARTS))
         if len(parts) <= MAX_PARTS and body.count(b"--" + boundary) != alone:
             parts += _between(body, boundary, MAX_PARTS, anywhere=True)
@@ -120,6 +130,19 @@ def _between(body: bytes, boundary: bytes, most: int, anywhere: bool = False) ->
         found.append(Part((), None, end, len(body), False))
     elif count and not body.startswith(b"--", start + len(boundary) + 2):
         found.append(_part(body, end, len(body), False))
+    return [part for part in found if part is not None]
+
+
+def _around(body: bytes, boundary: bytes) -> list[Part]:
+    """What stands before the first boundary and behind the one that ends a body: parts as well to Django."""
+    mark = b"--" + boundary
+    first, last = body.find(mark), body.rfind(mark)
+    if first < 0:
+        return []
+    sides = [(0, _line_end(body, first))]
+    if body.startswith(b"--", last + len(mark)):
+        sides.append((last + len(mark) + 2, len(body)))
+    found = [_part(body, start, end, True) for start, end in sides if body[start:end].strip(b"- \t\r\n")]
     return [part for part in found if part is not None]
 
 
@@ -196,7 +219,7 @@ def _part(body: bytes, start: int, end: int, whole: bool) -> Part | None:
     charset = next(iter(charsets(headers.get("content-type", ""))), None)
     names = [given[name] for name in ("name*", "name") if name in given]
     filename = given.get("filename*", given.get("filename"))
-    coded = headers.get("content-transfer-encoding", "").strip().lower()
+    coded = headers.get("content-transfer-encoding", "").partition(";")[0].strip().lower()
     return Part(tuple(dict.fromkeys(names)), filename, blank.end(), end, whole, charset, coded, _is_file(head))
 
 

@@ -82,6 +82,15 @@ def test_base64_does_not_hide() -> None:
     assert inspect(f"{value[:16]}\r\n{value[16:]}\n") == inspect(value)
 
 
+@pytest.mark.parametrize("char", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\ud800", "\0", "\ufffd"])
+@pytest.mark.parametrize("place", ["reqQuery.a", "reqBody.a", "reqHeaders.X-A", "reqHeaders.Cookie", "reqPath"])
+def test_what_nobody_sees_hides_nothing(char: str, place: str) -> None:
+    """A value of nothing but characters without width is read as any other, and so is what stands behind it."""
+    attack = "reqBody.q", "1' union select name, password from users--"
+    found = detect([(place, char), (place, char * 20), ("reqBody." + char, "1"), attack])
+    assert "SQLI" in {finding.category for finding in found["reqBody.q"]}
+
+
 def test_a_finding_says_what_made_it() -> None:
     """Category, confidence and the fragment of the value, in the value's own case."""
     assert inspect("x <IMG SRC=x OnError=alert(1)> y") == (Finding("XSS", "high", "<IMG SRC=x OnError=alert(1)"),)

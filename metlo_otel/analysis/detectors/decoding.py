@@ -151,7 +151,7 @@ def _plain(value: str) -> str:
     """Full-width and other compatibility forms as the ASCII they are normalised to; accents stay as they
     are."""
     value = _UNSEEN.sub("", value)
-    if unicodedata.is_normalized("NFKC", value) and max(value) < "\u2215":
+    if unicodedata.is_normalized("NFKC", value) and max(value, default="") < "\u2215":
         return value
     plain = (
         unicodedata.normalize("NFKC", value)

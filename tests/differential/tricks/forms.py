@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import quopri
+import re
 from collections.abc import Callable
 
 from tests.differential.message import Trick, pct, plus, post
@@ -21,6 +22,9 @@ def _form(name: str, make: Bytes, kind: bytes | None = FORM) -> Trick:
 
 def _multi(name: str, make: Bytes, kind: bytes = MULTIPART) -> Trick:
     return Trick("multipart", name, lambda value: post(make(value), kind))
+
+
+_DECOY = b'--A\r\nContent-Disposition: form-data; name="z"\r\n\r\nx\r\n--A--\r\n'
 
 
 def part(value: bytes, disposition: bytes = b'form-data; name="q"', more: bytes = b"") -> bytes:
@@ -202,6 +206,34 @@ MULTIPARTS = (
     _multi(
         "no-utf-8-file-second-disposition",
         lambda v: part(b"\xff " + v.encode(), more=b'Content-Disposition: form-data; name="q"; filename="a"\r\n'),
+    ),
+    *(
+        _multi(
+            f"decoy-{place}-{name}",
+            lambda v, place=place: (  # type: ignore[misc]
+                (_DECOY if place == "before" else b"") + one(v) + (_DECOY if place == "behind" else b"")
+            ),
+            b"multipart/form-data; " + parameters,
+        )
+        for place in ("before", "behind")
+        for name, parameters in {
+            "last": b"boundary=B; boundary=A",
+            "first": b"boundary=A; boundary=B",
+            "last-in-quotes": b"boundary='B'; boundary=A",
+            "first-in-pieces": b"boundary*0=B; boundary=A",
+            "last-in-pieces": b"boundary=A; boundary*0=B",
+            "in-two-pieces": b"boundary*0=; boundary*1=B; boundary=A",
+            "with-a-star": b"boundary=A; boundary*0*=utf-8''%42",
+            "with-a-comma": b"boundary=A, boundary=B",
+            "alone": b"boundary=A",
+        }.items()
+    ),
+    _multi(
+        "base64-noise",
+        lambda v: one(
+            "!".join(re.findall("..?.?", base64.b64encode(v.encode()).decode())),
+            more=b"Content-Transfer-Encoding: base64; x\r\n",
+        ),
     ),
     _multi("boundary-xboundary-before", one, b"multipart/form-data; xboundary=A; boundary=B"),
     _multi("boundary-twice", one, b"multipart/form-data; boundary=A; boundary=B"),
