@@ -82,7 +82,7 @@ def test_base64_does_not_hide() -> None:
     assert inspect(f"{value[:16]}\r\n{value[16:]}\n") == inspect(value)
 
 
-@pytest.mark.parametrize("char", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\ud800", "\0", "\ufffd"])
+@pytest.mark.parametrize("char", ["\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\ud800", "\0"])
 @pytest.mark.parametrize("place", ["reqQuery.a", "reqBody.a", "reqHeaders.X-A", "reqHeaders.Cookie", "reqPath"])
 def test_what_nobody_sees_hides_nothing(char: str, place: str) -> None:
     """A value of nothing but characters without width is read as any other, and so is what stands behind it."""
