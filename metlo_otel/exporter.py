@@ -31,7 +31,7 @@ from metlo_otel.export.outcome import Outcome, Sent, TryLater
 from metlo_otel.export.pipeline import Pipeline
 from metlo_otel.export.spans import ExchangeSpan
 from metlo_otel.export.tracing import Seams, Tracing
-from metlo_otel.export.watch import Suspects, Watch
+from metlo_otel.export.watch import Suspects, SuspectsAmong, Watch
 from metlo_otel.export.wire import UnsendableError, encode
 
 if TYPE_CHECKING:
@@ -275,13 +275,15 @@ def open_pipeline(
     tick: Callable[[], None] | None = None,
     suspects: Suspects = _everybody,
     turns: Turns | None = None,
+    among: SuspectsAmong | None = None,
 ) -> Pipeline:
     """The agent's way out: a queue, a worker and a sender. Opens no connection and starts no thread yet.
 
-    The worker calls `tick` every second or so. `suspects` says at the close whether a request may be an attack.
+    The worker calls `tick` every second or so. `suspects` says at the close whether a request may be an attack, `among`
+    whether any of several may.
     """
     aggregates = Aggregates()
-    watch = Watch(settings, Guard(log), aggregates, suspects)
+    watch = Watch(settings, Guard(log), aggregates, suspects, among)
 
     def changed(config: AgentConfig) -> None:
         watch.configure(config)

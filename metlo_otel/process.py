@@ -64,6 +64,7 @@ class Process:
             tick,
             self.inspection.suspects,
             turns,
+            self.inspection.suspects_among,
         )
         self.pipeline.prepare = self.inspection.prepare
         weakref.finalize(self, self.pipeline.retire).atexit = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from metlo_otel.reading.names import OTHER
 if TYPE_CHECKING:  # the detectors' patterns take an app's start a quarter of a second: the worker imports them
     from metlo_otel.analysis.analyse import Analysed, Analyser
     from metlo_otel.analysis.detectors.finding import Finding
+    from metlo_otel.analysis.suspicion import Suspicion
     from metlo_otel.core.exchange import Exchange
     from metlo_otel.reading.fields import Fields
 
@@ -53,7 +54,7 @@ class Inspection:
         self._exempt = Exemptions(settings.detection_except)
         self._findings: Findings = {}
         self._analyser: tuple[AgentConfig, Analyser] | None = None
-        self._suspects: Callable[[Exchange, bool], bool] | None = None
+        self._suspicion: Suspicion | None = None
 
     def prepare(self) -> None:
         """Import and compile what analysis takes; what needs it before does so itself."""
@@ -63,14 +64,18 @@ class Inspection:
         from metlo_otel.analysis.suspicion import Suspicion
 
         searches()
-        self._suspects = Suspicion(any(mode != "off" for mode in self._modes.values()))
+        self._suspicion = Suspicion(any(mode != "off" for mode in self._modes.values()))
 
     def suspects(self, exchange: Exchange, coded: bool) -> bool:
         """Whether there is any sign of an attack in a request, and of any until prepare() is done; for any thread.
 
         `coded` says that it has a Content-Encoding.
         """
-        return self._suspects is None or self._suspects(exchange, coded)
+        return self._suspicion is None or self._suspicion(exchange, coded)
+
+    def suspects_among(self, exchanges: Sequence[Exchange]) -> bool:
+        """Whether suspects() may say so of any of several, which have no Content-Encoding."""
+        return self._suspicion is None or self._suspicion.among(exchanges)
 
     def configure(self, config: AgentConfig) -> None:
         """Heed the places where the backend says that a finding does not count, beside those of the settings."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from metlo_otel.analysis.attack_values import tells_in_header
 from metlo_otel.analysis.detectors import tools
 from metlo_otel.analysis.prefilter import Search, is_overlong, readable, searches, suspicious
@@ -13,6 +15,7 @@ from metlo_otel.reading.credentials import basic
 _REMEMBERED = 4096  # values of headers
 _LONGEST = 256  # bytes of one that is remembered as it is
 _INFLATED = 65_536  # bytes of a packed body that are looked at
+_VALUES_FOLLOW = b'\n"\x1f"'
 _VALUES = b'"\x1f"'  # between two values of headers, each of which begins and ends there
 
 
@@ -42,10 +45,29 @@ class Suspicion:
         target, headers = request.text(self._ordinary)
         text, _ = readable(target, body)
         anything = self._anything or self._search()
-        quoted = headers.replace(b'"', b"'").replace(BETWEEN, _VALUES)
+        quoted = _quoted(headers)
         if not anything(b"%b\n%b%b" % (text, _VALUES, quoted)):  # each search gives the interpreter's lock away
             return is_overlong(text)
         return suspicious(target, body) or (anything(_VALUES + quoted) and self._tells_any(headers))
+
+    def among(self, exchanges: Sequence[Exchange]) -> bool:
+        """Whether there may be a sign in any of several closed exchanges, none of which has a Content-Encoding.
+
+        RE2 gives the interpreter's lock away at each search, and its states are no longer in the CPU's cache after a
+        request: so one search for all costs half of what one for each does. Paths and queries are searched apart, for a
+        line that begins with a path is a sign in a body.
+        """
+        if not self._wanted:
+            return False
+        anything = self._anything or self._search()
+        targets: set[bytes] = set()
+        parts: list[bytes] = []
+        for exchange in exchanges:
+            target, headers = exchange.request.text(self._ordinary)
+            targets.add(target)
+            parts += (readable(b"", exchange.request_body.content())[0], _VALUES_FOLLOW, _quoted(headers))
+        texts = [b"".join(parts), *[readable(target, b"")[0] for target in targets]]
+        return any(anything(text) or is_overlong(text) for text in texts)
 
     def _search(self) -> Search:
         self._anything = searches()[1]
@@ -77,3 +99,7 @@ class Suspicion:
             self._long[hash(raw)] = None
         else:
             texts[value] = raws[raw] = None
+
+
+def _quoted(headers: bytes) -> bytes:
+    return headers.replace(b'"', b"'").replace(BETWEEN, _VALUES)

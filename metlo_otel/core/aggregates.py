@@ -191,6 +191,12 @@ class Aggregates:
         actor = self._actors[who] = Actor()
         return actor
 
+    def add_alone(self, calls: int) -> None:
+        """So many calls were counted, and it is known by now that no trace will tell of them."""
+        with self._lock:
+            self.alone += calls
+            self._alone += calls
+
     def alone_too(self) -> None:
         """A call that was counted has no trace after all."""
         with self._lock:

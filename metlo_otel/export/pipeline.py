@@ -163,6 +163,8 @@ class Pipeline:
     def after_fork(self) -> None:
         """Begin anew in a forked process, with nothing that the parent is going to send."""
         self._queue.clear()
+        if self._watch is not None:
+            self._watch.forget()
         abandoned.clear()
         self._begin()
 
@@ -213,12 +215,14 @@ class Pipeline:
             if self._closed:
                 self._queue.turn_away("closed")
                 return
-            told: bool | str = self._watch.tells(exchange) if self._watch is not None and self._watch.counts else True
-            if told is not True:
-                if told:
-                    self._queue.turn_away(told)
-            elif self._queue.put(exchange) and not self._wake.is_set():
-                self._wake.set()
+            watch = self._watch
+            told: bool | str = watch.tells(exchange) if watch is not None and watch.counts else True
+            if told is True:
+                self._line_up(exchange)
+            elif told:
+                self._queue.turn_away(told)
+            if watch is not None and watch.due:
+                self._look()
             if self.idle:
                 self.start()
             if self._closed:  # since it was looked at
@@ -226,6 +230,16 @@ class Pipeline:
         except Exception as problem:  # noqa: BLE001 - called in the request thread, after the app's own work
             self._exporter.guard.failed(self.put, problem)
             self._queue.turn_away("failed")
+
+    def _line_up(self, exchange: Exchange) -> None:
+        if self._queue.put(exchange) and not self._wake.is_set():
+            self._wake.set()
+
+    def _look(self) -> None:
+        """Have searched what waits for that; what is suspected waits to be told of."""
+        if self._watch is not None:
+            for exchange in self._watch.look():
+                self._line_up(exchange)
 
     def turn_away(self, exchange: Exchange) -> None:
         """As put() after the end: nothing is sent any more."""
@@ -274,6 +288,7 @@ class Pipeline:
     def hurry(self) -> None:
         """Have what waits sent at once."""
         close_abandoned()
+        self._exporter.guard.run(self._look)
         if self._queue.waiting or self._exporter.unfinished or self._exporter.uncounted:
             self.start()
         self._hurry.set()
@@ -322,6 +337,7 @@ class Pipeline:
         self._exporter.guard.run(self._losses.tell_all)
 
     def _drop_waiting(self) -> None:
+        self._exporter.guard.run(self._look)
         self.counters.refuse("undelivered", self._queue.drain())
 
     def retire(self) -> None:
@@ -330,6 +346,7 @@ class Pipeline:
 
     def stats(self) -> Stats:
         """The numbers now."""
+        self._exporter.guard.run(self._look)
         return self.counters.stats(self._queue.bytes)
 
     def _run(self) -> None:
@@ -430,6 +447,7 @@ class Pipeline:
         if self._tick is not None:
             guard.run(self._tick)
         guard.run(close_abandoned)
+        guard.run(self._look)
         guard.run(self._losses.tell_full)
 
     def _is_full(self) -> bool:

@@ -1,11 +1,14 @@
 """What becomes of an exchange at its close, in the request's own thread: counted, checked, and told of or let go.
 
-An ordinary request costs a tuple, a few look-ups and one search through its text, and leaves nothing behind.
+An ordinary request costs a tuple, a few look-ups and a share of one search through the text of several, and leaves
+nothing behind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 
 from metlo_otel.core.agent_config import AgentConfig
@@ -20,6 +23,12 @@ from metlo_otel.export.wire import sendable_path
 Suspects = Callable[[Exchange, bool], bool]
 """Whether anything in a request may be an attack; told whether it has a Content-Encoding."""
 
+SuspectsAmong = Callable[[Sequence[Exchange]], bool]
+"""Whether anything in several requests, none of which has a Content-Encoding, may be an attack."""
+
+_TOGETHER = 16  # exchanges that are searched through at once
+_APART = 10_000_000  # nanoseconds between two ends, after which nothing waits for a third
+_LARGE = 16_384  # bytes of a body whose search is worth one of its own
 _MOST_ADDRESSES = 4096  # that are remembered
 _NEW_SHAPES = 50  # told of in a second
 _SAMPLE = 10  # of one series told of in a second, whatever may be afforded
@@ -30,14 +39,27 @@ _TELLING_COST = 0.001  # seconds of CPU time that a trace takes from its reading
 class Watch:
     """Counts exchanges into `aggregates` under the configuration in force, where its collector takes them.
 
-    `counts` says whether it does. `tick` is to be called once a second.
+    `counts` says whether it does. `tick` is to be called once a second. With `among`, exchanges that follow each other
+    closely wait to be searched through together: `due` says that it is time to look().
     """
 
-    def __init__(self, settings: Settings, guard: Guard, aggregates: Aggregates, suspects: Suspects) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        guard: Guard,
+        aggregates: Aggregates,
+        suspects: Suspects,
+        among: SuspectsAmong | None = None,
+    ) -> None:
         self._settings = settings
         self._guard = guard
         self._aggregates = aggregates
         self._suspects = suspects
+        self._among = among
+        self._unsearched: deque[Exchange] = deque()
+        self._together = _TOGETHER
+        self._last_end = 0
+        self.due = False
         self._proxies = settings.trusted_proxies
         self._by_peer = not (self._proxies.ranges or self._proxies.unix)
         self._affordable = settings.analysis_budget / 100 / _TELLING_COST  # traces a second
@@ -64,7 +86,7 @@ class Watch:
         self._left = self._first_left = self._affordable
 
     def tells(self, exchange: Exchange) -> bool | str:
-        """Count a closed exchange; whether to tell of it, or in a word why nothing at all may be told."""
+        """Count a closed exchange; whether to tell of it now, or in a word why nothing at all may be told."""
         request = exchange.request
         address = request.address if self._by_peer else self._proxies.client(request)
         source = self._sources.get(address) or self._source(address)
@@ -84,11 +106,44 @@ class Watch:
             exchange.response_body.size,
             exchange.verdict.blocked,
             address or None,
-            not told,
+            told is False,
         )
-        return told
+        return told is True
 
-    def _is_told(self, exchange: Exchange, series: Series, coded: bool) -> bool:
+    def forget(self) -> None:
+        """In a forked process: what waits to be searched is the parent's."""
+        self._unsearched.clear()
+        self.due = False
+
+    def look(self) -> Sequence[Exchange]:
+        """Search through the exchanges that wait for it; those to be told of, the oldest first. For any thread."""
+        self.due = False
+        found: list[Exchange] = []
+        with suppress(IndexError):  # another thread may take some as well
+            while self._unsearched:
+                found.append(self._unsearched.popleft())
+        if not found:
+            return ()
+        suspected = self._guard.run(self._suspected, found) or []
+        self._aggregates.add_alone(len(found) - len(suspected))
+        return suspected
+
+    def _suspected(self, exchanges: Sequence[Exchange]) -> list[Exchange]:
+        """Where something is often found, what is searched together would be searched twice: fewer are from then on."""
+        if self._among is not None and len(exchanges) > 1 and not self._among(exchanges):
+            self._together = min(self._together + 1, _TOGETHER)
+            return []
+        suspected = []
+        for exchange in exchanges:
+            exchange.suspected = self._suspects(exchange, False)
+            if exchange.suspected:
+                suspected.append(exchange)
+        several = len(exchanges) > 1
+        self._together = self._together // 2 or 1 if several else min(self._together + 1, _TOGETHER)
+        return suspected
+
+    def _is_told(self, exchange: Exchange, series: Series, coded: bool) -> bool | None:
+        """None: that is known after the next look()."""
         number = id(series)
         given = self._given.get(number, 0)
         if given < self._fair and self._may_have(given):
@@ -107,6 +162,11 @@ class Watch:
         if exchange.status >= 500 and given < self._fair + _ERRORS:
             self._given[number] = given + 1
             return True
+        if self._among is not None and not coded and exchange.request_body.size < _LARGE:
+            self._unsearched.append(exchange)
+            self.due = len(self._unsearched) >= self._together or exchange.ended - self._last_end > _APART
+            self._last_end = exchange.ended
+            return None
         exchange.suspected = self._suspects(exchange, coded)
         return exchange.suspected
 

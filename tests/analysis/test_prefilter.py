@@ -74,6 +74,46 @@ def test_no_finding_is_without_a_sign(way: str) -> None:
     assert len(missed["low"]) <= found / 1000, missed["low"]
 
 
+def _asked(target: bytes, body: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> Exchange:
+    path, _, query = target.decode("utf-8", "replace").partition("\n")
+    scope = {"path": path, "query_string": query.encode(), "headers": [(b"host", b"shop.example"), *headers]}
+    exchange = Exchange(ScopeRequest(scope), 10_000)
+    exchange.request_body.add(body)
+    return exchange
+
+
+ORDINARY = [
+    _asked(b"/items/42\npage=2&sort=name", _json({"items": [{"id": 1, "name": "shoe", "note": "it is new"}]})),
+    _asked(b"/search\nq=red+shoes", b""),
+    _asked(b"/form\n", b"name=Bob&city=Bonn", ((b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64)"),)),
+]
+
+
+@pytest.mark.parametrize("way", [*WAYS, "header"])
+def test_none_is_missed_among_others(way: str) -> None:
+    """Whatever is suspicious alone is so between ordinary requests that are searched with it, wherever it stands."""
+    suspicion, found = Suspicion(True), 0
+    for number, value in enumerate(_attacks()):
+        if way == "header":
+            attack = _asked(b"/a\n", b"", ((b"x-id", value.encode("utf-8", "replace")),))
+        else:
+            attack = _asked(*WAYS[way](value)[:2])
+        if suspicion(attack, False):
+            found += 1
+            several = list(ORDINARY)
+            several.insert(number % 4, attack)
+            assert suspicion.among(several), value
+    assert found > 1000
+
+
+def test_ordinary_requests_make_no_signs_of_each_other() -> None:
+    """Where one request ends and the next begins nothing is found that is in neither."""
+    suspicion = Suspicion(True)
+    for exchange in ORDINARY:
+        assert not suspicion(exchange, False)
+    assert not suspicion.among(ORDINARY * 5)
+
+
 def test_no_header_is_without_a_sign() -> None:
     """The same of what is certain in a header, among others; what is ordinary in one is looked at once."""
     suspicion = Suspicion(True)
@@ -179,4 +219,6 @@ def test_encodings_hide_no_sign(hidden: str) -> None:
 
 def test_switched_off_nothing_is_suspicious() -> None:
     """Where DETECTION is off nobody looks."""
-    assert not Suspicion(False)(_exchange([(b"x-id", b"' or 1=1--")]), False)
+    exchange = _exchange([(b"x-id", b"' or 1=1--")])
+    assert not Suspicion(False)(exchange, False)
+    assert not Suspicion(False).among([exchange, exchange])

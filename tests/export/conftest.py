@@ -51,7 +51,8 @@ def pipeline(settings: Callable[..., Settings], log: RateLimitedLog) -> Iterator
     made: list[Pipeline] = []
 
     def make(seams: Any = None, on_change: Any = None, **more: Any) -> Pipeline:
-        made.append(open_pipeline(settings(**more), log, seams, on_change, suspects=Suspicion(True)))
+        suspicion = Suspicion(True)
+        made.append(open_pipeline(settings(**more), log, seams, on_change, suspects=suspicion, among=suspicion.among))
         return made[-1]
 
     yield make

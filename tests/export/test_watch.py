@@ -183,6 +183,104 @@ def test_signs_of_attacks_are_told_wherever_they_stand(watch: Watch) -> None:
         assert watch.tells(asgi_exchange(**scope))
 
 
+def _quiet(pipeline: Make, metlo: Metlo) -> tuple[Pipeline, Watch]:
+    """A pipeline that tells of nothing more of its sample, and its watch."""
+    way = _configured(pipeline, metlo)
+    watch = way._watch
+    assert watch is not None
+    vars(watch)["tick"] = lambda: None
+    way.put(_routed())
+    assert way.flush(10)
+    watch._left = watch._first_left = watch._new_left = watch._fair = 0
+    metlo.traces()
+    return way, watch
+
+
+@pytest.mark.parametrize("place", [0, 1, 15, 16, 20])
+def test_what_is_searched_together_is_told_apart(pipeline: Make, metlo: Metlo, place: int) -> None:
+    """Requests that follow each other closely are searched at once: the one attack is told of, others counted."""
+    way, watch = _quiet(pipeline, metlo)
+    told: list[Exchange] = []
+    vars(way)["_line_up"] = told.append
+    for number in range(21):
+        way.put(_routed(QUERY_STRING="q=%27%20or%201=1--" if number == place else f"q={number}"))
+        assert len(watch._unsearched) < 16
+    assert way.flush(10)
+    assert [each.request.query for each in told] == ["q=%27%20or%201=1--"]
+    assert all(each.suspected for each in told)
+    assert way.stats().captured == 21  # but for the attack, which was kept from the queue here
+
+
+def test_stats_count_what_waits_to_be_searched(pipeline: Make, metlo: Metlo) -> None:
+    """Whoever asks sees every request that has ended, and the worker looks by itself within a second or so."""
+    way, watch = _quiet(pipeline, metlo)
+    first = _routed()
+    way.put(first)
+    for _ in range(3):
+        later = _routed()
+        later.ended = first.ended
+        way.put(later)
+    assert len(watch._unsearched) == 3
+    assert way.stats().captured == 5
+    way.put(later)
+    deadline = time.monotonic() + 10
+    while watch._unsearched and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not watch._unsearched
+
+
+def test_what_waits_alone_is_searched_at_once(pipeline: Make, metlo: Metlo) -> None:
+    """With time between two requests none waits for others."""
+    way, watch = _quiet(pipeline, metlo)
+    for number in range(1, 4):
+        apart = _routed()
+        apart.ended += number * 20_000_000
+        way.put(apart)
+        assert not watch._unsearched
+
+
+def test_where_signs_are_frequent_fewer_are_searched_together(pipeline: Make, metlo: Metlo) -> None:
+    """So that little is searched twice; once there are none any more, the number grows again."""
+    way, watch = _quiet(pipeline, metlo)
+    for _ in range(60):
+        way.put(_routed(QUERY_STRING="q=union%20and%20select"))
+    assert watch._together <= 2
+    for _ in range(300):
+        way.put(_routed())
+    assert watch._together == 16
+    assert way.flush(10)
+    assert len(metlo.traces()) == 0
+
+
+def test_what_is_not_searched_at_the_end_is_counted(pipeline: Make, metlo: Metlo) -> None:
+    """The end, a fork and a search that fails lose no request from the count."""
+    way, watch = _quiet(pipeline, metlo)
+    way.put(same := _routed())
+    way.put(same)
+    way.close()
+    stats = way.stats()
+    assert stats.captured == 3 == stats.sent + stats.counted + sum(stats.dropped.values())
+    watch._unsearched.append(same)
+    way.after_fork()
+    assert not watch._unsearched
+    assert way.stats().captured == 3
+
+
+def test_a_search_that_fails_costs_no_count(pipeline: Make, metlo: Metlo) -> None:
+    """What could not be searched is counted, and the failure is noted."""
+    way, watch = _quiet(pipeline, metlo)
+
+    def fail(_exchanges: object) -> bool:
+        raise RuntimeError
+
+    watch._among = fail
+    for _ in range(16):
+        way.put(_routed())
+    assert way.flush(10)
+    assert way.stats().counted == 16
+    assert watch._guard.failures == 1
+
+
 def test_full_capture_tells_all(watch: Watch) -> None:
     """Of endpoints whose content is wanted, or of all, everything is told."""
     endpoint = {"host": "shop.example", "method": "GET", "path": "/item/{id}", "fullTraceCaptureEnabled": True}
