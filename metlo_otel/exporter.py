@@ -139,8 +139,8 @@ class Sender:
         taken, ended = self.aggregates.take(), time.time_ns()
         outcome = self._sums_outcome  # of calls that were in an earlier document, and turn out to have no trace
         if taken.series and self._has_metlo:
-            environment = self._settings.environment
-            told = document(taken, self._began // 1_000_000, ended // 1_000_000, environment)
+            who = self._settings.environment, self._settings.service_name
+            told = document(taken, self._began // 1_000_000, ended // 1_000_000, *who)
             outcome = self._delivery.deliver_aggregates(encode(told))
         if isinstance(outcome, TryLater):
             self.aggregates.put_back(taken)

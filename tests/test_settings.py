@@ -135,3 +135,27 @@ def test_a_rules_file_that_cannot_be_read_stops_the_start(tmp_path: Path, monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"metlo-otel\[rules\]"):
         _read({**GIVEN, "RULES": str(tmp_path / "rules.yml")})
+
+
+@pytest.mark.parametrize(
+    ("environ", "service", "environment"),
+    [
+        ({}, None, "production"),
+        ({"OTEL_SERVICE_NAME": " shop "}, "shop", "production"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=my%20shop, deployment.environment.name=eu"}, "my shop", "eu"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=old,deployment.environment.name=new"}, None, "new"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=old"}, None, "old"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name,=,,deployment.environment.name=,a=b=c"}, None, "production"),
+        ({"OTEL_SERVICE_NAME": "a", "OTEL_RESOURCE_ATTRIBUTES": "service.name=b"}, "a", "production"),
+        ({"OTEL_SERVICE_NAME": "a", "METLO_SERVICE_NAME": "c"}, "c", "production"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=eu", "METLO_ENVIRONMENT": "us"}, None, "us"),
+    ],
+)
+def test_opentelemetrys_variables_name_the_service(
+    environ: dict[str, str], service: str | None, environment: str
+) -> None:
+    """OTEL_SERVICE_NAME before OTEL_RESOURCE_ATTRIBUTES; our own variables before both, and code before all."""
+    read = _read(GIVEN, **environ)
+    assert (read.service_name, read.environment) == (service, environment)
+    read = _read({**GIVEN, "SERVICE_NAME": "code", "ENVIRONMENT": "code"}, **environ)
+    assert (read.service_name, read.environment) == ("code", "code")

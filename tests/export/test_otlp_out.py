@@ -153,6 +153,16 @@ def test_an_attack_is_a_log_record_of_its_trace(receiver: Receiver) -> None:
     assert named(group.resource.attributes)["service.name"] == "shop"
 
 
+def test_settings_name_the_resource(receiver: Receiver) -> None:
+    """SERVICE_NAME and ENVIRONMENT are on the resource, before what OpenTelemetry's variables say."""
+    with shop(SERVICE_NAME="till", ENVIRONMENT="eu") as client:
+        client.get("/users/7")
+    (group,) = receiver.got["/v1/traces"][0].resource_spans
+    found = named(group.resource.attributes)
+    assert (found["service.name"], found["deployment.environment.name"]) == ("till", "eu")
+    assert found["service.instance.id"]
+
+
 def test_a_block_names_its_rule(receiver: Receiver) -> None:
     """As the semantic conventions have rules, with the rule of a file."""
     rule = {"name": "no bots", "block": True, "header": {"user-agent": {"contains": "bot"}}}

@@ -15,7 +15,7 @@ from metlo_otel.collector.queries.security import (
     read_actor,
     read_alert,
 )
-from metlo_otel.collector.queries.services import find_services, service_calls
+from metlo_otel.collector.queries.services import find_services, known_names, service_calls
 from metlo_otel.collector.queries.traces import count_traces, find_traces, read_documents, read_one, sample
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "find_services",
     "find_traces",
     "inventory_counts",
+    "known_names",
     "latencies",
     "list_classes",
     "list_hosts",

@@ -22,8 +22,8 @@ from metlo_otel.collector.queries.filters import (
     string,
 )
 from metlo_otel.collector.queries.latencies import percentiles
-from metlo_otel.collector.queries.services import services_of
-from metlo_otel.collector.schema import COUNTS, ENDPOINT_SERVICES, ENDPOINTS, FACTS, STATUSES, TRACES
+from metlo_otel.collector.queries.services import deployed_in, served_by, services_of
+from metlo_otel.collector.schema import COUNTS, ENDPOINTS, FACTS, STATUSES, TRACES
 
 SORTS = ("id", "risk", "calls", "errors", "attacks", "p95", "seen", "path")
 
@@ -44,17 +44,14 @@ def _has_fact(kind: str, name: str) -> Any:
     return exists().where(and_(FACTS.c.endpoint_id == _TABLE.id, FACTS.c.kind == kind, FACTS.c.name == name))
 
 
-def _has_service(value: str) -> Any:
-    return exists().where(ENDPOINT_SERVICES.c.endpoint_id == _TABLE.id, ENDPOINT_SERVICES.c.service == value)
-
-
 _FILTERS: Filters = {
     "host": (string, lambda value: _TABLE.host == value.lower()),
     "method": (string, lambda value: _TABLE.method == value.upper()),
     "path": (string, lambda value: _TABLE.path.icontains(value, autoescape=True)),
     "operation": (string, lambda value: _TABLE.operation == value),
     "class": (string, lambda value: _has_fact("class", value)),
-    "service": (string, _has_service),
+    "service": served_by(_TABLE.id),
+    "environment": deployed_in(_TABLE.id),
     "flag": (string, lambda value: _has_fact("flag", value)),
     "risk": (number, lambda value: _TABLE.risk >= value),
     "inferred": (boolean, lambda value: _TABLE.inferred == value),

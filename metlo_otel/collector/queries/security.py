@@ -22,10 +22,14 @@ from metlo_otel.collector.queries.filters import (
     status,
     string,
 )
+from metlo_otel.collector.queries.services import deployed_in, served_by
 from metlo_otel.collector.schema import ACTORS, ALERTS, ATTACKS, AUDIT, ENDPOINTS, TRACES
 
 _ATTACK_FILTERS: Filters = {
     "endpoint": (number, lambda value: ATTACKS.c.endpoint_id == value),
+    "host": (string, lambda value: ENDPOINTS.c.host == value.lower()),
+    "service": served_by(ATTACKS.c.endpoint_id),
+    "environment": deployed_in(ATTACKS.c.endpoint_id),
     "category": (string, lambda value: ATTACKS.c.category == value.upper()),
     "confidence": (one_of("high", "low"), lambda value: ATTACKS.c.confidence == value),
     "path": (string, lambda value: ATTACKS.c.path.icontains(value, autoescape=True)),

@@ -6,9 +6,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
-from metlo_otel.collector.queries.filters import Filters, Page, ask, fetch, page_by_offset, string
+from metlo_otel.collector.queries.filters import (
+    Condition,
+    Filters,
+    Page,
+    Read,
+    ask,
+    fetch,
+    page_by_offset,
+    string,
+)
 from metlo_otel.collector.schema import ENDPOINT_SERVICES, ENDPOINTS, SERVICE_CALLS
 
 MOST_SHOWN = 500  # calls of services on one map
@@ -19,6 +28,22 @@ _FILTERS: Filters = {
     "environment": (string, lambda value: _TABLE.environment == value),
     "language": (string, lambda value: _TABLE.language == value),
 }
+
+
+def served_by(endpoint: Any) -> tuple[Read, Condition]:
+    """A filter for the name of a service that answers at an `endpoint`, the column that names it."""
+    return string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.service == value)
+
+
+def deployed_in(endpoint: Any) -> tuple[Read, Condition]:
+    """The same for an environment of such a service."""
+    return string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.environment == value)
+
+
+def known_names(connection: Connection, dimension: str) -> list[str]:
+    """The hosts, services or environments that there are; `dimension` is host, service or environment."""
+    column = {"host": ENDPOINTS.c.host, "service": _TABLE.service, "environment": _TABLE.environment}[dimension]
+    return list(connection.execute(select(column).where(column != "").distinct().order_by(column)).scalars())
 
 
 def find_services(connection: Connection, parameters: Mapping[str, str]) -> Page:

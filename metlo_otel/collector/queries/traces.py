@@ -20,11 +20,14 @@ from metlo_otel.collector.queries.filters import (
     status,
     string,
 )
+from metlo_otel.collector.queries.services import deployed_in, served_by
 from metlo_otel.collector.schema import DOCUMENTS, ENDPOINTS, TRACES
 
 _FILTERS: Filters = {
     "endpoint": (number, lambda value: TRACES.c.endpoint_id == value),
     "host": (string, lambda value: TRACES.c.host == value),
+    "service": served_by(TRACES.c.endpoint_id),
+    "environment": deployed_in(TRACES.c.endpoint_id),
     "method": (string, lambda value: TRACES.c.method == value.upper()),
     "path": (string, lambda value: TRACES.c.path.icontains(value, autoescape=True)),
     "status": (status, lambda value: TRACES.c.status.between(*value)),

@@ -35,9 +35,9 @@ _TIMEOUT = 5  # seconds for one batch, unless OTEL_EXPORTER_OTLP_TIMEOUT says
 class Exporting:
     """Exporters of one process and one configuration of the environment."""
 
-    def __init__(self, settings: Settings, more: dict[str, str]) -> None:
+    def __init__(self, settings: Settings, instance: str) -> None:
         self.delta = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").lower() == "delta"
-        self._resource = _resource(more)
+        self._resource = _resource(settings, instance)
         self._keep = kept(settings.span_attributes)
         self._events = Events()
         self._traces, self._logs, self._metrics = _exporters()
@@ -95,15 +95,21 @@ class Exporting:
         return ReadableLogRecord(record, self._resource, _SCOPE)
 
 
-def _resource(more: dict[str, str]) -> Resource:
-    """As Resource.create() makes it, which starts threads: at the process's end none can be."""
+def _resource(settings: Settings, instance: str) -> Resource:
+    """As Resource.create() makes it, which starts threads: at the process's end none can be. Each process, an
+    `instance`, counts its own. The settings heed OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES already.
+    """
     about = {
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": version("opentelemetry-sdk"),
+        "service.instance.id": instance,
         "service.name": "unknown_service",
     }
-    return Resource({**about, **more}).merge(OTELResourceDetector().detect())
+    found = {"deployment.environment.name": settings.environment}
+    if settings.service_name:
+        found["service.name"] = settings.service_name
+    return Resource(about).merge(OTELResourceDetector().detect()).merge(Resource(found))
 
 
 def _exporters() -> tuple[Any, Any, Any]:
