@@ -1,4 +1,4 @@
-"""Apps with our agent are services as those are that send spans: told, counted, filtered, and what keys are bound to."""
+"""Apps with our agent are services as those that send spans are: counted, filtered, and what keys are bound to."""
 
 from __future__ import annotations
 
