@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from metlo_otel.core.redis_url import read_redis_url
 from metlo_otel.core.settings import Settings, SettingsError, misspelt, read_settings
 
 GIVEN = {"API_KEY": "k", "METLO_HOST": "https://app.metlo.com"}
@@ -159,3 +160,32 @@ def test_opentelemetrys_variables_name_the_service(
     assert (read.service_name, read.environment) == (service, environment)
     read = _read({**GIVEN, "SERVICE_NAME": "code", "ENVIRONMENT": "code"}, **environ)
     assert (read.service_name, read.environment) == ("code", "code")
+
+
+_URLS = {
+    "redis+cluster://a:1,b,[::1]:7/": "redis://[::1]:7/?",
+    "redis+cluster://me:p%40ss@a:1,b,[::1]:7?socket_timeout=0.02": "redis://me:p%40ss@[::1]:7/?socket_timeout=0.02",
+    "valkeys+cluster://a": "rediss://a:6379/?",
+    "rediss+sentinel://:pw@a:1,b/counts/3?sentinel_password=x&ssl_cert_reqs=none": "rediss://:pw@b:26379/3?ssl_cert_reqs=none",
+    "redis+sentinel://a": None,
+    "redis+sentinel://a:0/counts": None,
+    "redis+cluster://:hunter2/more@a:1": None,
+    "redis+cluster://a:1,,b:2": None,
+    "redis+other://a": None,
+    "http://a": None,
+}
+
+
+@pytest.mark.parametrize(("text", "last"), _URLS.items())
+def test_where_limits_are_counted(text: str, last: str | None) -> None:
+    """Each server's own URL keeps login, database and options; what is no such URL is refused, no password shown."""
+    if last is not None:
+        assert _read({**GIVEN, "RATE_LIMIT_STORAGE": text}).rate_limit_storage == text
+        url = read_redis_url(text)
+        assert url.at(*url.hosts[-1]) == last
+        assert "pw" not in repr(url)
+        assert url.sentinels == ({"password": "x"} if "sentinel_password" in text else {})
+        return
+    with pytest.raises(SettingsError, match="RATE_LIMIT_STORAGE") as caught:
+        _read({**GIVEN, "RATE_LIMIT_STORAGE": text})
+    assert "hunter2" not in str(caught.value)
