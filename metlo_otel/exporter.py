@@ -186,7 +186,7 @@ class Sender:
         except UnsendableError as problem:
             self.counters.drop(problem.reason)
         except Exception as problem:  # noqa: BLE001 - one span that cannot be told must not cost the others
-            self.guard.failed(self._tracing.trace, problem)
+            self.guard.failed(self._tracing.trace, problem, getattr(span, "record", None))
             self.counters.drop("failed")
         return None
 

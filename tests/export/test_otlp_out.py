@@ -202,6 +202,11 @@ def test_counts_are_metrics(receiver: Receiver) -> None:
     assert sum(points[200].positive.bucket_counts) == 60
     assert points[200].min <= points[200].sum / 60 <= points[200].max
     assert len(receiver.spans) < 60
+    (exemplar,) = points[200].exemplars
+    span = next(each for each in receiver.spans if each.span_id == exemplar.span_id)
+    assert (exemplar.trace_id, exemplar.time_unix_nano) == (span.trace_id, span.end_time_unix_nano)
+    assert abs(exemplar.as_double - (span.end_time_unix_nano - span.start_time_unix_nano) / 1_000) < 1
+    assert points[200].min * 0.99 <= exemplar.as_double <= points[200].max * 1.01
 
 
 @pytest.mark.parametrize("asked", [None, "markers", "none", "headers", "bodies"])

@@ -22,6 +22,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from metlo_otel.core.aggregates import Taken
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.otlp.events import Event, Events
+from metlo_otel.export.otlp.exemplars import Exemplars
 from metlo_otel.export.otlp.outline import attributes_of, kept, outline
 from metlo_otel.export.otlp.sums import metrics_of
 from metlo_otel.export.spans import ExchangeSpan
@@ -40,6 +41,7 @@ class Exporting:
         self._resource = _resource(settings, instance)
         self._keep = kept(settings.span_attributes)
         self._events = Events()
+        self.exemplars = Exemplars()
         self._traces, self._logs, self._metrics = _exporters()
 
     def traces(self, spans: Sequence[ReadableSpan]) -> bool:
@@ -76,8 +78,10 @@ class Exporting:
         return [self._log_record(span, event) for span in spans for event in self._events.of(span)]
 
     def metrics_data(self, taken: Taken, began: int, now: int) -> MetricsData:
-        """The metrics of what was counted."""
-        return metrics_of(taken, (began, now), self._resource, self.delta)
+        """The metrics of what was counted, each with a trace of the interval, if there is one."""
+        made = metrics_of(taken, (began, now), self._resource, self.delta, self.exemplars)
+        self.exemplars.clear()
+        return made
 
     def _log_record(self, span: ExchangeSpan, event: Event) -> ReadableLogRecord:
         given = {name: value for name, value in event.attributes.items() if value is not None}

@@ -67,6 +67,7 @@ class OtlpSink:
         exporting = self._open()
         told = exporting.log_records(some)
         own = [exporting.span(span) for span in some if not _has_own(span)]
+        exporting.exemplars.note(some)
         return self._send(exporting.logs, told) & self._send(exporting.traces, own)
 
     def count(self, taken: Taken) -> None:
