@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
+from metlo_otel.cli.dimensions import DIMENSIONS, check_known
 from metlo_otel.cli.tables import moment, write_json, write_table
 
 if TYPE_CHECKING:
@@ -19,15 +20,13 @@ Row = Callable[[Item], Sequence[Any]]
 
 _EVERY = 0.5  # seconds between looks with --follow
 _MOST = 500  # of a page of the collector; named here, where nothing of the collector is imported for a help text
-_NAMED = 50  # of what there is, in a message
 _ENDPOINTS = ("Risk", "Method", "Host", "Path", "Calls", "Errors", "p95 ms", "Attacks", "Data", "Last seen")
 _TRACES = ("Id", "Time", "Method", "Host", "Path", "Status", "From", "User", "Attacks", "Blocked")
 _ATTACKS = ("Time", "Type", "Method", "Host", "Path", "Field", "From", "User", "Status", "Blocked")
-_DIMENSIONS = ("host", "service", "environment")
 _FILTERS = {
-    "endpoints": (*_DIMENSIONS, "method", "path", "class", "flag", "risk", "sort"),
-    "traces": (*_DIMENSIONS, "method", "path", "status", "source", "user", "session", "attack", "trace", "endpoint"),
-    "attacks": (*_DIMENSIONS, "category", "path", "status", "source", "user", "session", "endpoint"),
+    "endpoints": (*DIMENSIONS, "method", "path", "class", "flag", "risk", "sort"),
+    "traces": (*DIMENSIONS, "method", "path", "status", "source", "user", "session", "attack", "trace", "endpoint"),
+    "attacks": (*DIMENSIONS, "category", "path", "status", "source", "user", "session", "endpoint"),
 }
 
 
@@ -93,21 +92,8 @@ def _find(store: Store, options: argparse.Namespace, **more: str) -> list[dict[s
     except queries.FilterError as problem:
         raise CommandError(f"--{problem}") from None
     if not items:
-        _check_known(store, parameters)
+        check_known(store, parameters)
     return items
-
-
-def _check_known(store: Store, parameters: Mapping[str, str]) -> None:
-    """Raise CommandError for a host, service or environment that was never seen: nothing found is no answer then."""
-    from metlo_otel.collector import queries
-
-    for name in _DIMENSIONS:
-        if name in parameters:
-            known = store.read(partial(queries.known_names, dimension=name))
-            if parameters[name] not in known:
-                there_are = f"there are {', '.join(known[:_NAMED])}" if known else "none was seen yet"
-                more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
-                raise CommandError(f"--{name} is {parameters[name][:100]!r}, which was never seen; {there_are}{more}")
 
 
 def _show(options: argparse.Namespace, columns: Sequence[str], items: Sequence[Item], row: Row, empty: str) -> None:

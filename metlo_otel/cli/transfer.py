@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
+from metlo_otel.cli.dimensions import DIMENSIONS, check_known
 from metlo_otel.cli.tables import write_json
 
 _BATCH = 200
 _LARGEST = 1_000_000_000  # bytes of a HAR
-_FILTERS = ("host", "method", "path", "status", "source", "user", "session", "attack", "endpoint")
+_FILTERS = (*DIMENSIONS, "method", "path", "status", "source", "user", "session", "attack", "endpoint")
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -80,7 +81,8 @@ def _export(options: argparse.Namespace) -> int:
     write = _write_lines if options.json else _write_har
     with opened(options) as store:
         try:
-            store.read(partial(queries.read_documents, parameters={**parameters, "limit": "1"}, most=0))
+            if not store.read(partial(queries.find_traces, parameters={**parameters, "limit": "1"})).items:
+                check_known(store, parameters)
             with _output(options.output) as output:
                 store.read(lambda found: write(queries.read_documents(found, parameters, options.limit), output))
         except queries.FilterError as problem:

@@ -158,3 +158,19 @@ def test_lists_by_service_and_environment(tmp_path: Path, capsys: pytest.Capture
             assert main([command, "--db", where, f"--{option}", "nobody"]) == 2
             assert f"--{option} is 'nobody', which was never seen; there are {there_are}" in capsys.readouterr().err
         assert main([command, "--db", where, "--service", "shop", "--environment", "us"]) == 0
+
+
+def test_an_export_by_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same; a question that is wrong leaves the file of before as it is."""
+    where, kept = str(tmp_path / "cli.db"), tmp_path / "out.json"
+    store = Store(where, duties=False)
+    store.add([read_trace(_told(name, path=f"/{name}"), 2) for name in ("shop", "billing")]).result()
+    store.close()
+    kept.write_text("before")
+    for wrong in (("--service", "nobody"), ("--status", "often")):
+        assert main(["export", "--db", where, "--json", "-o", str(kept), *wrong]) == 2
+        assert wrong[1] in capsys.readouterr().err
+        assert kept.read_text() == "before"
+    assert main(["export", "--db", where, "--json", "-o", str(kept), "--service", "shop"]) == 0
+    (line,) = kept.read_text().splitlines()
+    assert "/shop" in line
