@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit live processes oldest newest versions differential hostile bench peers servers faults mutants transparency soak dist clean
+.PHONY: demo test system check unit live processes oldest newest versions differential hostile bench peers servers faults mutants transparency soak docs dist clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -93,6 +93,13 @@ transparency: .venv/ready
 soak: .venv/ready
 	.venv/bin/python -m tests.soak --seconds $(or $(SECONDS),600)
 
+# The documentation, into site/; `make docs SERVE=1` shows it on the loopback while one writes.
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(if $(SERVE),serve,build --strict)
+
+.venv-docs/ready: pyproject.toml tests/constraints.txt
+.venv-docs/ready: INSTALLED = -e '.[docs]'
+
 # The wheel and the source, as they are published; checked, and installed once into an environment that has nothing else.
 dist: .venv-dist/ready
 	rm -rf dist
@@ -105,7 +112,7 @@ dist: .venv-dist/ready
 .venv-dist/ready: INSTALLED = build twine .
 
 clean:
-	rm -rf .venv .venv-demo .venv-dist .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants .transparency dist
+	rm -rf .venv .venv-demo .venv-dist .venv-docs .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants .transparency dist site
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
 .venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo,django,flask]'
@@ -114,7 +121,7 @@ clean:
 .venv-demo/ready: pyproject.toml tests/constraints.txt
 .venv-demo/ready: INSTALLED = -e '.[demo]'
 
-.venv/ready .venv-demo/ready .venv-dist/ready:
+.venv/ready .venv-demo/ready .venv-dist/ready .venv-docs/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
 	@echo 'Installing into $(@D), a minute or two ...'
 	@$(PYTHON) -m venv $(@D)
