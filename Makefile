@@ -100,19 +100,22 @@ docs: .venv-docs/ready
 .venv-docs/ready: pyproject.toml tests/constraints.txt
 .venv-docs/ready: INSTALLED = -e '.[docs]'
 
-# The wheel and the source, as they are published; checked, and installed once into an environment that has nothing else.
+# The wheel and the source, as they are published; checked, and installed into an environment that has nothing else, of
+# which sbom.cdx.json (CycloneDX) tells what comes along.
 dist: .venv-dist/ready
 	rm -rf dist
 	.venv-dist/bin/python -m build --outdir dist
 	.venv-dist/bin/twine check --strict dist/*
-	.venv-dist/bin/python $(PIP) --force-reinstall --no-deps dist/*.whl
-	.venv-dist/bin/metlo-otel --version
+	$(PYTHON) -m venv --clear .venv-dist/plain
+	.venv-dist/plain/bin/python $(PIP) -c tests/constraints.txt dist/*.whl
+	.venv-dist/plain/bin/metlo-otel --version
+	.venv-dist/bin/cyclonedx-py environment --pyproject pyproject.toml -o sbom.cdx.json .venv-dist/plain
 
 .venv-dist/ready: pyproject.toml tests/constraints.txt
-.venv-dist/ready: INSTALLED = build twine .
+.venv-dist/ready: INSTALLED = build twine cyclonedx-bom
 
 clean:
-	rm -rf .venv .venv-demo .venv-dist .venv-docs .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants .transparency dist site
+	rm -rf .venv .venv-demo .venv-dist .venv-docs .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants .transparency dist site sbom.cdx.json
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
 .venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo,django,flask]'

@@ -90,7 +90,12 @@ class Walkthrough:
         end = time.monotonic() + _PATIENCE
         while True:
             done = subprocess.run(
-                ["bash", "-c", command], cwd=self._directory, env=self._environ, capture_output=True, text=True, timeout=60
+                ["bash", "-c", command],
+                cwd=self._directory,
+                env=self._environ,
+                capture_output=True,
+                text=True,
+                timeout=60,
             )
             if _fits(said, done.stdout + done.stderr):
                 return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from metlo_otel.blocking.vocabulary import FIELDS, OPERATORS, operators_of
 from metlo_otel.cli import make_parser
+from metlo_otel.cli.examples import EXAMPLES, walk
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -24,29 +25,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def commands() -> str:
-    """Every command with its options, of the parser."""
-    parser = make_parser()
-    (subparsers,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    about = {action.dest: action.help or "" for action in subparsers._choices_actions}
+    """Every command with its options and examples, of the parser."""
     parts = ["# Commands\n\nMade of the command's own parser: `metlo-otel COMMAND --help` says the same.\n"]
-    for name, command in subparsers.choices.items():
-        parts.append(f"## metlo-otel {name}\n\n{_sentence(about.get(name, ''))}\n\n{_usage(command)}\n")
-        parts += list(_below(f"metlo-otel {name}", command))
+    for name, command in walk(make_parser()):
+        parts.append(f"{'#' * (2 + name.count(' '))} metlo-otel {name}\n\n{command.description}\n\n{_usage(command)}\n")
+        if rows := list(_options(command)):
+            parts.append(_table(("option", "what it is"), rows))
+        if examples := EXAMPLES.get(name):
+            parts.append(_table(("example", "what for"), [(f"`{line}`", _sentence(what)) for line, what in examples]))
     return "\n".join(parts)
 
 
-def _below(name: str, command: argparse.ArgumentParser) -> Iterator[str]:
-    """What a command takes; its own commands, if it has some."""
-    rows = []
+def _options(command: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
     for action in command._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for inner, parser in action.choices.items():
-                yield f"### {name} {inner}\n\n{_usage(parser)}\n"
-                yield from _below(f"{name} {inner}", parser)
-        elif action.help is not argparse.SUPPRESS and action.dest != "help":
-            rows.append((_listed(action.option_strings) or f"`{action.metavar or action.dest}`", _help(action)))
-    if rows:
-        yield _table(("option", "what it is"), rows)
+        if isinstance(action, argparse._SubParsersAction) or action.help is argparse.SUPPRESS or action.dest == "help":
+            continue
+        yield _listed(action.option_strings) or f"`{action.metavar or action.dest}`", _help(action)
 
 
 def _usage(command: argparse.ArgumentParser) -> str:
