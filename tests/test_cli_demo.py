@@ -17,8 +17,8 @@ from rich.console import Console
 
 from metlo_otel.core.categories import ATTACKS as CATEGORIES
 from metlo_otel.demo import table
-from metlo_otel.demo.payments import make_payments
 from metlo_otel.demo.ending import Ending
+from metlo_otel.demo.payments import make_payments
 from metlo_otel.demo.run import _world, run
 from metlo_otel.demo.shop import make_shop
 from metlo_otel.demo.visitors import ATTACKS
