@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from metlo_otel.blocking.vocabulary import FIELDS, OPERATORS, operators_of
 from metlo_otel.cli import make_parser
 from metlo_otel.cli.examples import EXAMPLES, walk
+from metlo_otel.collector.described import describe
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -19,7 +21,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages, as mkdocs asks its hooks to."""
     from mkdocs.structure.files import File
 
-    for path, text in (("reference/commands.md", commands()), ("reference/rules.md", rules())):
+    description = describe()
+    made = {
+        "reference/commands.md": commands(),
+        "reference/rules.md": rules(),
+        "reference/api.md": api(description),
+        "reference/openapi.json": json.dumps(description, indent=1),
+    }
+    for path, text in made.items():
         files.append(File.generated(config, path, content=text))
     return files
 
@@ -50,6 +59,38 @@ def _usage(command: argparse.ArgumentParser) -> str:
 def _help(action: argparse.Action) -> str:
     values = {"default": action.default, "prog": "metlo-otel"}
     return _sentence((action.help or "") % values)
+
+
+def api(description: dict[str, Any]) -> str:
+    """Every call of the collector's HTTP API, of its own description."""
+    parts = [
+        "# The collector's HTTP API\n",
+        f"{description['info']['description']} A collector serves this description of itself at",
+        "`/api/v1/openapi.json`, for clients and generators: [OpenAPI 3.1](openapi.json).\n",
+        'A list answers `{"items": […], "next": …}`; what `next` is given back as depends on the order.\n',
+    ]
+    for path, methods in description["paths"].items():
+        parts += [text for method, call in methods.items() for text in _call(f"{method.upper()} {path}", call)]
+    return "\n".join(parts)
+
+
+def _call(title: str, call: dict[str, Any]) -> Iterator[str]:
+    keys = [name for each in call["security"] for name in each]
+    needs = {"agent": "a key of agents", "reader": "a key for reading"}
+    yield f"## `{title}`\n\n{call['summary']} It needs {needs[keys[0]] if keys else 'no key'}.\n"
+    if parameters := call.get("parameters"):
+        rows = [(f"`{each['name']}`", _kind(each["schema"]), each.get("description", "")) for each in parameters]
+        yield _table(("parameter", "type", "what it is"), rows)
+    rows = [(status, _told(answer), answer["description"]) for status, answer in call["responses"].items()]
+    yield _table(("status", "body", "what it says"), rows)
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    return _listed(map(str, schema["enum"])) if "enum" in schema else schema["type"]
+
+
+def _told(answer: dict[str, Any]) -> str:
+    return ", ".join(f"`{kind}`" for kind in answer.get("content", {}))
 
 
 def rules() -> str:

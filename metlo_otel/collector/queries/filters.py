@@ -109,15 +109,21 @@ def _range(sign: str, value: int) -> tuple[int, int]:
     return {">": (value + 1, _HIGHEST), ">=": (value, _HIGHEST), "<": (0, value - 1), "<=": (0, value)}[sign]
 
 
-def one_of(*words: str) -> Read:
+@dataclass(frozen=True, slots=True)
+class OneOf:
     """A reader of one of these words."""
 
-    def read(text: str) -> str:
-        if text in words:
-            return text
-        raise ValueError(f"one of {', '.join(words)} is expected")
+    words: tuple[str, ...]
 
-    return read
+    def __call__(self, text: str) -> str:
+        if text in self.words:
+            return text
+        raise ValueError(f"one of {', '.join(self.words)} is expected")
+
+
+def one_of(*words: str) -> Read:
+    """A reader of one of these words."""
+    return OneOf(words)
 
 
 def ask(parameters: Mapping[str, str], filters: Filters, sorts: tuple[str, ...] = ()) -> Question:
