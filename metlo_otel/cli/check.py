@@ -48,7 +48,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="MODULE:APP",
         help="send a marked request through that WSGI or ASGI app, or through one of our own, to the collector",
     )
-    add_json(command, "one array")
+    add_json(command)
     command.set_defaults(run=_run)
 
 
@@ -57,7 +57,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.send is not None and not any(each.state == "wrong" for each in found):
         found.append(_of_sending(options))
     if options.json:
-        write_json([asdict(each) for each in found])
+        for each in found:
+            write_json(asdict(each))
     else:
         write_table(("", "What", "Found"), [(each.state, each.what, each.detail) for each in found], "")
     return 1 if any(each.state == "wrong" for each in found) else 0

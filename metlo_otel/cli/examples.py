@@ -27,10 +27,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "traces": (
         ("metlo-otel traces --follow", "the latest, and new ones as they come"),
-        ("metlo-otel traces --status 5xx --path /api/checkout", "what failed there"),
+        ("metlo-otel traces --status 5xx --path /api/checkout --since 2026-11-30", "what failed there since a day"),
     ),
     "attacks": (
-        ("metlo-otel attacks --category SQLI", "of one kind"),
+        ("metlo-otel attacks --category SQLI --since 2h", "of one kind, of the last two hours"),
         ("metlo-otel attacks --source 203.0.113.9 --json", "of one address, for a program"),
     ),
     "rules": (

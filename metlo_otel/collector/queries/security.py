@@ -28,6 +28,13 @@ from metlo_otel.collector.schema import ACTORS, ATTACKS, AUDIT, ENDPOINTS, TRACE
 from metlo_otel.core.categories import ATTACKS as CATEGORIES
 
 _A = ATTACKS.c
+
+
+def _at(condition: Any) -> Any:
+    """Those at endpoints of which a condition holds."""
+    return _A.endpoint_id.in_(select(ENDPOINTS.c.id).where(condition))
+
+
 _CATEGORY = Filter(string, lambda value: _A.category == value.upper(), values=CATEGORIES)
 ATTACK_FILTERS: Filters = with_language(
     {
@@ -38,6 +45,7 @@ ATTACK_FILTERS: Filters = with_language(
         "field": Filter(string, lambda value: _A.field == value, _A.field, ("reqQuery.*",)),
         "status": Filter(status, lambda value: _A.status.between(*value), values=("2xx", "4xx", "5xx")),
         "blocked": Filter(boolean, lambda value: _A.blocked == value, values=("true", "false")),
+        "host": Filter(string, lambda value: _at(ENDPOINTS.c.host == value.lower())),
         "service": served_by(_A.endpoint_id),
         "source": Filter(string, lambda value: _A.source == value, _A.source),
         "user": Filter(string, lambda value: _A.user == value, _A.user),

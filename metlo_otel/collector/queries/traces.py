@@ -38,7 +38,7 @@ TRACE_FILTERS: Filters = with_language(
         "attack": Filter(string, lambda value: _T.attacks.icontains(value, autoescape=True), values=ATTACKS),
         "blocked": Filter(boolean, lambda value: _T.blocked == value, values=("true", "false")),
         "took": Filter(took, lambda value: _T.duration.between(*value), values=(">100ms", ">500ms", ">2s")),
-        "host": Filter(string, lambda value: _T.host == value, _T.host),
+        "host": Filter(string, lambda value: _T.host == value.lower(), _T.host),
         "service": served_by(_T.endpoint_id),
         "user": Filter(string, lambda value: _T.user == value, _T.user),
         "source": Filter(string, lambda value: _T.source == value, _T.source),
