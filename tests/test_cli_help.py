@@ -12,6 +12,7 @@ import pytest
 
 from metlo_otel.cli import main, make_parser
 from metlo_otel.cli.examples import EXAMPLES, walk
+from tests.collector.client import make_trace
 
 COMMANDS = dict(walk(make_parser()))
 
@@ -29,6 +30,38 @@ def test_each_command_has_examples(name: str, capsys: pytest.CaptureFixture[str]
         arguments = shlex.split(line)
         assert arguments[: 1 + len(name.split())] == ["metlo-otel", *name.split()]
         make_parser().parse_args(arguments[1:])
+
+
+# Commands that change nothing, whose examples are run; the others' are parsed.
+READING = (
+    "endpoints",
+    "traces",
+    "attacks",
+    "rules list",
+    "openapi",
+    "export",
+    "users list",
+    "users sessions",
+    "db check",
+)
+RUN = [line for name in READING for line, _ in EXAMPLES[name] if "--follow" not in line]
+
+
+@pytest.mark.parametrize("line", RUN)
+def test_examples_that_read_do_so(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a directory with a collector's database, as a reader has it, they answer."""
+    pytest.importorskip("sqlalchemy", reason="the extra collector is not installed")
+    from metlo_otel.collector.store import Store
+    from metlo_otel.collector.trace import read_trace
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("METLO_DB", raising=False)
+    found = {"attackDetections": {"reqQuery.q": ["SQLI"]}, "sensitiveDataDetected": {"resBody.email": ["Email"]}}
+    store = Store("metlo.db", duties=False)
+    store.add([read_trace(make_trace(processedTraceData=found), 2)]).result()
+    store.close()
+    (tmp_path / "openapi.yaml").write_text("openapi: 3.1.0\ninfo: {title: shop, version: '1'}\npaths: {}\n")
+    assert main(shlex.split(line)[1:]) == (1 if "--diff" in line else 0)
 
 
 def test_there_is_no_example_of_nothing() -> None:
