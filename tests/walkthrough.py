@@ -24,6 +24,7 @@ class Walkthrough:
         self._directory = directory
         self._known = {"<YOUR_API_KEY>": "<YOUR_API_KEY>"}
         self._servers: list[subprocess.Popen[bytes]] = []
+        self.heard: list[tuple[str, str]] = []  # commands and what they said, as the page has ports and key
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("METLO_", "OTEL_"))}
         own = {"PATH": path, "HOME": str(directory), "XDG_CACHE_HOME": str(directory / "cache"), "COLUMNS": "200"}
@@ -98,7 +99,7 @@ class Walkthrough:
                 timeout=60,
             )
             if _fits(said, done.stdout + done.stderr):
-                return
+                return self._hear(command, done.stdout + done.stderr)
             shown = f"$ {command}\n{done.stdout}{done.stderr}\n--- expected\n{said}"
             assert time.monotonic() < end, shown + "".join(self._logs())
             time.sleep(0.3)
@@ -121,6 +122,12 @@ class Walkthrough:
             time.sleep(0.1)
         if key := re.search(r"API key, shown this once: (\S+)", log.read_text()):
             self._known["<YOUR_API_KEY>"] = key[1]
+        self._hear(command, log.read_text())
+
+    def _hear(self, command: str, said: str) -> None:
+        for known, own in self._known.items():
+            command, said = command.replace(own, known), said.replace(own, known)
+        self.heard.append((command, said))
 
     def _logs(self) -> list[str]:
         return [f"\n--- {file.name}\n{file.read_text()}" for file in sorted(self._directory.glob("server*.log"))]
