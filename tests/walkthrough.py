@@ -83,6 +83,7 @@ class Walkthrough:
         elif command.startswith("export "):
             for name, value in re.findall(r"(\w+)=(\S+)", command):
                 self._environ[name] = value.strip("'\"")
+            self._hear(command, "")
         elif not command.startswith(_INSTALLS):
             self._ask(command, said)
 
