@@ -14,7 +14,7 @@ from tests.pages import Block, blocks_of, commands_of
 
 _SERVES = ("metlo-otel collector", "flask ", "uvicorn ", "gunicorn ", "python manage.py runserver")
 _INSTALLS = ("pip install", "python3 -m venv", ". .venv/")  # the environment of the tests has everything
-_PATIENCE = 30.0  # seconds for what a command says in the end
+_PATIENCE = 60.0  # seconds for what a command says in the end
 
 
 class Walkthrough:
