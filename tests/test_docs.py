@@ -17,7 +17,7 @@ from metlo_otel.core.settings import KNOWN_NAMES
 from metlo_otel.testing import MemoryCollector
 from tests.pages import BLOCKS, PAGES, ROOT, Block, commands_of
 
-SETTINGS = PAGES["docs/reference/settings.md"] + PAGES["README.md"]
+SETTINGS = PAGES["docs/reference/settings.md"]
 # Those with a title are files of a page that tests/test_walkthroughs.py follows.
 PYTHON = [block for block in BLOCKS if block.kind == "python" and not block.file]
 
@@ -39,7 +39,7 @@ async def send(message):
 asyncio.run(app(scope, receive, send))
 assert sent[1]["body"] == b'{"id":7}', sent
 """,
-    "MIDDLEWARE =": """
+    "MIDDLEWARE += ": """
 import django
 from django.conf import settings
 from django.http import JsonResponse
@@ -99,6 +99,8 @@ def _run(code: str, **environ: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+# What is there already where a block is put.
+BEFORE = {"MIDDLEWARE += ": 'MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]\n'}
 REPORTING = [sign for sign in PROBES if sign != "def is_genuine("]
 
 
@@ -108,7 +110,7 @@ def test_blocks_report_a_request(sign: str) -> None:
     (block,) = [block.text for block in PYTHON if sign in block.text]
     with MemoryCollector() as collector:
         code = block.replace("http://127.0.0.1:8081", collector.url).replace("<YOUR_API_KEY>", collector.api_key)
-        _run(code + PROBES[sign])
+        _run(BEFORE.get(sign, "") + code + PROBES[sign])
         (trace,) = collector.wait(1)
     assert trace["request"]["url"]["path"] == "/users/7"
     assert trace["response"]["status"] == 200
@@ -197,12 +199,26 @@ def test_commands_in_pages_exist() -> None:
     assert parsed > 10
 
 
+def test_the_readme_is_short_and_holds_elsewhere() -> None:
+    """It fits on a few screens, and its links and pictures lead somewhere from a package index too."""
+    assert PAGES["README.md"].count("\n") <= 150
+    assert re.findall(r"\]\((?!https://)[^)]*\)", PAGES["README.md"]) == []
+
+
+def test_nothing_is_left_to_be_moved() -> None:
+    """No page has a place for text that is not there."""
+    assert [page for page, text in PAGES.items() if "<!-- moved" in text] == []
+
+
 def test_what_pages_link_to_in_the_repository_is_there() -> None:
     """A link to a file of the repository, absolute because it is read elsewhere too, leads to one."""
     linked = [
         (page, path)
         for page, text in PAGES.items()
-        for path in re.findall(r"https://github\.com/metlo-labs/metlo-otel/(?:blob|tree|raw)/main/([^)\s#>\"]+)", text)
+        for path in re.findall(
+            r"https://(?:raw\.githubusercontent|github)\.com/metlo-labs/metlo-otel/(?:blob/|tree/)?main/([^)\s#>\"]+)",
+            text,
+        )
     ]
     assert linked
     assert [each for each in linked if not (ROOT / each[1]).exists()] == []
