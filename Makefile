@@ -4,7 +4,7 @@ PIP = -m pip install --quiet --disable-pip-version-check
 # Tests start a hundred Pythons, each of which would compile the package anew where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test system check unit live processes oldest newest versions differential hostile bench peers servers faults mutants transparency soak dist clean
+.PHONY: demo test system check unit live processes oldest newest versions differential hostile bench peers servers faults mutants transparency soak docs dist clean
 
 demo: .venv-demo/ready
 	.venv-demo/bin/metlo-otel demo $(DEMO)
@@ -93,19 +93,29 @@ transparency: .venv/ready
 soak: .venv/ready
 	.venv/bin/python -m tests.soak --seconds $(or $(SECONDS),600)
 
-# The wheel and the source, as they are published; checked, and installed once into an environment that has nothing else.
+# The documentation, into site/; `make docs SERVE=1` shows it on the loopback while one writes.
+docs: .venv-docs/ready
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs $(if $(SERVE),serve,build --strict)
+
+.venv-docs/ready: pyproject.toml tests/constraints.txt
+.venv-docs/ready: INSTALLED = -e '.[docs]'
+
+# The wheel and the source, as they are published; checked, and installed into an environment that has nothing else, of
+# which sbom.cdx.json (CycloneDX) tells what comes along.
 dist: .venv-dist/ready
 	rm -rf dist
 	.venv-dist/bin/python -m build --outdir dist
 	.venv-dist/bin/twine check --strict dist/*
-	.venv-dist/bin/python $(PIP) --force-reinstall --no-deps dist/*.whl
-	.venv-dist/bin/metlo-otel --version
+	$(PYTHON) -m venv --clear .venv-dist/plain
+	.venv-dist/plain/bin/python $(PIP) -c tests/constraints.txt dist/*.whl
+	.venv-dist/plain/bin/metlo-otel --version
+	.venv-dist/bin/cyclonedx-py environment --pyproject pyproject.toml -o sbom.cdx.json .venv-dist/plain
 
 .venv-dist/ready: pyproject.toml tests/constraints.txt
-.venv-dist/ready: INSTALLED = build twine .
+.venv-dist/ready: INSTALLED = build twine cyclonedx-bom
 
 clean:
-	rm -rf .venv .venv-demo .venv-dist .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants .transparency dist
+	rm -rf .venv .venv-demo .venv-dist .venv-docs .venv-oldest .venv-newest .venv-peers .venv-original .venv-mutants .transparency dist site sbom.cdx.json
 
 .venv/ready: pyproject.toml tests/requirements.txt tests/constraints.txt
 .venv/ready: INSTALLED = -r tests/requirements.txt -e '.[all,demo,django,flask]'
@@ -114,7 +124,7 @@ clean:
 .venv-demo/ready: pyproject.toml tests/constraints.txt
 .venv-demo/ready: INSTALLED = -e '.[demo]'
 
-.venv/ready .venv-demo/ready .venv-dist/ready:
+.venv/ready .venv-demo/ready .venv-dist/ready .venv-docs/ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12")'
 	@echo 'Installing into $(@D), a minute or two ...'
 	@$(PYTHON) -m venv $(@D)

@@ -175,7 +175,7 @@ def test_check_of_a_variable_that_is_nearly_a_setting(
         monkeypatch.setenv("METLO_HOST", host)
         monkeypatch.setenv("METLO_DISABLED", "false" if host else "true")
         assert main(["check", "--json"]) == (1 if host else 0)
-        found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+        found = {each["what"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
         assert found["variables"]["state"] == "note"
         assert "METLO_MODEE is no setting and is not heeded; did you mean METLO_MODE?" in found["variables"]["detail"]
     assert found["setting METLO_HOST"]["state"] == "wrong"

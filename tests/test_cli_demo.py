@@ -15,8 +15,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from metlo_otel.core.categories import ATTACKS as CATEGORIES
 from metlo_otel.demo import table
-from metlo_otel.demo.run import run
+from metlo_otel.demo.ending import Ending
+from metlo_otel.demo.payments import make_payments
+from metlo_otel.demo.run import _world, run
+from metlo_otel.demo.shop import make_shop
+from metlo_otel.demo.visitors import ATTACKS
+from metlo_otel.testing import MemoryCollector
 
 COMMAND = [sys.executable, "-m", "metlo_otel.cli", "demo"]
 
@@ -96,3 +102,28 @@ def test_a_hostile_path_is_only_text() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO from above
     assert "/\ufffd[2J[red]x[/red]\ufffd" in shown
     assert "\x1b[2J" not in shown
+
+
+def test_one_attack_of_each_kind() -> None:
+    """What visitors try, made to the two services, is found to be every kind that detection knows."""
+    found: set[str] = set()
+    with MemoryCollector() as collector:
+        apps = make_shop(collector.url, collector.api_key), make_payments(collector.url, collector.api_key)
+        for method, path, more in ATTACKS:
+            names = {"params": "query_string"}
+            sent = {names.get(name, name): value for name, value in more.items()}
+            apps[path.startswith("/v1/")].test_client().open(path, method=method, **sent)
+        for app in apps:
+            app.extensions["metlo_otel"].agent.flush(10)
+        for trace in collector.wait(len(ATTACKS)):
+            told = trace["processedTraceData"]
+            for categories in (told.get("attackCategories") or told["attackDetections"]).values():
+                found |= set(categories)
+    assert found == set(CATEGORIES)
+
+
+def test_what_is_there_to_try() -> None:
+    """The alerts that the demo promises are there within seconds: an attack, cards for everybody, a broken promise."""
+    wanted = {"attack", "unauthenticated_data", "spec_diff"}
+    with Ending() as ending, _world(ending, once=False) as watch:
+        assert ending.wait(30, lambda: wanted <= {alert["kind"] for alert in watch._list("alerts", 500)})

@@ -16,6 +16,7 @@ import yaml
 from sqlalchemy import update
 
 from metlo_otel.cli import main
+from metlo_otel.cli.filters import moment
 from metlo_otel.collector.actions import put_rule
 from metlo_otel.collector.configuration import configure, read_document
 from metlo_otel.collector.queries.filters import LARGEST_PAGE
@@ -229,7 +230,7 @@ def test_openapi(run: Run, tmp_path: Path) -> None:
     file.write_text(json.dumps(described))
     code, differences, _ = run("openapi", "shop.example", "--diff", str(file), "--json")
     assert code == 1
-    assert json.loads(differences) == [
+    assert _lines(differences) == [
         {"method": "GET", "path": "/other", "place": "", "what": "was called, but is not described"}
     ]
     assert "shop.example" in run("openapi")[1]
@@ -289,6 +290,47 @@ def test_wrong_filters(run: Run) -> None:
     assert "status is 'many'" in said
 
 
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        ("endpoints --host nobody.example", "shop.example"),
+        ("traces --attack SQLLI", "SQLI, XSS"),
+        ("attacks --category nonsense", "SQLI, XSS"),
+        ("endpoints --flag opened", "public, open"),
+        ("traces --method FETCH", "GET"),
+        ("export --host nobody.example", "shop.example"),
+    ],
+)
+def test_values_of_which_there_is_none(run: Run, asked: str, known: str) -> None:
+    """A value that there is not is an error with those that there are, not an empty list."""
+    code, out, said = run(*asked.split())
+    assert (code, out) == (2, "")
+    assert f"is {asked.split()[-1]!r}, of which there is none" in said
+    assert known in said
+
+
+@pytest.mark.parametrize("command", ["endpoints", "traces", "attacks", "export"])
+def test_every_list_knows_hosts_services_and_times(run: Run, command: str) -> None:
+    """Each of them has something of this host and of the last hour, and nothing of before."""
+    found = [
+        _lines(run(command, "--json", *asked.split())[1])
+        for asked in ("--host Shop.example", "--since 1h", "--until 1h")
+    ]
+    assert [bool(items) for items in found] == [True, True, False]
+    assert run(command, "--service", "nobody")[0] in (0, 2)
+    with pytest.raises(SystemExit):
+        run(command, "--since", "yesterday")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("15m", 1_795_999_100), ("2h", 1_795_992_800), ("1w", 1_795_395_200), ("1970-01-02T00:00+00:00", 86_400)],
+)
+def test_moments(text: str, wanted: int) -> None:
+    """How long ago, or a date: as milliseconds since 1970."""
+    assert moment(text, now=1_796_000_000) == f"{wanted * 1000}"
+
+
 def test_a_reader_that_has_had_enough(database: str) -> None:
     """Output into a pipe that is closed ends without a traceback."""
     command = f"{sys.executable} -m metlo_otel.cli traces --json --db '{database}' | head -c 1"
@@ -306,7 +348,7 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
         collector.store.change(partial(configure, name="globalFullTraceCapture", value=True)).result()
         assert len(collector.store.read(list_rules)) == 1
         assert main(["check", "--json", "--host", collector.url, "--api-key", KEY]) == 0
-        found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+        found = {each["what"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
         assert found["agent-config"]["detail"] == "1 rules; full capture of everything"
         assert found["Flask"]["state"] == "ok"
         assert found["extra collector"]["state"] == "ok"
@@ -318,5 +360,5 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert main(["check", "--host", url, "--api-key", KEY]) == 1
     assert "cannot be reached" in capsys.readouterr().out
     assert main(["check", "--json"]) == 1
-    found = {each["what"]: each for each in json.loads(capsys.readouterr().out)}
+    found = {each["what"]: each for each in map(json.loads, capsys.readouterr().out.splitlines())}
     assert found["setting METLO_HOST"]["state"] == found["setting API_KEY"]["state"] == "wrong"

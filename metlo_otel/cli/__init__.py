@@ -12,6 +12,7 @@ from metlo_otel.cli.check import add as add_check
 from metlo_otel.cli.collector import add as add_collector
 from metlo_otel.cli.database import add as add_databases
 from metlo_otel.cli.demo import add as add_demo
+from metlo_otel.cli.examples import add_examples
 from metlo_otel.cli.init import add as add_init
 from metlo_otel.cli.lists import add as add_lists
 from metlo_otel.cli.openapi import add as add_openapi
@@ -53,7 +54,9 @@ _COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments` (default: the process's). Returns the exit code: 2 for a wrong question."""
-    options = make_parser().parse_args(arguments)
+    parser = make_parser()
+    _complete(parser)
+    options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
         return code
@@ -73,11 +76,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 2
 
 
+def _complete(parser: argparse.ArgumentParser) -> None:
+    """Answer the shell that asks what could come next, and end; argcomplete says so by this variable."""
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The command's parser, which the reference in the docs is made of too."""
     parser = argparse.ArgumentParser(prog="metlo-otel", description="API security for Python web apps.")
+    parser.epilog = "`metlo-otel COMMAND --help` has examples. Completion in bash, with the extra `completion`: "
+    parser.epilog += 'eval "$(register-python-argcomplete metlo-otel)"'
     parser.add_argument("--version", action="version", version=f"metlo-otel {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in _COMMANDS:
         add(commands)
+    add_examples(parser)
     return parser

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FRAMEWORKS = {"Django": (4, 2), "Flask": (2, 3), "Starlette": (0, 36), "FastAPI": (0, 110)}
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(\[[^]]*\])?.*;.*extra == ['\"]([a-z]+)['\"]")
 _PATIENCE = 5.0  # seconds that each answer may take
-_SUMS = ("all", "demo")  # extras that are only others together
+_NOT_TOLD = ("all", "demo", "docs")  # extras that are only others together, or of no use to an app
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
         metavar="MODULE:APP",
         help="send a marked request through that WSGI or ASGI app, or through one of our own, to the collector",
     )
-    add_json(command, "one array")
+    add_json(command)
     command.set_defaults(run=_run)
 
 
@@ -57,7 +57,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.send is not None and not any(each.state == "wrong" for each in found):
         found.append(_of_sending(options))
     if options.json:
-        write_json([asdict(each) for each in found])
+        for each in found:
+            write_json(asdict(each))
     else:
         write_table(("", "What", "Found"), [(each.state, each.what, each.detail) for each in found], "")
     return 1 if any(each.state == "wrong" for each in found) else 0
@@ -177,7 +178,7 @@ def _of_extras() -> Iterator[Finding]:
     missing: dict[str, list[str]] = {}
     for requirement in metadata.requires("metlo-otel") or ():
         parsed = _REQUIREMENT.match(requirement)
-        if parsed and parsed[3] not in _SUMS and parsed[1] != "metlo-otel":
+        if parsed and parsed[3] not in _NOT_TOLD and parsed[1] != "metlo-otel":
             missing.setdefault(parsed[3], []).extend([] if _version(parsed[1]) else [parsed[1]])
     for extra, names in sorted(missing.items()):
         if names:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
-from metlo_otel.cli.dimensions import DIMENSIONS, check_known
+from metlo_otel.cli.filters import add_filters, read_filters
 from metlo_otel.cli.tables import moment, write_json, write_table
 
 if TYPE_CHECKING:
@@ -23,10 +23,23 @@ _MOST = 500  # of a page of the collector; named here, where nothing of the coll
 _ENDPOINTS = ("Risk", "Method", "Host", "Path", "Calls", "Errors", "p95 ms", "Attacks", "Data", "Last seen")
 _TRACES = ("Id", "Time", "Method", "Host", "Path", "Status", "From", "User", "Attacks", "Blocked")
 _ATTACKS = ("Time", "Type", "Method", "Host", "Path", "Field", "From", "User", "Status", "Blocked")
+_COMMON = ("host", "service", "environment", "since", "until")
 _FILTERS = {
-    "endpoints": (*DIMENSIONS, "method", "path", "class", "flag", "risk", "sort"),
-    "traces": (*DIMENSIONS, "method", "path", "status", "source", "user", "session", "attack", "trace", "endpoint"),
-    "attacks": (*DIMENSIONS, "category", "path", "status", "source", "user", "session", "endpoint"),
+    "endpoints": (*_COMMON, "method", "path", "class", "flag", "risk", "sort"),
+    "traces": (
+        *_COMMON,
+        "method",
+        "path",
+        "status",
+        "took",
+        "source",
+        "user",
+        "session",
+        "attack",
+        "trace",
+        "endpoint",
+    ),
+    "attacks": (*_COMMON, "category", "path", "status", "source", "user", "session", "endpoint"),
 }
 
 
@@ -45,8 +58,7 @@ def _add_list(commands: Commands[argparse.ArgumentParser], name: str, about: str
     add_database(command)
     add_json(command)
     command.add_argument("--limit", default="50", help=f"how many, from 1 to {_MOST} (default: %(default)s)")
-    for each in _FILTERS[name]:
-        command.add_argument(f"--{each}", dest=f"filter_{each}", metavar=each.upper(), help=f"only of this {each}")
+    add_filters(command, _FILTERS[name])
     command.set_defaults(run=_run)
     return command
 
@@ -82,18 +94,15 @@ def _find(store: Store, options: argparse.Namespace, **more: str) -> list[dict[s
         "traces": queries.find_traces,
         "attacks": queries.find_attacks,
     }[options.command]
-    asked = {name: getattr(options, f"filter_{name}") for name in _FILTERS[options.command]}
-    asked |= {"limit": options.limit, "blocked": getattr(options, "blocked", None)}
+    parameters = {"limit": options.limit, **read_filters(store, options, _FILTERS[options.command]), **more}
+    if getattr(options, "blocked", None):
+        parameters["blocked"] = options.blocked
     if options.command == "endpoints":
-        asked["sort"] = asked["sort"] or "risk"
-    parameters = {name: value for name, value in {**asked, **more}.items() if value is not None}
+        parameters.setdefault("sort", "risk")
     try:
-        items = store.read(partial(find, parameters=parameters)).items
+        return store.read(partial(find, parameters=parameters)).items
     except queries.FilterError as problem:
         raise CommandError(f"--{problem}") from None
-    if not items:
-        check_known(store, parameters)
-    return items
 
 
 def _show(options: argparse.Namespace, columns: Sequence[str], items: Sequence[Item], row: Row, empty: str) -> None:

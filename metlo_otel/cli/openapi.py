@@ -20,7 +20,7 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     command.add_argument("host", nargs="?", metavar="HOST", help="the host; without it the known hosts are listed")
     command.add_argument("--diff", metavar="FILE", help="tell how what was observed differs from this description")
     add_database(command)
-    add_json(command, "one document")
+    add_json(command, "one object per line: the description, a host or a difference")
     command.set_defaults(run=_run)
 
 
@@ -37,7 +37,8 @@ def _list(options: argparse.Namespace, store: Store) -> None:
 
     hosts = store.read(list_hosts)
     if options.json:
-        write_json(hosts)
+        for host in hosts:
+            write_json(host)
         return
     rows = [(host["host"], host["endpoints"], host["calls"], host["risk"]) for host in hosts]
     write_table(("Host", "Endpoints", "Calls", "Risk"), rows, "No host was seen yet.")
@@ -68,7 +69,8 @@ def _compare(options: argparse.Namespace, observed: dict[str, Any]) -> int:
     except (OSError, ValueError) as problem:
         raise CommandError(f"{options.diff}: {problem}") from None
     if options.json:
-        write_json([each.document() for each in differences])
+        for each in differences:
+            write_json(each.document())
     else:
         rows = [(each.method, each.path, each.place, each.what) for each in differences]
         write_table(("Method", "Path", "Where", "Difference"), rows, "No difference.")

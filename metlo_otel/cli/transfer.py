@@ -11,12 +11,26 @@ from pathlib import Path
 from typing import IO, Any
 
 from metlo_otel.cli.asking import CommandError, Commands, add_command, add_database, add_json, opened
-from metlo_otel.cli.dimensions import DIMENSIONS, check_known
+from metlo_otel.cli.filters import add_filters, read_filters
 from metlo_otel.cli.tables import write_json
 
 _BATCH = 200
 _LARGEST = 1_000_000_000  # bytes of a HAR
-_FILTERS = (*DIMENSIONS, "method", "path", "status", "source", "user", "session", "attack", "endpoint")
+_FILTERS = (
+    "host",
+    "service",
+    "environment",
+    "since",
+    "until",
+    "method",
+    "path",
+    "status",
+    "source",
+    "user",
+    "session",
+    "attack",
+    "endpoint",
+)
 
 
 def add(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -29,10 +43,9 @@ def add(commands: Commands[argparse.ArgumentParser]) -> None:
     command = add_command(commands, "export", "write the stored traces as a HAR, or with --json as they were sent")
     command.add_argument("-o", "--output", metavar="FILE", help="where to (default: the standard output)")
     command.add_argument("--limit", type=int, default=10_000, help="how many at most (default: %(default)s)")
-    for each in _FILTERS:
-        command.add_argument(f"--{each}", dest=f"filter_{each}", metavar=each.upper(), help=f"only of this {each}")
+    add_filters(command, _FILTERS)
     add_database(command)
-    add_json(command, "one trace per line as it was sent")
+    add_json(command, "one trace a line as it was sent")
     command.set_defaults(run=_export)
 
 
@@ -76,13 +89,13 @@ def _take(options: argparse.Namespace, entries: list[Any]) -> tuple[int, list[di
 def _export(options: argparse.Namespace) -> int:
     from metlo_otel.collector import queries
 
-    asked = {name: getattr(options, f"filter_{name}") for name in _FILTERS}
-    parameters = {name: value for name, value in asked.items() if value is not None}
     write = _write_lines if options.json else _write_har
     with opened(options) as store:
+        parameters = read_filters(store, options, _FILTERS)
         try:
-            if not store.read(partial(queries.find_traces, parameters={**parameters, "limit": "1"})).items:
-                check_known(store, parameters)
+            store.read(
+                partial(queries.find_traces, parameters={**parameters, "limit": "1"})
+            )  # raises for what is wrong
             with _output(options.output) as output:
                 store.read(lambda found: write(queries.read_documents(found, parameters, options.limit), output))
         except queries.FilterError as problem:

@@ -26,6 +26,7 @@ from metlo_otel.collector import queries
 from metlo_otel.collector.answers import HANDLERS, Json
 from metlo_otel.collector.arrival import Arrival
 from metlo_otel.collector.configuration import is_current, read_document, read_version
+from metlo_otel.collector.described import describe
 from metlo_otel.collector.health import Health
 from metlo_otel.collector.intake import (
     TRACES,
@@ -83,6 +84,7 @@ def make_app(store: Store, more: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/api/v1/services", api.page("endpoints", queries.find_services), methods=["GET"]),
         Route("/api/v1/service-calls", api.service_calls, methods=["GET"]),
         Route("/api/v1/alerts", api.page("alerts", queries.find_alerts), methods=["GET"]),
+        Route("/api/v1/openapi.json", api.description, methods=["GET"]),
         Route("/v1/traces", OtlpApi(store, api).traces, methods=["POST"]),
         *more,
     ]
@@ -104,6 +106,10 @@ class Api:
     async def greet(self, _request: Request) -> Response:
         """`GET /api/v1`: whether there is a backend; needs no key."""
         return PlainTextResponse("OK")
+
+    async def description(self, _request: Request) -> Response:
+        """`GET /api/v1/openapi.json`: these calls in OpenAPI; needs no key."""
+        return Json(describe())
 
     async def verify(self, request: Request) -> Response:
         """`GET /api/v1/verify`: whether the key is valid."""
@@ -182,7 +188,8 @@ class Api:
                 page = await self._read(partial(find, parameters=dict(request.query_params)))
             except queries.FilterError as problem:
                 raise RefusedError(400, str(problem)) from None
-            return Json({"items": page.items, "next": page.next})
+            total = {} if page.total is None else {"total": page.total}
+            return Json({"items": page.items, "next": page.next, **total})
 
         return answer
 

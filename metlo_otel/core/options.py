@@ -23,7 +23,7 @@ Rules = Path | str | list[dict[str, Any]] | None
 
 
 class LowerCase(TypedDict, total=False):
-    """Every setting but the host and the key, which have arguments of their own. The README tells each."""
+    """Every setting but the host and the key, which are arguments; docs/reference/settings.md tells each."""
 
     collector_port: Number
     backend_port: Number

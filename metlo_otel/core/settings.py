@@ -67,7 +67,7 @@ def option(read: Callable[[Any], Any], default: Any, *aliases: str, secret: bool
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a user can set. The README tells each in a user's words."""
+    """Everything a user can set. docs/reference/settings.md tells each in a user's words."""
 
     api_key: str = option(values.header_key, "", "key", secret=True)
     metlo_host: str = option(values.base_url, "", "host")

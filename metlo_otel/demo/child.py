@@ -19,12 +19,13 @@ class ChildError(Exception):
 
 
 class Shop:
-    """The sample shop in a child process, reporting to `collector`; use it with `with`. Raises ChildError.
+    """The sample shop and its payments in a child process, reporting to `collector`; use it with `with`. Raises
+    ChildError. Of the second `release` the shop's API is another one.
 
     It ends when its standard input does, so it outlives nobody, even when we are killed.
     """
 
-    def __init__(self, collector: str, key: str, directory: Path, ending: Ending) -> None:
+    def __init__(self, collector: str, key: str, directory: Path, ending: Ending, release: int = 1) -> None:
         self._ending = ending
         self._log = directory / "shop.log"
         clean = {name: value for name, value in os.environ.items() if not name.startswith("METLO_")}
@@ -34,9 +35,10 @@ class Shop:
             "METLO_ANALYSIS_BUDGET": "100",  # its first minutes pass quickly
             "METLO_CONFIG_CACHE": "off",  # nothing of it is left behind
             "METLO_RATE_LIMIT_STORAGE": "memory",
+            "METLO_DEMO_RELEASE": str(release),
         }
         self._environment = {**clean, **named}
-        self.url = ""
+        self.url = self.payments = ""
 
     def __enter__(self) -> Shop:
         with self._log.open("wb") as log:
@@ -77,7 +79,7 @@ class Shop:
 
     def _read_url(self) -> None:
         assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().decode("ascii", "replace").strip()
+        self.url, _, self.payments = self._process.stdout.readline().decode("ascii", "replace").strip().partition(" ")
 
     def _stop(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: PT018 - as above

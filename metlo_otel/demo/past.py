@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from sqlalchemy import Connection
 from metlo_otel.collector import actions, queries
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.keys import make_key
+from metlo_otel.collector.openapi import describe_host, to_yaml
 from metlo_otel.collector.server import RunningCollector
+from metlo_otel.collector.specs import put_spec
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.trace import Trace, read_trace
 from metlo_otel.demo.child import Shop
 from metlo_otel.demo.ending import Ending
-from metlo_otel.demo.visitors import HOST, Visitors
+from metlo_otel.demo.visitors import HOST, PAYMENTS, Visitors
 
 _MINUTES = 12
 _REQUESTS = 400
@@ -55,7 +58,8 @@ _RULES: tuple[tuple[dict[str, Any], bool], ...] = (  # rules to try, and whether
 def configure(store: Store) -> None:
     """What the shop's owner would have set."""
     store.configure("globalFullTraceCapture", True, _WHO)
-    authentication = [{"host": HOST, "authType": "header", "headerKey": "Authorization"}]
+    by_header = {"authType": "header", "headerKey": "Authorization"}
+    authentication = [{"host": host, **by_header} for host in (HOST, PAYMENTS)]
     store.configure("authenticationConfig", authentication, _WHO)
     for rule, enabled in _RULES:
         store.change(partial(actions.put_rule, item=rule, who=_WHO, enabled=enabled)).result()
@@ -65,7 +69,10 @@ def rehearse(directory: Path, ending: Ending) -> list[Trace]:
     """The traces of some hundred requests, made without a pause to a shop of their own, in their order."""
     with RunningCollector(str(directory / "rehearsal.db"), make_key()) as collector:
         configure(collector.store)
-        with Shop(collector.url, collector.key, directory, ending) as shop, Visitors(shop.url, pause=0.0) as visitors:
+        with (
+            Shop(collector.url, collector.key, directory, ending) as shop,
+            Visitors(shop.url, shop.payments, pause=0.0) as visitors,
+        ):
             ending.wait(_REHEARSAL, lambda: visitors.requests >= _REQUESTS or shop.ended)
         return collector.store.read(_read)  # the shop has ended, and so sent everything
 
@@ -75,9 +82,16 @@ def lay_out(store: Store, traces: Sequence[Trace]) -> None:
     store.change(partial(_write, traces=traces, now=time.time_ns() // 1_000_000)).result()
 
 
+def describe(store: Store) -> None:
+    """Take what the shop has answered until now for its description, which the next release does not keep to."""
+    found = store.read(partial(describe_host, host=HOST))
+    if found is not None:
+        store.change(partial(put_spec, name="Sample shop, release 1", host=HOST, text=to_yaml(found))).result()
+
+
 def _read(connection: Connection) -> list[Trace]:
     found = queries.read_documents(connection, {}, _REQUESTS)
-    return [read_trace(document, 2) for _, document in found][::-1]
+    return [replace(read_trace(document, 2), counted=False) for _, document in found][::-1]  # their sums stay behind
 
 
 def _write(connection: Connection, traces: Sequence[Trace], now: int) -> None:

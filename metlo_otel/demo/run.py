@@ -19,13 +19,20 @@ from metlo_otel.collector.keys import make_key
 from metlo_otel.collector.server import RunningCollector
 from metlo_otel.demo.child import ChildError, Shop
 from metlo_otel.demo.ending import Ending
-from metlo_otel.demo.past import configure, lay_out, rehearse
+from metlo_otel.demo.past import configure, describe, lay_out, rehearse
 from metlo_otel.demo.table import render
 from metlo_otel.demo.visitors import PAUSE, Visitors
 
 _PATIENCE = 30.0  # seconds in which the first trace must land
 _SHOWN = 8  # latest traces in the table
 _PACE = 0.6  # seconds between two requests of visitors, on average
+
+
+_TO_TRY = (
+    "Attacks: open one, click Block, and see 203.0.113.66 being rejected.",
+    "Alerts: pay.example gives the cards of its customers to who is not logged in. Which endpoint, which field?",
+    "Specs: release 2 of the shop has changed its prices. What breaks for its clients?",
+)
 
 
 class DemoError(Exception):
@@ -80,6 +87,9 @@ class Watch:
             ("Shop", self._shop.url),
         ):
             text.append(f"{name:<10}", "bold").append(f"{value}\n")
+        text.append("\nThree things to try:\n", "bold")
+        for number, what in enumerate(_TO_TRY, 1):
+            text.append(f" {number}. {what}\n")
         return text
 
     def look(self) -> tuple[list[Any], list[Any]]:
@@ -116,6 +126,7 @@ def _world(ending: Ending, once: bool) -> Iterator[Watch]:
         with RunningCollector(str(directory / "demo.db"), make_key(), make_password(), make_key()) as collector:
             configure(collector.store)
             lay_out(collector.store, past)
-            shop = Shop(collector.url, collector.key, directory, ending)
-            with shop, Visitors(shop.url, pause=PAUSE if once else _PACE) as visitors:
+            describe(collector.store)
+            shop = Shop(collector.url, collector.key, directory, ending, release=2)
+            with shop, Visitors(shop.url, shop.payments, pause=PAUSE if once else _PACE) as visitors:
                 yield Watch(collector, shop, visitors)

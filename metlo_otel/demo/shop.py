@@ -12,12 +12,14 @@ from typing import Any
 
 from flask import Flask, Response, abort, g, jsonify, request, stream_with_context
 from werkzeug.exceptions import HTTPException
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import make_server
 
 from metlo_otel.demo.goods import PRODUCTS, USERS, User
+from metlo_otel.demo.payments import make_payments
 from metlo_otel.flask import MetloFlask
 
 _PREFIX = "shop-token-"
+RELEASE = "METLO_DEMO_RELEASE"  # set to 2: the shop's API has changed in a way that breaks its clients
 
 
 def make_shop(host: str, api_key: str) -> Flask:
@@ -59,7 +61,10 @@ def _products() -> Response:
 def _product(number: int) -> Response:
     if number not in PRODUCTS:
         abort(404, f"there is no product {number}")
-    return jsonify(PRODUCTS[number].shown(number))
+    shown = PRODUCTS[number].shown(number)
+    if os.environ.get(RELEASE) == "2":
+        shown = {"id": str(number), "title": shown["title"], "price": f"{shown['price']:.2f} EUR"}
+    return jsonify(shown)
 
 
 def _review(number: int) -> tuple[Response, int]:
@@ -132,19 +137,18 @@ _VIEWS: tuple[tuple[str, Any, list[str]], ...] = (
 
 
 def main() -> None:
-    """Serve on any free port, whose URL is the first line of stdout, until stdin ends: with its parent, that is."""
+    """Serve both services on free ports, whose URLs are the first line of stdout, until stdin ends: with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us in order
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = make_shop(os.environ["METLO_HOST"], os.environ["METLO_KEY"])
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=_end_with_parent, args=(server,), daemon=True).start()
-    print(f"http://127.0.0.1:{server.server_port}", flush=True)
-    server.serve_forever()
-
-
-def _end_with_parent(server: BaseWSGIServer) -> None:
+    apps = [make(os.environ["METLO_HOST"], os.environ["METLO_KEY"]) for make in (make_shop, make_payments)]
+    servers = [make_server("127.0.0.1", 0, app, threaded=True) for app in apps]
+    threads = [threading.Thread(target=server.serve_forever, daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
+    print(*(f"http://127.0.0.1:{server.server_port}" for server in servers), flush=True)
     sys.stdin.buffer.read()
-    server.shutdown()
+    for server in servers:
+        server.shutdown()
 
 
 if __name__ == "__main__":

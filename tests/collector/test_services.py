@@ -156,7 +156,7 @@ def test_lists_by_service_and_environment(tmp_path: Path, capsys: pytest.Capture
             ("service", "billing, shop"), ("environment", "eu, us"), ("host", "billing.example, shop.example"),
         ):  # fmt: skip
             assert main([command, "--db", where, f"--{option}", "nobody"]) == 2
-            assert f"--{option} is 'nobody', which was never seen; there are {there_are}" in capsys.readouterr().err
+            assert f"--{option} is 'nobody', of which there is none; there are {there_are}" in capsys.readouterr().err
         assert main([command, "--db", where, "--service", "shop", "--environment", "us"]) == 0
 
 

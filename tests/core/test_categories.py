@@ -10,7 +10,7 @@ import metlo_otel
 from metlo_otel.core.categories import ATTACKS, ON_THE_WIRE, known_detections, own_detections
 
 BACKEND = ("SQLI", "XSS", "COMMAND_EXECUTION", "SSRF", "NULL_BYTES", "DIRECTORY_TRAVERSAL", "GRAPHQL_INTROSPECTION")
-README = Path(metlo_otel.__file__).parent.parent / "README.md"
+PAGE = Path(metlo_otel.__file__).parent.parent / "docs" / "explanation" / "detection.md"
 
 
 @pytest.mark.parametrize("category", ATTACKS)
@@ -37,4 +37,4 @@ def test_ours_where_they_are_told() -> None:
 @pytest.mark.parametrize("category", ATTACKS)
 def test_the_readme_names_it(category: str) -> None:
     """A category that can be switched is one that a user can read of."""
-    assert f"`{category}`" in README.read_text("utf-8")
+    assert f"`{category}`" in PAGE.read_text("utf-8")

@@ -116,6 +116,7 @@ def test_one_dead_webhook_one_healthy(
     """Both are added and tried; each alert reaches each once: the healthy one at once, the other when it lives again.
     The link that was sent leads to the alert, which tells who was told.
     """
+    monkeypatch.setattr("metlo_otel.collector.watching.LEARNING", 0)  # three new endpoints are three alerts
     monkeypatch.setattr("metlo_otel.collector.notify.WAITS", (1,))
     with running_hook() as dead, running_hook() as healthy, quiet(browser, collector.url) as context:
         dead.status, page = 503, context.new_page()

@@ -89,7 +89,7 @@ def test_zero_code() -> None:
 
 @pytest.mark.parametrize("command", [["check"], ["test"]])
 def test_instrument_in_manage_py(tmp_path: Path, command: list[str]) -> None:
-    """`metlo_otel.instrument(host, key)` in manage.py lets its commands run, as the README has it."""
+    """`metlo_otel.instrument(host, key)` in manage.py lets its commands run, as the pages have it."""
     files = {"manage.py": MANAGE, "site_settings.py": SETTINGS, "site_urls.py": URLS, "tests.py": TESTS}
     for name, text in files.items():
         (tmp_path / name).write_text(text)

@@ -39,7 +39,7 @@ def three_agents() -> Any:
 
 
 def exiting_shop() -> Any:
-    """The shop in Flask, with what README advises where a server leaves SIGTERM to the operating system."""
+    """The shop in Flask, with what docs/how-it-fails.md advises where one leaves SIGTERM to the operating system."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     return flask_shop()
 

@@ -109,7 +109,7 @@ def test_every_request_is_captured_once_and_joins_the_apps_trace(setup: str, mod
     seen, cell = _outcome(setup, mode), f"{framework}.{mode}"
     reported = sorted(_asked(trace) for trace in seen.traces if _asked(trace)[0] == cell)
     if mode == "exporter" and setup not in EXPORTED:
-        assert reported == []  # nobody else sees a request whose span is not exported: the README says so
+        assert reported == []  # nobody else sees a request whose span is not exported: the pages say so
         return
     assert reported == [(cell, name) for name in sorted(REQUESTS)]
     for name in REQUESTS:

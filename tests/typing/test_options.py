@@ -1,4 +1,4 @@
-"""What a user writes is checked in their editor: a misspelt option fails there, and README's Python is well typed."""
+"""What a user writes is checked in their editor: a misspelt option fails there, and our pages are well typed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from metlo_otel.core.options import LowerCase, Options
 from metlo_otel.core.settings import KNOWN_NAMES
-from tests.test_docs import BLOCKS
+from tests.pages import BLOCKS
 
 pytest.importorskip("mypy", reason="mypy is not installed, as in the environments of the oldest and newest versions")
 
@@ -70,10 +70,11 @@ def test_a_misspelt_option_fails_in_the_checker_on_every_way_in(tmp_path: Path) 
     assert len({number for number, _ in found}) == len(_WRONG), found
 
 
-def test_the_python_of_the_readme_is_well_typed(tmp_path: Path) -> None:
+def test_the_python_of_the_pages_is_well_typed(tmp_path: Path) -> None:
     """A reader's editor shows no error of ours in what they copied."""
     for place, block in enumerate(BLOCKS):
-        (tmp_path / f"block_{place}.py").write_text(block)
+        if block.kind == "python":
+            (tmp_path / f"block_{place}.py").write_text(block.text)
     # Names and packages that stand for the reader's own code are theirs; unstubbed ones, of OpenTelemetry, are others'.
     others = ("name-defined", "import-not-found", "import-untyped")
     found = _errors(tmp_path, ".", "--check-untyped-defs", *(f"--disable-error-code={code}" for code in others))

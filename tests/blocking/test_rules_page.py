@@ -1,4 +1,4 @@
-"""What the README tells of blocking is so: its rules are right and do what they are called, its functions answer."""
+"""What the page about rules tells is so: its rules are right and do what they are called, its functions answer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from metlo_otel.blocking.rate_limits import LocalStore
 from metlo_otel.blocking.vocabulary import OPERATORS
 from metlo_otel.testing import MemoryCollector
 from tests.blocking.exchanges import NOW, client, exchange
+from tests.pages import PAGES, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-SECTION = (ROOT / "README.md").read_text().partition("## Block requests")[2].partition("\n## ")[0]
+SECTION = PAGES["docs/how-to/rules.md"]
 
 
 def block(kind: str, sign: str) -> str:
-    """The one block of code of the section that has the sign in it."""
+    """The one block of code of the page that has the sign in it."""
     found: str
     (found,) = [text for text in re.findall(rf"```{kind}\n(.*?)```", SECTION, re.DOTALL) if sign in text]
     return found
@@ -92,7 +92,7 @@ assert json.loads(asgi_driver.serve(api, http.get("/x")).body) == {"error": "not
 
 @pytest.mark.parametrize("sign", PROBES)
 def test_python(sign: str, tmp_path: Path) -> None:
-    """The Python of the section runs as it stands, and rejects what it says, in every framework."""
+    """The Python of the page runs as it stands, and rejects what it says, in every framework."""
     environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "METLO_CONFIG_CACHE": "off", "TMPDIR": str(tmp_path)}
     with MemoryCollector() as collector:
         code = (block("python", sign) + PROBES[sign]).replace("http://127.0.0.1:8081", collector.url)
