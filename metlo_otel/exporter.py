@@ -139,8 +139,8 @@ class Sender:
         taken, ended = self.aggregates.take(), time.time_ns()
         outcome = self._sums_outcome  # of calls that were in an earlier document, and turn out to have no trace
         if taken.series and self._has_metlo:
-            environment = self._settings.environment
-            told = document(taken, self._began // 1_000_000, ended // 1_000_000, environment)
+            who = self._settings.environment, self._settings.service_name
+            told = document(taken, self._began // 1_000_000, ended // 1_000_000, *who)
             outcome = self._delivery.deliver_aggregates(encode(told))
         if isinstance(outcome, TryLater):
             self.aggregates.put_back(taken)
@@ -186,7 +186,7 @@ class Sender:
         except UnsendableError as problem:
             self.counters.drop(problem.reason)
         except Exception as problem:  # noqa: BLE001 - one span that cannot be told must not cost the others
-            self.guard.failed(self._tracing.trace, problem)
+            self.guard.failed(self._tracing.trace, problem, getattr(span, "record", None))
             self.counters.drop("failed")
         return None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from metlo_otel.core.redis_url import read_redis_url
 from metlo_otel.core.settings import Settings, SettingsError, misspelt, read_settings
 
 GIVEN = {"API_KEY": "k", "METLO_HOST": "https://app.metlo.com"}
@@ -135,3 +136,56 @@ def test_a_rules_file_that_cannot_be_read_stops_the_start(tmp_path: Path, monkey
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match=r"metlo-otel\[rules\]"):
         _read({**GIVEN, "RULES": str(tmp_path / "rules.yml")})
+
+
+@pytest.mark.parametrize(
+    ("environ", "service", "environment"),
+    [
+        ({}, None, "production"),
+        ({"OTEL_SERVICE_NAME": " shop "}, "shop", "production"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=my%20shop, deployment.environment.name=eu"}, "my shop", "eu"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=old,deployment.environment.name=new"}, None, "new"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment=old"}, None, "old"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name,=,,deployment.environment.name=,a=b=c"}, None, "production"),
+        ({"OTEL_SERVICE_NAME": "a", "OTEL_RESOURCE_ATTRIBUTES": "service.name=b"}, "a", "production"),
+        ({"OTEL_SERVICE_NAME": "a", "METLO_SERVICE_NAME": "c"}, "c", "production"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=eu", "METLO_ENVIRONMENT": "us"}, None, "us"),
+    ],
+)
+def test_opentelemetrys_variables_name_the_service(
+    environ: dict[str, str], service: str | None, environment: str
+) -> None:
+    """OTEL_SERVICE_NAME before OTEL_RESOURCE_ATTRIBUTES; our own variables before both, and code before all."""
+    read = _read(GIVEN, **environ)
+    assert (read.service_name, read.environment) == (service, environment)
+    read = _read({**GIVEN, "SERVICE_NAME": "code", "ENVIRONMENT": "code"}, **environ)
+    assert (read.service_name, read.environment) == ("code", "code")
+
+
+_URLS = {
+    "redis+cluster://a:1,b,[::1]:7/": "redis://[::1]:7/?",
+    "redis+cluster://me:p%40ss@a:1,b,[::1]:7?socket_timeout=0.02": "redis://me:p%40ss@[::1]:7/?socket_timeout=0.02",
+    "valkeys+cluster://a": "rediss://a:6379/?",
+    "rediss+sentinel://:pw@a:1,b/counts/3?sentinel_password=x&ssl_cert_reqs=none": "rediss://:pw@b:26379/3?ssl_cert_reqs=none",
+    "redis+sentinel://a": None,
+    "redis+sentinel://a:0/counts": None,
+    "redis+cluster://:hunter2/more@a:1": None,
+    "redis+cluster://a:1,,b:2": None,
+    "redis+other://a": None,
+    "http://a": None,
+}
+
+
+@pytest.mark.parametrize(("text", "last"), _URLS.items())
+def test_where_limits_are_counted(text: str, last: str | None) -> None:
+    """Each server's own URL keeps login, database and options; what is no such URL is refused, no password shown."""
+    if last is not None:
+        assert _read({**GIVEN, "RATE_LIMIT_STORAGE": text}).rate_limit_storage == text
+        url = read_redis_url(text)
+        assert url.at(*url.hosts[-1]) == last
+        assert "pw" not in repr(url)
+        assert url.sentinels == ({"password": "x"} if "sentinel_password" in text else {})
+        return
+    with pytest.raises(SettingsError, match="RATE_LIMIT_STORAGE") as caught:
+        _read({**GIVEN, "RATE_LIMIT_STORAGE": text})
+    assert "hunter2" not in str(caught.value)

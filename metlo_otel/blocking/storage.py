@@ -8,9 +8,9 @@ from metlo_otel.blocking.rate_limits import LocalStore, Store
 from metlo_otel.blocking.redis_store import RedisStore
 from metlo_otel.blocking.shared_store import SharedStore, shared_name, shared_path
 from metlo_otel.blocking.users import BlockedUsers, SharedUsers, UserBlocks
+from metlo_otel.core.redis_url import is_redis
 
 MEMORY, SHARED = "memory", "shared"
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 def open_store(name: str, host: str, key: str, warn: Callable[[str], None]) -> Store:
@@ -22,7 +22,7 @@ def open_store(name: str, host: str, key: str, warn: Callable[[str], None]) -> S
     """
     if name == MEMORY:
         return LocalStore()
-    if name != SHARED and not name.startswith(REDIS_SCHEMES):
+    if name != SHARED and not is_redis(name):
         raise ValueError(f"rate limits are stored in {MEMORY}, {SHARED} or a redis:// URL, not {name!r}")
     try:
         return SharedStore(shared_path(host, key), warn) if name == SHARED else RedisStore(name, warn)

@@ -22,6 +22,7 @@ _HELP = {
     "status": "of this status (404), class (5xx) or comparison ('>=400')",
     "path": "with this in the path",
     "service": "of what this service answers, where one is known",
+    "environment": "of what such a service answers in this environment",
     "risk": "of at least this risk, up to 100",
     "sort": "the order: risk, calls, errors, attacks, p95, seen, path or id",
     "took": "that took so long: '>500ms', '<=2s'",
@@ -87,6 +88,13 @@ def _services(store: Store) -> list[str]:
     return sorted({each["service"] for each in found.items})
 
 
+def _environments(store: Store) -> list[str]:
+    from metlo_otel.collector.queries import find_services
+
+    found = store.read(lambda connection: find_services(connection, {"limit": "500"}))
+    return sorted({each["environment"] for each in found.items if each["environment"]})
+
+
 def _categories(_store: Store) -> Sequence[str]:
     from metlo_otel.core.categories import ATTACKS
 
@@ -109,6 +117,7 @@ _OFFERED: dict[str, Callable[[Store], Sequence[str]]] = {
     "host": _hosts,
     "class": _classes,
     "service": _services,
+    "environment": _environments,
     "attack": _categories,
     "category": _categories,
     "method": _methods,

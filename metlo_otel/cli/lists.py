@@ -23,7 +23,7 @@ _MOST = 500  # of a page of the collector; named here, where nothing of the coll
 _ENDPOINTS = ("Risk", "Method", "Host", "Path", "Calls", "Errors", "p95 ms", "Attacks", "Data", "Last seen")
 _TRACES = ("Id", "Time", "Method", "Host", "Path", "Status", "From", "User", "Attacks", "Blocked")
 _ATTACKS = ("Time", "Type", "Method", "Host", "Path", "Field", "From", "User", "Status", "Blocked")
-_COMMON = ("host", "service", "since", "until")
+_COMMON = ("host", "service", "environment", "since", "until")
 _FILTERS = {
     "endpoints": (*_COMMON, "method", "path", "class", "flag", "risk", "sort"),
     "traces": (

@@ -19,6 +19,7 @@ _LARGEST = 1_000_000_000  # bytes of a HAR
 _FILTERS = (
     "host",
     "service",
+    "environment",
     "since",
     "until",
     "method",
@@ -92,7 +93,9 @@ def _export(options: argparse.Namespace) -> int:
     with opened(options) as store:
         parameters = read_filters(store, options, _FILTERS)
         try:
-            store.read(partial(queries.read_documents, parameters={**parameters, "limit": "1"}, most=0))
+            store.read(
+                partial(queries.find_traces, parameters={**parameters, "limit": "1"})
+            )  # raises for what is wrong
             with _output(options.output) as output:
                 store.read(lambda found: write(queries.read_documents(found, parameters, options.limit), output))
         except queries.FilterError as problem:

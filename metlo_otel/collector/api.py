@@ -305,22 +305,26 @@ def _items(body: bytes, form: str) -> list[Any]:
 
 
 def own_sums(sums: Sums, grant: Grant) -> Sums:
-    """The sums of hosts that a key is for: who calls an app decides on hosts, and must not have the others be lost."""
+    """The sums of hosts that a key is for: who calls an app decides on hosts, and must not have the others be lost.
+
+    Raises TraceError for a service that it is not for: that is the app's own word.
+    """
+    if not grant.serves(sums.service):
+        raise TraceError("service", grant.other_service(sums.service))
     if grant.hosts is None:
         return sums
     return replace(sums, series={key: each for key, each in sums.series.items() if grant.sends(key.host)})
 
 
 def bound(read: Callable[[Any], Trace], grant: Grant) -> Callable[[Any], Trace]:
-    """`read`, for a key that may be bound to hosts."""
-    if grant.hosts is None:
+    """`read`, for a key that may be bound to hosts and services."""
+    if grant.hosts is None and grant.services is None:
         return read
 
     def read_own(item: Any) -> Trace:
         trace = read(item)
-        if not grant.sends(trace.host):
-            told = f"this key is for {', '.join(grant.hosts or ())}, not for {trace.host[:100]!r}"
-            raise TraceError("request.url.host", told)
+        if foreign := grant.foreign(trace.host, trace.service):
+            raise TraceError(*foreign)
         return trace
 
     return read_own

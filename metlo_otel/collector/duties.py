@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("metlo_otel.collector")
 
+DUTY = "upkeep and alerts"  # which one of several collectors does
 _TELL = 2.0  # seconds between looks for alerts to tell and for keys that were used
 _KEEP_UP = 15  # of those from one upkeep to the next
 
 
 class Duties:
-    """The thread; what fails is logged and tried again next time."""
+    """The thread; what fails is logged and tried again next time. Of several collectors on a database one does it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -51,10 +53,13 @@ class Duties:
         while not self._ended.wait(_TELL):
             turn += 1
             try:
-                self._notifier.tell(self._store)
                 self._store.note_uses()
-                if turn % _KEEP_UP == 0:
-                    self._store.keep_up()
+                if self._store.leads(DUTY):
+                    self._notifier.tell(self._store)
+                    if turn % _KEEP_UP == 0:
+                        self._store.keep_up()
+                else:
+                    self._store.kept_up = time.time()  # another one does
             except BusyError:
                 LOG.info("upkeep waits: too much is waiting to be stored")
             except SQLAlchemyError as problem:

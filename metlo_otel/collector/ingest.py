@@ -68,6 +68,7 @@ class Ingest:
         raise_alerts(connection, alerts, now)
         count(connection, counts_of_sums(found, sums.actors), now)
         add_measured(connection, of_sums(found), now)
+        self._services.note_sums(connection, documents, {each.key: endpoint for endpoint, each in found})
         if sums.left_out:
             LOG.info("%d calls are counted without who made them: too many made some at once", sums.left_out)
 

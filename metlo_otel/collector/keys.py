@@ -23,6 +23,7 @@ READING = "for reading, given at the start"
 SHORTEST = 20  # characters of a key where others can reach the collector
 _HOST = re.compile(r"(\*\.)?[a-z0-9._-]+(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?")
 _MOST_HOSTS = 50
+_LONGEST_SERVICE = 255  # characters, as the inventory keeps
 _FRESH = 2.0  # seconds for which the keys that were read are believed
 
 
@@ -32,12 +33,13 @@ SCOPES = ("traces", "endpoints", "attacks", "actors", "alerts", "metrics")
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a key is good for: the `scopes` that it may read and the `hosts` whose traces an agent may send with it, as
-    names or `*.name` for all below one; None for all.
+    """What a key is good for: the `scopes` that it may read, and whose traces an agent may send with it: of `hosts`, as
+    names or `*.name` for all below one, and of `services` by their names; None for all.
     """
 
     scopes: frozenset[str] | None = None
     hosts: tuple[str, ...] | None = None
+    services: tuple[str, ...] | None = None
 
     def reads(self, scope: str) -> bool:
         """Whether this may be read."""
@@ -49,6 +51,21 @@ class Grant:
             return True
         name = host.lower()
         return name == "*" or any(name == each or (each[:2] == "*." and name.endswith(each[1:])) for each in self.hosts)
+
+    def foreign(self, host: str, service: str | None) -> tuple[str, str] | None:
+        """Why a trace may not be sent: the field, and what is wrong with it."""
+        if not self.sends(host):
+            return "request.url.host", f"this key is for {', '.join(self.hosts or ())}, not for {host[:100]!r}"
+        return None if self.serves(service) else ("meta.service", self.other_service(service))
+
+    def serves(self, service: str | None) -> bool:
+        """Whether a service, None for one that nobody named, may send."""
+        return self.services is None or service in self.services
+
+    def other_service(self, service: str | None) -> str:
+        """What is wrong with a service that may not."""
+        sent = f"not for {service[:100]!r}" if service else "and no service was named; set SERVICE_NAME"
+        return f"this key is for the service {' or '.join(self.services or ())}, {sent}"
 
 
 ALL = Grant()
@@ -95,6 +112,16 @@ def check_hosts(hosts: Sequence[str]) -> tuple[str, ...] | None:
     return found or None
 
 
+def check_services(text: str) -> tuple[str, ...] | None:
+    """The services that a key is bound to, by commas; None for none. Raises ValueError."""
+    found = tuple(dict.fromkeys(name for each in text.split(",") if (name := each.strip())))
+    if any("\0" in name or len(name) > _LONGEST_SERVICE for name in found):
+        raise ValueError(f"the name of a service has at most {_LONGEST_SERVICE} characters")
+    if len(found) > _MOST_HOSTS:
+        raise ValueError(f"a key is bound to at most {_MOST_HOSTS} services")
+    return found or None
+
+
 def store_key(connection: Connection, name: str, key: str, reads: bool = False) -> None:
     """Keep `key` under `name`, as it is where it is kept so already; another that had this name is no longer valid."""
     kept = select(KEYS.c.id).where(KEYS.c.name == name, KEYS.c.digest == _digest(key), KEYS.c.reads == reads)
@@ -119,9 +146,9 @@ def add_key(
     key = make_key()
     store_key(connection, name, key, reads)
     scopes = None if grant.scopes is None else sorted(grant.scopes)
-    bounds = {name: json.dumps(value) for name, value in (("scopes", scopes), ("hosts", grant.hosts)) if value}
+    told = {"scopes": scopes, "hosts": grant.hosts, "services": grant.services}
+    bounds = {name: json.dumps(value) for name, value in told.items() if value}
     connection.execute(update(KEYS).where(KEYS.c.name == name).values(user_id=user, **bounds))
-    told = {"scopes": scopes, "hosts": grant.hosts}
     note(connection, who, "keys.add", {"name": name, "reads": reads, **{key: told[key] for key in bounds}})
     return key
 
@@ -141,12 +168,12 @@ def list_keys(connection: Connection) -> list[Key]:
     table = KEYS.c
     columns = (table.id, table.name, table.hint, table.digest, table.made, table.last_used, table.reads, USERS.c.name)
     rows = (
-        select(*columns, table.scopes, table.hosts)
+        select(*columns, table.scopes, table.hosts, table.services)
         .outerjoin(USERS, USERS.c.id == table.user_id)
         .where(or_(table.user_id.is_(None), USERS.c.enabled))
         .order_by(table.id)
     )
-    return [Key(*row[:8], _grant(row.scopes, row.hosts)) for row in connection.execute(rows)]
+    return [Key(*row[:8], _grant(*row[8:])) for row in connection.execute(rows)]
 
 
 class KeyRing:
@@ -195,12 +222,11 @@ class KeyRing:
             connection.execute(update(KEYS).where(KEYS.c.digest == digest).values(last_used=moment))
 
 
-def _grant(scopes: str | None, hosts: str | None) -> Grant:
-    if scopes is None and hosts is None:
+def _grant(scopes: str | None, hosts: str | None, services: str | None) -> Grant:
+    if scopes is hosts is services is None:
         return ALL
-    return Grant(
-        None if scopes is None else frozenset(json.loads(scopes)), None if hosts is None else tuple(json.loads(hosts))
-    )
+    bounds = [None if names is None else tuple(json.loads(names)) for names in (hosts, services)]
+    return Grant(None if scopes is None else frozenset(json.loads(scopes)), *bounds)
 
 
 def _digest(key: str) -> bytes:

@@ -44,7 +44,7 @@ def _endpoint(primary_key: bool = False) -> Column[int]:
 
 # Keys: only the SHA-256 of each is kept, and its first characters to recognise it by. `reads` says that it is for
 # reading what is stored, else it is an agent's. `user_id` is whose token it is (null: nobody's), `scopes` what it may
-# read and `hosts` whose traces an agent may send with it, as JSON lists (null: all).
+# read, `hosts` and `services` whose traces an agent may send with it, as JSON lists (null: all).
 KEYS = Table(
     "api_keys",
     METADATA,
@@ -58,6 +58,7 @@ KEYS = Table(
     Column("user_id", BigInteger),
     Column("scopes", Text),
     Column("hosts", Text),
+    Column("services", Text),
 )
 
 # What somebody set, each as JSON text; what is not here has its default. `version` counts the changes of agent-config.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,7 +14,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from metlo_otel.collector.database import add_up, write_many
 from metlo_otel.collector.endpoints import storable
 from metlo_otel.collector.schema import ENDPOINT_SERVICES, SERVICE_CALLS
+from metlo_otel.collector.sums import SeriesKey, Sums
 from metlo_otel.collector.trace import Trace
+
+Calls = Counter[tuple[int, str, str, str]]
+"""By endpoint, service, environment and language."""
 
 MOST_SERVICES = 1_000  # names that are told apart; later ones are `*`
 MOST_CALLS = 10_000  # pairs of services
@@ -44,16 +48,28 @@ class Services:
 
     def note(self, connection: Connection, found: Iterable[tuple[int, Trace]]) -> None:
         """Count the calls of endpoints by the services that answered."""
-        calls: Counter[tuple[int, str, str, str]] = Counter()
+        calls: Calls = Counter()
         for endpoint, trace in found:
             if trace.service:
-                name = self._known(connection, storable(trace.service, _LONGEST))
-                environment = storable(trace.environment or "", _LONGEST_ENVIRONMENT)
-                key = (endpoint, name, environment, storable(trace.language or "", _LONGEST_LANGUAGE))
+                key = (endpoint, *self._names_of(connection, trace))
                 calls[key] += 0 if trace.counted else 1
-        columns = ("endpoint_id", "service", "environment", "language")
-        rows = [{**dict(zip(columns, key, strict=True)), "calls": count} for key, count in sorted(calls.items())]
-        add_up(connection, ENDPOINT_SERVICES, rows, ["calls"])
+        _add(connection, calls)
+
+    def note_sums(self, connection: Connection, documents: Iterable[Sums], endpoints: Mapping[SeriesKey, int]) -> None:
+        """The same for what agents counted, with the endpoint of each series."""
+        calls: Calls = Counter()
+        for sums in documents:
+            if sums.service:
+                names = self._names_of(connection, sums)
+                for key, each in sums.series.items():
+                    counted = (endpoints[key], *names)
+                    calls[counted] += each.calls
+        _add(connection, calls)
+
+    def _names_of(self, connection: Connection, told: Trace | Sums) -> tuple[str, str, str]:
+        name = self._known(connection, storable(told.service or "", _LONGEST))
+        environment = storable(told.environment or "", _LONGEST_ENVIRONMENT)
+        return name, environment, storable(told.language or "", _LONGEST_LANGUAGE)
 
     def _known(self, connection: Connection, name: str) -> str:
         if self._names is None:
@@ -63,6 +79,12 @@ class Services:
                 return OTHERS
             self._names.add(name)
         return name
+
+
+def _add(connection: Connection, calls: Calls) -> None:
+    columns = ("endpoint_id", "service", "environment", "language")
+    rows = [{**dict(zip(columns, key, strict=True)), "calls": count} for key, count in sorted(calls.items())]
+    add_up(connection, ENDPOINT_SERVICES, rows, ["calls"])
 
 
 def add_calls(connection: Connection, calls: Sequence[ServiceCall], now: int) -> None:

@@ -16,6 +16,7 @@ from metlo_otel.collector.database import open_database
 from metlo_otel.collector.duties import Duties
 from metlo_otel.collector.ingest import Ingest
 from metlo_otel.collector.keys import GIVEN, MADE, READING, KeyRing, check_key, list_keys, make_key, store_key
+from metlo_otel.collector.leadership import Leadership
 from metlo_otel.collector.sums import Sums
 from metlo_otel.collector.trace import Trace
 from metlo_otel.collector.upkeep import DEFAULT_LIMITS, Limits, Upkeep
@@ -40,6 +41,7 @@ class Store:
         self.public = ""
         self.kept_up = time.time()
         self.taken = {"traces": 0, "sums": 0}
+        self._leadership = Leadership(self._engine)
         self._duties = Duties(self) if duties else None
 
     @property
@@ -106,6 +108,10 @@ class Store:
         with self._engine.connect() as connection:
             return query(connection)
 
+    def leads(self, duty: str) -> bool:
+        """Whether what only one of several collectors on a database may do is for this one. Raises SQLAlchemyError."""
+        return self._leadership.leads(duty)
+
     def keep_up(self) -> None:
         """Do what is due: older things summed up and deleted, endpoints merged. Waits for it."""
         for step in self._upkeep.steps():
@@ -123,6 +129,7 @@ class Store:
         """Write what waits and let the database go."""
         if self._duties is not None:
             self._duties.close()
+        self._leadership.close()
         self._writer.close()
         self._engine.dispose()
 

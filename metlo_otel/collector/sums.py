@@ -67,12 +67,15 @@ class Summed:
 @dataclass(frozen=True, slots=True)
 class Sums:
     """One document, or several together. `actors` has calls, client errors, server errors and blocked by kind and
-    value; `left_out` are calls that no actor has.
+    value; `left_out` are calls that no actor has. `service`, `environment` and `language` are of one document.
     """
 
     series: Mapping[SeriesKey, Summed]
     actors: Mapping[tuple[str, str], Counts] = field(repr=False, default_factory=dict)
     left_out: int = 0
+    service: str | None = None
+    environment: str | None = None
+    language: str | None = None
 
 
 def together(documents: Iterable[Sums]) -> Sums:

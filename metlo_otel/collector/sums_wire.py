@@ -41,8 +41,7 @@ class SumsReader:
         _number(given, "version", VERSION, VERSION)
         for name in ("started", "ended"):
             _number(given, name, 0, _TIME)
-        for name in ("environment", "service"):
-            _text(given, name)
+        who = {name: _text(given, name) or None for name in ("service", "environment", "language")}
         series: dict[SeriesKey, Summed] = {}
         for each in _each(given, "series", MAX_SERIES, self._summed):
             known = series.setdefault(each.key, each)
@@ -50,7 +49,7 @@ class SumsReader:
                 known.add(each)
         actors = _each(given, "actors", MAX_ACTORS, _actor)
         overflow = _object(given.get("overflow") or {}, "overflow")
-        return Sums(series, dict(actors), _number(overflow, "actors", 0, _CALLS, 0))
+        return Sums(series, dict(actors), _number(overflow, "actors", 0, _CALLS, 0), **who)
 
     def _summed(self, item: dict[str, Any]) -> Summed:
         calls = _number(item, "calls", 1, _CALLS)

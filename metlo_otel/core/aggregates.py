@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from metlo_otel.core.histogram import PER_OCTAVE, Histogram, histogram
 
 VERSION = 1
+LANGUAGE = "python"  # `telemetry.sdk.language`, told with the service
 MAX_SERIES = 2_000  # of one process between two sendings
 MAX_ACTORS = 1_000
 _GENUINE = 4_000  # series that are remembered to be genuine
@@ -272,6 +273,7 @@ def document(taken: Taken, started: int, ended: int, environment: str, service: 
         "ended": ended,
         "environment": environment,
         "service": service,
+        **({"language": LANGUAGE} if service else {}),
         "series": [_series(key, series) for key, series in taken.series.items()],
         "actors": [_actor(kind, value, actor) for (kind, value), actor in taken.actors.items()],
         "overflow": {"series": taken.overflown, "actors": taken.actors_overflown},

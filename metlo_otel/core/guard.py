@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from metlo_otel.core.correlation import ids_of, in_words
 from metlo_otel.core.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ class RateLimitedLog:
         self._every = every
         self._seen: dict[str, tuple[float, int]] = {}
 
-    def say(self, level: int, kind: str, message: str) -> None:
-        """Log `message` unless something of this `kind` was said within the last minute; count it all the same."""
+    def say(self, level: int, kind: str, message: str, *about: object) -> None:
+        """Log `message` unless something of this `kind` was said within the last minute; count it all the same.
+
+        The ids of the exchange that it is `about`, or that is served now, stand behind it and on the log record.
+        """
         now = time.monotonic()
         last, silent = self._seen.get(kind, (now - self._every, 0))
         if now - last < self._every:
@@ -42,7 +46,8 @@ class RateLimitedLog:
             self._seen.clear()
         self._seen[kind] = (now, 0)
         more = f" ({silent} more of this since the last line)" if silent else ""
-        self._logger.log(level, "%s%s", message, more)
+        ids = ids_of(*about)
+        self._logger.log(level, "%s%s%s", message, in_words(ids), more, extra=ids)
 
 
 class Guard:
@@ -58,7 +63,7 @@ class Guard:
         try:
             return function(*args)
         except Exception as problem:  # noqa: BLE001 - the one place where we fail open
-            self.failed(function, problem)
+            self.failed(function, problem, *args)
             return None
 
     async def wait(self, awaitable: Awaitable[T | None]) -> T | None:
@@ -69,17 +74,17 @@ class Guard:
             self.failed(awaitable, problem)
             return None
 
-    def failed(self, function: object, problem: Exception) -> None:
-        """Note a failure. Its text may hold the request's content, so only its type and place are logged; that of wrong
-        settings is our own.
+    def failed(self, function: object, problem: Exception, *about: object) -> None:
+        """Note a failure. Its text may hold the request's content, so only its type and place are logged, and the ids
+        of the exchange that it was `about`; that of wrong settings is our own.
         """
         self.failures += 1
         try:
-            self._say(function, problem)
+            self._say(function, problem, *about)
         except Exception:  # noqa: BLE001 - the app's logging, a filter of its for one, may raise: then it is counted alone
             self.unsaid += 1
 
-    def _say(self, function: object, problem: Exception) -> None:
+    def _say(self, function: object, problem: Exception, *about: object) -> None:
         name = getattr(function, "__qualname__", type(function).__name__)
         kind = f"{name}:{type(problem).__name__}"
         self.log.say(
@@ -88,6 +93,8 @@ class Guard:
             str(problem)
             if isinstance(problem, SettingsError)
             else f"{name} failed with {type(problem).__name__} at {_place(problem)}; the app goes on",
+            *about,
+            function,
         )
 
 

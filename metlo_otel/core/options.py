@@ -38,6 +38,7 @@ class LowerCase(TypedDict, total=False):
     disabled: Flag
     disable: Flag
     environment: Text
+    service_name: Text
     excluded_urls: Names
     trusted_proxies: Names
     trusted_proxy_header: Text
@@ -81,6 +82,7 @@ class Options(LowerCase, total=False):
     DISABLED: Flag
     DISABLE: Flag
     ENVIRONMENT: Text
+    SERVICE_NAME: Text
     EXCLUDED_URLS: Names
     TRUSTED_PROXIES: Names
     TRUSTED_PROXY_HEADER: Text

@@ -15,6 +15,7 @@ from metlo_otel.core import values
 from metlo_otel.core.addresses import X_FORWARDED_FOR, Proxies, Range
 from metlo_otel.core.exemptions import Exemption, parse_exemptions
 from metlo_otel.core.matching import Patterns
+from metlo_otel.core.resource import resource_given
 
 Given = dict[str, tuple[str, Any]]  # by field: the name as typed, and the value
 
@@ -82,6 +83,7 @@ class Settings:
     oversize: str = option(values.one_of("pass", "block"), "pass")
     disabled: bool = option(values.boolean, False, "disable")
     environment: str = option(values.text, "production")
+    service_name: str | None = option(values.text, None)
     excluded_urls: Patterns = option(values.regexes, Patterns())
     trusted_proxies: Proxies = option(values.proxies, Proxies())
     trusted_proxy_header: str = option(values.header_name, X_FORWARDED_FOR)
@@ -152,7 +154,8 @@ KNOWN_NAMES = tuple(sorted(name.upper() for name in _FIELDS))
 
 
 def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Settings:
-    """Settings from the first of `layers` that has a value, else from METLO_<NAME> in the environment, else defaults.
+    """Settings from the first of `layers` that has a value, else from METLO_<NAME> in the environment, else what
+    OpenTelemetry's variables say of the service, else defaults.
 
     Names are in upper or lower case, with or without METLO_ before; None as a value means: not set.
     Raises SettingsError with all problems.
@@ -173,8 +176,10 @@ def read_settings(*layers: Mapping[str, Any], environ: Mapping[str, str] | None 
 
 
 def _from_environment(environ: Mapping[str, str]) -> Given:
-    """Variables of ours that are set and not empty; METLO_HOST is named so already, others get METLO_ before."""
-    found = {}
+    """Variables of ours that are set and not empty; METLO_HOST is named so already, others get METLO_ before. Where
+    there are none, what OpenTelemetry's say.
+    """
+    found: Given = dict(resource_given(environ))
     for alias, name in _NAMES.items():
         typed = alias.upper() if alias.startswith("metlo_") else "METLO_" + alias.upper()
         if environ.get(typed):

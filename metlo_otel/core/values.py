@@ -15,6 +15,7 @@ from metlo_otel.core.addresses import Proxies, Range, parse_networks
 from metlo_otel.core.categories import ATTACKS
 from metlo_otel.core.matching import Patterns
 from metlo_otel.core.patterns import PatternError, parse_pattern
+from metlo_otel.core.redis_url import read_redis_url
 
 _TRUE = {"true", "1", "yes", "on"}
 _FALSE = {"false", "0", "no", "off"}
@@ -261,13 +262,14 @@ def seconds(value: Any) -> float:
 
 
 def storage(value: Any) -> str:
-    """Where rate limits are counted: `memory`, `shared`, or the URL of a Redis."""
+    """Where rate limits are counted: `memory`, `shared`, or the URL of a Redis, a cluster or sentinels."""
     word = str(value).strip()
-    if word in ("memory", "shared") or word.startswith(("redis://", "rediss://", "unix://")):
-        if word not in ("memory", "shared") and importlib.util.find_spec("redis") is None:
-            raise ValueError("limits in Redis need the extra: pip install 'metlo-otel[redis]'")
+    if word in ("memory", "shared"):
         return word
-    raise ValueError("memory, shared or a redis:// URL is expected")
+    read_redis_url(word)
+    if importlib.util.find_spec("redis") is None:
+        raise ValueError("limits in Redis need the extra: pip install 'metlo-otel[redis]'")
+    return word
 
 
 def one_of(*words: str) -> Callable[[Any], str]:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from metlo_otel.core.agent_config import AgentConfig
 from metlo_otel.core.counters import Counters, Stats
+from metlo_otel.core.current import current_exchange
 from metlo_otel.core.exchange import Exchange, abandoned, close_abandoned
 from metlo_otel.core.guard import Guard
 from metlo_otel.core.record import Record
@@ -479,6 +480,7 @@ class Pipeline:
         return True
 
     def _span(self, exchange: Exchange) -> ExchangeSpan | None:
+        reading = current_exchange.set(exchange)  # what is logged meanwhile is about it
         if exchange.deciding:
             _meters.decided(exchange.deciding / 1e9)
         try:
@@ -494,6 +496,7 @@ class Pipeline:
             self.counters.drop("failed")
             return None
         finally:
+            current_exchange.reset(reading)
             self._turns.behind = len(self._queue) >= FULL or self._hurry.is_set()
             self._turns()
 

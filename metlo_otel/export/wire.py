@@ -10,6 +10,7 @@ import orjson
 from opentelemetry.trace import format_span_id, format_trace_id
 
 from metlo_otel.core.agent_config import AgentConfig
+from metlo_otel.core.aggregates import LANGUAGE
 from metlo_otel.core.categories import known_detections
 from metlo_otel.core.processed import Places, Processed, Session
 from metlo_otel.core.record import METHODS, Pairs, Record
@@ -54,6 +55,7 @@ class Wire:
 
     def __init__(self, config: AgentConfig, settings: Settings, encrypt: Encrypt | None = None) -> None:
         self._environment = settings.environment
+        self._service = {"service": settings.service_name, "language": LANGUAGE} if settings.service_name else {}
         self._release = Release(config, settings)
         self._encrypt = encrypt
 
@@ -102,6 +104,7 @@ class Wire:
         """Who and where, and what the schema leaves room for: true sizes, marks, and the ids of the span."""
         return {
             "environment": self._environment,
+            **self._service,
             "incoming": True,
             "source": record.source[0],
             "sourcePort": record.source[1],

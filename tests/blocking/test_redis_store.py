@@ -15,7 +15,8 @@ import pytest
 pytest.importorskip("redis", reason="the Redis client (extra `redis`) is not installed")
 
 from metlo_otel.blocking.rate_limits import Limit, LocalStore
-from metlo_otel.blocking.redis_store import Circuit, RedisStore
+from metlo_otel.blocking.redis_node import Circuit
+from metlo_otel.blocking.redis_store import RedisStore
 from metlo_otel.blocking.storage import open_store
 from tests.blocking.exchanges import NOW, refused
 from tests.blocking.redis_server import BINARY, free_port, redis_server

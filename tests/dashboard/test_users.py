@@ -19,6 +19,7 @@ from metlo_otel.collector.dashboard.access import Access
 from metlo_otel.collector.dashboard.app import make_pages
 from metlo_otel.collector.dashboard.passwords import hash_password
 from metlo_otel.collector.dashboard.roles import needed_role
+from metlo_otel.collector.keys import list_keys
 from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import KEY, Client, make_trace
 from tests.collector.kept import started_before
@@ -313,5 +314,9 @@ def test_keys_that_are_bound(collector: RunningCollector, browser: Browser, agen
     told = agent.session.post(f"{agent.url}/v1/traces", json=spans, timeout=10).json()["partialSuccess"]
     assert (told["rejectedSpans"], "not for 'evil.example'" in told["errorMessage"]) == ("1", True)
     assert {item["host"] for item in agent.items("endpoints")} == {"shop.example", "eu.shop.example"}
+    made = browser.post("/dashboard/settings/keys", name="till", services="till, billing")
+    assert "of the service till, billing" in made.text
+    (kept,) = [key.grant for key in collector.store.read(list_keys) if key.name == "till"]
+    assert kept.services == ("till", "billing")
     wrong = browser.post("/dashboard/settings/keys", name="x", hosts="shop example/*")
     assert (wrong.status_code, "a host is a name such as" in wrong.text.lower()) == (400, True)

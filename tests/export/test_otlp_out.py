@@ -153,6 +153,16 @@ def test_an_attack_is_a_log_record_of_its_trace(receiver: Receiver) -> None:
     assert named(group.resource.attributes)["service.name"] == "shop"
 
 
+def test_settings_name_the_resource(receiver: Receiver) -> None:
+    """SERVICE_NAME and ENVIRONMENT are on the resource, before what OpenTelemetry's variables say."""
+    with shop(SERVICE_NAME="till", ENVIRONMENT="eu") as client:
+        client.get("/users/7")
+    (group,) = receiver.got["/v1/traces"][0].resource_spans
+    found = named(group.resource.attributes)
+    assert (found["service.name"], found["deployment.environment.name"]) == ("till", "eu")
+    assert found["service.instance.id"]
+
+
 def test_a_block_names_its_rule(receiver: Receiver) -> None:
     """As the semantic conventions have rules, with the rule of a file."""
     rule = {"name": "no bots", "block": True, "header": {"user-agent": {"contains": "bot"}}}
@@ -192,6 +202,11 @@ def test_counts_are_metrics(receiver: Receiver) -> None:
     assert sum(points[200].positive.bucket_counts) == 60
     assert points[200].min <= points[200].sum / 60 <= points[200].max
     assert len(receiver.spans) < 60
+    (exemplar,) = points[200].exemplars
+    span = next(each for each in receiver.spans if each.span_id == exemplar.span_id)
+    assert (exemplar.trace_id, exemplar.time_unix_nano) == (span.trace_id, span.end_time_unix_nano)
+    assert abs(exemplar.as_double - (span.end_time_unix_nano - span.start_time_unix_nano) / 1_000) < 1
+    assert points[200].min * 0.99 <= exemplar.as_double <= points[200].max * 1.01
 
 
 @pytest.mark.parametrize("asked", [None, "markers", "none", "headers", "bodies"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from metlo_otel.collector.trace import Found, read_trace
 from metlo_otel.core.agent_config import AgentConfig, parse_agent_config
+from metlo_otel.core.aggregates import Aggregates, document
 from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Message, Record
 from metlo_otel.core.settings import Settings, read_settings
@@ -377,3 +379,17 @@ def _record(case: Any, expected: Any) -> Record:
 
 def _decoded(path: str) -> str:
     return unquote(path, "latin-1")
+
+
+def test_who_has_a_service_tells_it(settings: Callable[..., Settings]) -> None:
+    """Its name and language stand in `meta`, and nothing does where there is none: the bytes are as they were."""
+    told = trace_of(RECORD, OPEN, settings(service_name="shop"))
+    assert (told["meta"].pop("service"), told["meta"].pop("language")) == ("shop", "python")
+    assert encode(told) == encode(trace_of(RECORD, OPEN, settings()))
+    sums = Aggregates().take()
+    named, bare = document(sums, 1, 2, "eu", "shop"), document(sums, 1, 2, "eu")
+    assert (named["service"], named["language"]) == ("shop", "python")
+    assert bare == {
+        "version": 1, "started": 1, "ended": 2, "environment": "eu", "service": None, "series": [], "actors": [],
+        "overflow": {"series": 0, "actors": 0},
+    }  # fmt: skip

@@ -89,12 +89,13 @@ def api_key(headers: Mapping[str, str]) -> str:
 
 
 def keep_own(batch: Batch, taken: Taken, grant: Grant) -> None:
-    """Leave out requests to hosts that a key is not for."""
-    foreign = [trace.host for trace in taken.traces if not grant.sends(trace.host)]
-    if foreign:
-        taken.traces = [trace for trace in taken.traces if grant.sends(trace.host)]
-        told = f"this key is for {', '.join(grant.hosts or ())}, not for {foreign[0][:100]!r}"
-        batch.reject(told, len(foreign))
+    """Leave out requests to hosts and of services that a key is not for, and calls of such services."""
+    looked_at = [(trace, grant.foreign(trace.host, trace.service)) for trace in taken.traces]
+    reasons = [foreign[1] for _, foreign in looked_at if foreign]
+    if reasons:
+        taken.traces = [trace for trace, foreign in looked_at if not foreign]
+        batch.reject(reasons[0], len(reasons))
+    taken.calls = [call for call in taken.calls if grant.serves(call.caller)]
 
 
 def store_all(store: Store, taken: Taken) -> list[Future[Any]]:

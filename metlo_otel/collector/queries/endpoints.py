@@ -25,7 +25,7 @@ from metlo_otel.collector.queries.filters import (
 )
 from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.queries.latencies import percentiles
-from metlo_otel.collector.queries.services import served_by, services_of
+from metlo_otel.collector.queries.services import deployed_in, served_by, services_of
 from metlo_otel.collector.schema import COUNTS, ENDPOINTS, FACTS, STATUSES, TRACES
 from metlo_otel.core.record import METHODS
 
@@ -57,6 +57,7 @@ ENDPOINT_FILTERS: Filters = with_language(
         "operation": Filter(string, lambda value: _TABLE.operation == value, _TABLE.operation),
         "class": Filter(string, lambda value: _has_fact("class", value)),
         "service": served_by(_TABLE.id),
+        "environment": deployed_in(_TABLE.id),
         "flag": Filter(string, lambda value: _has_fact("flag", value), values=_FLAGS),
         "risk": Filter(number, lambda value: _TABLE.risk >= value, values=("30", "60")),
         "p95": Filter(took, lambda value: _TABLE.p95.between(*value), values=(">100ms", ">500ms", ">2s")),

@@ -23,7 +23,7 @@ from metlo_otel.collector.queries.filters import (
     string,
 )
 from metlo_otel.collector.queries.language import with_language
-from metlo_otel.collector.queries.services import served_by
+from metlo_otel.collector.queries.services import deployed_in, served_by
 from metlo_otel.collector.schema import ACTORS, ATTACKS, AUDIT, ENDPOINTS, TRACES
 from metlo_otel.core.categories import ATTACKS as CATEGORIES
 
@@ -47,6 +47,7 @@ ATTACK_FILTERS: Filters = with_language(
         "blocked": Filter(boolean, lambda value: _A.blocked == value, values=("true", "false")),
         "host": Filter(string, lambda value: _at(ENDPOINTS.c.host == value.lower())),
         "service": served_by(_A.endpoint_id),
+        "environment": deployed_in(_A.endpoint_id),
         "source": Filter(string, lambda value: _A.source == value, _A.source),
         "user": Filter(string, lambda value: _A.user == value, _A.user),
         "session": Filter(string, lambda value: _A.session == value, _A.session),

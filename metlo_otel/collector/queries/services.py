@@ -39,6 +39,11 @@ def served_by(endpoint: Any) -> Filter:
     return Filter(string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.service == value))
 
 
+def deployed_in(endpoint: Any) -> Filter:
+    """The same for an environment of such a service."""
+    return Filter(string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.environment == value))
+
+
 def find_services(connection: Connection, parameters: Mapping[str, str]) -> Page:
     """Services by environment and language, those with most calls first; the next page is `offset`. Raises
     FilterError.

@@ -23,7 +23,7 @@ from metlo_otel.collector.queries.filters import (
     took,
 )
 from metlo_otel.collector.queries.language import with_language
-from metlo_otel.collector.queries.services import served_by
+from metlo_otel.collector.queries.services import deployed_in, served_by
 from metlo_otel.collector.schema import DOCUMENTS, ENDPOINTS, TRACES
 from metlo_otel.core.categories import ATTACKS
 from metlo_otel.core.record import METHODS
@@ -40,6 +40,7 @@ TRACE_FILTERS: Filters = with_language(
         "took": Filter(took, lambda value: _T.duration.between(*value), values=(">100ms", ">500ms", ">2s")),
         "host": Filter(string, lambda value: _T.host == value.lower(), _T.host),
         "service": served_by(_T.endpoint_id),
+        "environment": deployed_in(_T.endpoint_id),
         "user": Filter(string, lambda value: _T.user == value, _T.user),
         "source": Filter(string, lambda value: _T.source == value, _T.source),
         "session": Filter(string, lambda value: _T.session == value, _T.session),

@@ -46,11 +46,16 @@ class Forwarder:
         self._store = store
         self._destination = destination
         self._every = every
-        self._name = "forwarded " + hashlib.sha256(f"{destination.name} {destination.format}".encode()).hexdigest()[:32]
+        self._name = self.name_of(destination)
         self._log = RateLimitedLog(LOG)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metlo-otel-forwarder", daemon=True)
         self._thread.start()
+
+    @staticmethod
+    def name_of(destination: Destination) -> str:
+        """Under which name the store keeps how far a destination has got."""
+        return "forwarded " + hashlib.sha256(f"{destination.name} {destination.format}".encode()).hexdigest()[:32]
 
     def close(self) -> None:
         """End the thread; what it is about is finished first."""
@@ -75,7 +80,9 @@ class Forwarder:
                 return
 
     def _forward(self) -> bool:
-        """Send what is new; whether there was anything."""
+        """Send what is new; whether there was anything. Of several collectors with the same destination one does."""
+        if not self._store.leads(self._name):
+            return False
         state = self._store.read(lambda connection: get_setting(connection, self._name))
         if state is None:  # a new destination begins with what comes from now on
             self._remember(self._store.read(latest))

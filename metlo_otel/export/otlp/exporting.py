@@ -22,6 +22,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from metlo_otel.core.aggregates import Taken
 from metlo_otel.core.settings import Settings
 from metlo_otel.export.otlp.events import Event, Events
+from metlo_otel.export.otlp.exemplars import Exemplars
 from metlo_otel.export.otlp.outline import attributes_of, kept, outline
 from metlo_otel.export.otlp.sums import metrics_of
 from metlo_otel.export.spans import ExchangeSpan
@@ -35,11 +36,12 @@ _TIMEOUT = 5  # seconds for one batch, unless OTEL_EXPORTER_OTLP_TIMEOUT says
 class Exporting:
     """Exporters of one process and one configuration of the environment."""
 
-    def __init__(self, settings: Settings, more: dict[str, str]) -> None:
+    def __init__(self, settings: Settings, instance: str) -> None:
         self.delta = os.environ.get("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "").lower() == "delta"
-        self._resource = _resource(more)
+        self._resource = _resource(settings, instance)
         self._keep = kept(settings.span_attributes)
         self._events = Events()
+        self.exemplars = Exemplars()
         self._traces, self._logs, self._metrics = _exporters()
 
     def traces(self, spans: Sequence[ReadableSpan]) -> bool:
@@ -76,8 +78,10 @@ class Exporting:
         return [self._log_record(span, event) for span in spans for event in self._events.of(span)]
 
     def metrics_data(self, taken: Taken, began: int, now: int) -> MetricsData:
-        """The metrics of what was counted."""
-        return metrics_of(taken, (began, now), self._resource, self.delta)
+        """The metrics of what was counted, each with a trace of the interval, if there is one."""
+        made = metrics_of(taken, (began, now), self._resource, self.delta, self.exemplars)
+        self.exemplars.clear()
+        return made
 
     def _log_record(self, span: ExchangeSpan, event: Event) -> ReadableLogRecord:
         given = {name: value for name, value in event.attributes.items() if value is not None}
@@ -95,15 +99,21 @@ class Exporting:
         return ReadableLogRecord(record, self._resource, _SCOPE)
 
 
-def _resource(more: dict[str, str]) -> Resource:
-    """As Resource.create() makes it, which starts threads: at the process's end none can be."""
+def _resource(settings: Settings, instance: str) -> Resource:
+    """As Resource.create() makes it, which starts threads: at the process's end none can be. Each process, an
+    `instance`, counts its own. The settings heed OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES already.
+    """
     about = {
         "telemetry.sdk.language": "python",
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": version("opentelemetry-sdk"),
+        "service.instance.id": instance,
         "service.name": "unknown_service",
     }
-    return Resource({**about, **more}).merge(OTELResourceDetector().detect())
+    found = {"deployment.environment.name": settings.environment}
+    if settings.service_name:
+        found["service.name"] = settings.service_name
+    return Resource(about).merge(OTELResourceDetector().detect()).merge(Resource(found))
 
 
 def _exporters() -> tuple[Any, Any, Any]:

@@ -67,6 +67,7 @@ class OtlpSink:
         exporting = self._open()
         told = exporting.log_records(some)
         own = [exporting.span(span) for span in some if not _has_own(span)]
+        exporting.exemplars.note(some)
         return self._send(exporting.logs, told) & self._send(exporting.traces, own)
 
     def count(self, taken: Taken) -> None:
@@ -101,7 +102,7 @@ class OtlpSink:
         if self._exporting is None:
             from metlo_otel.export.otlp.exporting import Exporting
 
-            self._exporting = Exporting(self._settings, _resource_attributes(self._settings))
+            self._exporting = Exporting(self._settings, str(uuid.uuid4()))
         return self._exporting
 
     def _send(self, export: Callable[[Any], bool], batch: Any) -> bool:
@@ -135,8 +136,3 @@ def _interval() -> float:
         return max(float(os.environ.get("OTEL_METRIC_EXPORT_INTERVAL", "")) / 1000, 1.0)
     except ValueError:
         return _EVERY
-
-
-def _resource_attributes(settings: Settings) -> dict[str, str]:
-    """What a resource has beside OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES; each process counts its own."""
-    return {"deployment.environment.name": settings.environment, "service.instance.id": str(uuid.uuid4())}

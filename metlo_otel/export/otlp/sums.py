@@ -21,10 +21,10 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from metlo_otel.core.aggregates import Key, Series, Taken
+from metlo_otel.core.aggregates import Series, Taken
 from metlo_otel.core.histogram import summed
+from metlo_otel.export.otlp.exemplars import Exemplars, Group, group_of
 
-_Group = tuple[tuple[str, Any], ...]
 _SUMS: tuple[tuple[str, str, str, Callable[[Series], int]], ...] = (
     ("metlo.http.server.requests.blocked", "{request}", "Requests that were rejected.", lambda each: each.blocked),
     ("metlo.http.server.request.body.bytes", "By", "Bytes of requests' bodies.", lambda each: each.request_bytes),
@@ -32,13 +32,15 @@ _SUMS: tuple[tuple[str, str, str, Callable[[Series], int]], ...] = (
 )
 
 
-def metrics_of(taken: Taken, times: tuple[int, int], resource: Resource, delta: bool) -> MetricsData:
+def metrics_of(
+    taken: Taken, times: tuple[int, int], resource: Resource, delta: bool, exemplars: Exemplars
+) -> MetricsData:
     """Metrics of what was counted between two `times` (ns since the epoch); since the process began, or a `delta`."""
-    groups: dict[_Group, list[Series]] = defaultdict(list)
+    groups: dict[Group, list[Series]] = defaultdict(list)
     for key, series in taken.series.items():
-        groups[_attributes(key)].append(series)
+        groups[group_of(key)].append(series)
     temporality = AggregationTemporality.DELTA if delta else AggregationTemporality.CUMULATIVE
-    points = [_point(dict(group), some, times) for group, some in groups.items()]
+    points = [_point(dict(group), some, times, exemplars.of(group)) for group, some in groups.items()]
     about = "How long requests took, all of them."
     metrics = [Metric("metlo.http.server.request.duration", about, "us", ExponentialHistogram(points, temporality))]
     for name, unit, told, read in _SUMS:
@@ -50,18 +52,8 @@ def metrics_of(taken: Taken, times: tuple[int, int], resource: Resource, delta: 
     return MetricsData([ResourceMetrics(resource, [scope], "")])
 
 
-def _attributes(key: Key) -> _Group:
-    found = {
-        "server.address": key.host,
-        "http.request.method": key.method,
-        "http.route": key.route or key.path,
-        "http.response.status_code": key.status or None,
-    }
-    return tuple((name, value) for name, value in found.items() if value is not None)
-
-
 def _point(
-    attributes: Mapping[str, Any], some: Sequence[Series], times: tuple[int, int]
+    attributes: Mapping[str, Any], some: Sequence[Series], times: tuple[int, int], more: Mapping[str, Any]
 ) -> ExponentialHistogramDataPoint:
     found = summed(each.latency for each in some)
     return ExponentialHistogramDataPoint(
@@ -77,4 +69,5 @@ def _point(
         flags=0,
         min=found.min,
         max=found.max,
+        **more,
     )

@@ -26,7 +26,7 @@ from metlo_otel.collector.dashboard.pages.asking import done
 from metlo_otel.collector.dashboard.passwords import is_password
 from metlo_otel.collector.dashboard.text import json_text
 from metlo_otel.collector.dashboard.tracing import read_template, set_template
-from metlo_otel.collector.keys import Grant, check_hosts, list_keys
+from metlo_otel.collector.keys import Grant, check_hosts, check_services, list_keys
 
 _DONE = {"saved": "Saved. Connected agents are told within seconds.", "revoked": "The key is not valid any more."}
 
@@ -115,7 +115,8 @@ class SettingsPages:
         form = await read_form(request)
         work = partial(actions.add_key, name=form.get("name"), who=self._desk.who(request))
         try:
-            grant = Grant(hosts=check_hosts(form.get("hosts").replace(",", " ").split()))
+            hosts = check_hosts(form.get("hosts").replace(",", " ").split())
+            grant = Grant(hosts=hosts, services=check_services(form.get("services")))
             key = await self._desk.change(partial(work, reads=form.get("reads") == "on", grant=grant))
         except ValueError as problem:
             return await self._wrong(request, problem)
