@@ -29,7 +29,7 @@ MINUTES = 24 * 60  # over which the traces are spread
 GROUP = 500
 ALLOWED = 100.0  # milliseconds
 PAGES = (
-    *("", "?range=24h", "?range=7d"),
+    *("", "?range=24h", "?range=7d", "?range=all"),
     *(
         "endpoints",
         "endpoints?sort=calls",
@@ -37,7 +37,7 @@ PAGES = (
         "endpoints?class=Email",
         "endpoints?sort=path",
     ),
-    *("endpoints/1", "endpoints/500?range=7d"),
+    *("endpoints/1", "endpoints/500?range=7d", "endpoints/500?range=all"),
     *(
         "traces",
         "traces?path=collection7",
@@ -46,8 +46,10 @@ PAGES = (
         "traces?attack=SQLI",
     ),
     *("traces?user=nobody", "traces?source=198.51.100.7", f"traces?trace={4711:032x}", "traces?blocked=true"),
+    *("traces?q=path:*collection7*+took:>1ms", "traces?q=-status:2xx", "traces?q=nothing-is-like-this&range=6h"),
     *("traces/50000", "attacks", "attacks?category=SQLI", "attacks?path=nothing-is-like-this"),
-    *("actors", "actors?value=100.7", "actors/1", "rules", "alerts", "specs", "settings", "audit"),
+    *("actors", "actors?value=100.7", "actors/1", "actors/1?range=7d", "rules", "specs", "settings", "audit"),
+    *("alerts", "alerts?kind=attack", "alerts?q=collection7", "alerts/1"),
 )
 
 

@@ -56,14 +56,17 @@ class Process:
         self.streams = Streams()
         seams = Seams(self.inspection.analyse, self.inspection.session, Sealing(warn))
         tick = _each(self.in_force.tick, self.streams.end)
-        self.pipeline = open_pipeline(settings, self.log, seams, self._configure, tick, self.inspection.suspects, turns)
+        self.pipeline = open_pipeline(
+            settings,
+            self.log,
+            seams,
+            _configuring(self.inspection, self.in_force),
+            tick,
+            self.inspection.suspects,
+            turns,
+        )
         self.pipeline.prepare = self.inspection.prepare
         weakref.finalize(self, self.pipeline.retire).atexit = False
-
-    def _configure(self, config: AgentConfig) -> None:
-        """Put the backend's configuration in force."""
-        self.inspection.configure(config)
-        self.in_force.configure(config)
 
     def enter(self, agent: object) -> None:
         """From now on `agent` uses this, as long as it lives or until it leaves."""
@@ -82,6 +85,16 @@ class Process:
 
 def _warner(log: RateLimitedLog) -> Callable[[str], None]:
     return lambda text: log.say(logging.WARNING, text, text)
+
+
+def _configuring(inspection: Inspection, in_force: InForce) -> Callable[[AgentConfig], None]:
+    """What puts the backend's configuration in force, for the worker to hold: the process is its agents' alone."""
+
+    def configure(config: AgentConfig) -> None:
+        inspection.configure(config)
+        in_force.configure(config)
+
+    return configure
 
 
 def _each(*calls: Callable[[], None]) -> Callable[[], None]:

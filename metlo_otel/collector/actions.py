@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from metlo_otel.collector import rules, specs
-from metlo_otel.collector.alerts import set_alert_status
+from metlo_otel.collector.alerts import assign_alert, comment_alert, mute_kind, set_alert_status, unmute_kind
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.configuration import changed, configure, read_parts, set_full_capture, set_watching
 from metlo_otel.collector.destinations import add_destination, change_destination, remove_destination
@@ -22,12 +22,15 @@ _MOST_EXEMPTIONS = 1_000
 __all__ = [
     "add_destination",
     "add_key",
+    "assign_alert",
     "block_actor",
     "change_destination",
     "change_rule",
+    "comment_alert",
     "configure",
     "except_detection",
     "mark_hosts",
+    "mute_kind",
     "put_rule",
     "put_spec",
     "remove_destination",
@@ -37,6 +40,7 @@ __all__ = [
     "set_alert_status",
     "set_full_capture",
     "set_watching",
+    "unmute_kind",
 ]
 
 

@@ -182,7 +182,8 @@ class Api:
                 page = await self._read(partial(find, parameters=dict(request.query_params)))
             except queries.FilterError as problem:
                 raise RefusedError(400, str(problem)) from None
-            return Json({"items": page.items, "next": page.next})
+            total = {} if page.total is None else {"total": page.total}
+            return Json({"items": page.items, "next": page.next, **total})
 
         return answer
 

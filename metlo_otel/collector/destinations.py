@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from metlo_otel.collector.alerts import KINDS
+from metlo_otel.collector.alert_kinds import KINDS
 from metlo_otel.collector.audit import note
 from metlo_otel.collector.keys import Grant, check_hosts
 from metlo_otel.collector.schema_telling import DESTINATIONS

@@ -23,6 +23,21 @@ _SHAPES = 256  # of one endpoint that are remembered to hold nothing new
 _TYPES = frozenset(("string", "number", "integer", "boolean", "null", "object", "array", "unknown"))
 _SECTIONS = ("reqPath", "reqQuery", "reqHeaders", "reqBody", "resHeaders", "resBody")
 _LONGEST_KEY, _LONGEST_NAME = 512, 128
+PROXY_HEADERS = frozenset(
+    (
+        *("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-server", "x-original-forwarded-for"),
+        *(
+            "x-real-ip",
+            "x-client-ip",
+            "x-cluster-client-ip",
+            "x-remote-ip",
+            "x-remote-addr",
+            "x-envoy-external-address",
+        ),
+        *("cf-connecting-ip", "cf-connecting-ipv6", "cf-pseudo-ipv4", "true-client-ip", "fastly-client-ip"),
+        *("x-azure-clientip", "x-azure-socketip", "x-appengine-user-ip", "fly-client-ip", "do-connecting-ip"),
+    )
+)
 
 _Lesson = tuple[int, int, int, Callable[[], Iterable["Fact"]]]  # endpoint, shape, status, and what is told
 
@@ -143,9 +158,15 @@ def _contents(trace: Trace) -> Iterator[Fact]:
             if kind in _TYPES and _section(key) in _SECTIONS:
                 yield Fact(_key(key), _status(key, trace), "type", kind)
     for key, classes in trace.sensitive.items():
-        for name in classes:
+        for name in classes if not _is_proxys(key) else ():
             yield Fact(_key(key), _status(key, trace), "class", storable(name, _LONGEST_NAME))
     yield from _media(trace.media, trace.status)
+
+
+def _is_proxys(key: str) -> bool:
+    """Whether a field is a header in which proxies tell who is behind them: no data of the endpoint's."""
+    section, _, name = key.partition(".")
+    return section == "reqHeaders" and name.lower() in PROXY_HEADERS
 
 
 def _media(media: tuple[str, str], status: int) -> Iterator[Fact]:

@@ -48,7 +48,8 @@ class Ingest:
         new = self._facts.learn(connection, found, now)
         set_risks(connection, list(new), self._facts, self._known.severities)
         keys = {endpoint.id: endpoint.key for endpoint, _ in placed}
-        alerts = [*alerts_of_new(keys, added, new, self._known), *alerts_of(placed)]
+        alerts = alerts_of_new(connection, keys, added, new, self._facts, self._known, now)
+        alerts += alerts_of(placed)
         raise_alerts(connection, alerts, now)
         self._keeping.keep(connection, found, now)
         count(connection, counts_of_traces(found), now)
@@ -63,7 +64,8 @@ class Ingest:
         new = self._facts.learn_sums(connection, [each for each in found if each[1].key.status], now)
         set_risks(connection, list(new), self._facts, self._known.severities)
         keys = {endpoint.id: endpoint.key for endpoint, _ in placed}
-        raise_alerts(connection, alerts_of_new(keys, added, new, self._known), now)
+        alerts = alerts_of_new(connection, keys, added, new, self._facts, self._known, now)
+        raise_alerts(connection, alerts, now)
         count(connection, counts_of_sums(found, sums.actors), now)
         add_measured(connection, of_sums(found), now)
         self._services.note_sums(connection, documents, {each.key: endpoint for endpoint, each in found})

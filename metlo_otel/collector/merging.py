@@ -12,6 +12,7 @@ from metlo_otel.collector.database import insert_into
 from metlo_otel.collector.endpoints import EndpointKey
 from metlo_otel.collector.latencies import move_latencies
 from metlo_otel.collector.schema import (
+    ALERT_MUTES,
     ALERTS,
     ATTACKS,
     COUNTS,
@@ -83,7 +84,7 @@ def merge_endpoints(connection: Connection, target: int, others: Sequence[int]) 
     move_latencies(connection, target, others)
     found_then = (ALERTS.c.endpoint_id.in_(others), ALERTS.c.kind == "new_endpoint")
     connection.execute(delete(ALERTS).where(*found_then))
-    for table in (TRACES, ATTACKS, ALERTS):
+    for table in (TRACES, ATTACKS, ALERTS, ALERT_MUTES):
         connection.execute(update(table).where(table.c.endpoint_id.in_(others)).values(endpoint_id=target))
     connection.execute(delete(ENDPOINTS).where(ENDPOINTS.c.id.in_(others)))
 

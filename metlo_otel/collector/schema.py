@@ -247,7 +247,7 @@ RULES = Table(
     Column("changed", BigInteger, nullable=False),
 )
 
-# `subject` tells alerts of one kind apart, `status` is open, resolved or ignored, `detail` a JSON object,
+# `subject` tells alerts of one kind apart, `status` is open, snoozed, resolved or ignored, `detail` a JSON object,
 # `notified` is when it was told to the log and given to the destinations (null: not yet).
 ALERTS = Table(
     "alerts",
@@ -264,9 +264,49 @@ ALERTS = Table(
     Column("last_seen", BigInteger, nullable=False),
     Column("notified", BigInteger),
     Column("attempts", Integer, nullable=False),
+    Column("assignee", String(255)),
+    Column("snoozed_until", BigInteger),
     UniqueConstraint("kind", "subject"),
     Index(None, "status", "last_seen"),
     Index(None, "endpoint_id"),
+)
+
+# What was said of an alert.
+ALERT_COMMENTS = Table(
+    "alert_comments",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("alert_id", Id, ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("text", Text, nullable=False),
+    Index(None, "alert_id"),
+)
+
+# Kinds of alerts that are ignored at an endpoint, or on a host where they belong to none.
+ALERT_MUTES = Table(
+    "alert_mutes",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("endpoint_id", Id, ForeignKey("endpoints.id", ondelete="CASCADE")),
+    Column("host", String(255)),
+    Column("who", String(255), nullable=False),
+    Column("made", BigInteger, nullable=False),
+    Index(None, "endpoint_id"),
+)
+
+# Searches that somebody saved: `page` is the list that they are of, `query` what stands in its address.
+VIEWS = Table(
+    "saved_views",
+    METADATA,
+    Column("id", Id, primary_key=True),
+    Column("page", String(32), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("query", Text, nullable=False),
+    Column("who", String(255), nullable=False),
+    Column("made", BigInteger, nullable=False),
+    UniqueConstraint("page", "name"),
 )
 
 # Who changed what; `detail` is a JSON object.

@@ -54,8 +54,8 @@ class Found:
 class Trace:
     """A checked trace. `version` is 1 (raw) or 2 (analysed by the agent), `document` the JSON to keep.
 
-    `status` is 0 where nobody told it, `attacks` are the types that were found and `findings` where, `whole` is false
-    for a trace that only counts a call,
+    `status` is 0 where nobody told it, `attacks` are the types that were found and `findings` where, `invalid` says by
+    place how the answer differs from its description, `whole` is false for a trace that only counts a call,
     `authenticated` is None where nobody knows, `operations` are GraphQL's (`query.user`), `duration` is in µs,
     and `counted` says that the call is in sums that come by themselves. `service`, `environment` and `language` are of
     who answered, as OpenTelemetry's resources name them.
@@ -80,7 +80,7 @@ class Trace:
     sensitive: Places = field(default_factory=dict)
     media: tuple[str, str] = ("", "")
     operations: tuple[str, ...] = ()
-    invalid: tuple[str, ...] = ()
+    invalid: Places = field(default_factory=dict)
     authenticated: bool | None = None
     auth_type: str | None = None
     scheme: str | None = None
@@ -150,7 +150,7 @@ def _read_details(
         "sensitive": found.get("sensitiveDataDetected") or {},
         "media": (_told(found, "requestContentType") or "", _told(found, "responseContentType") or ""),
         "operations": _operations(trace, found),
-        "invalid": _keys(found.get("validationErrors")),
+        "invalid": _places(found.get("validationErrors")),
         "authenticated": provided if isinstance(provided, bool) else None,
         "auth_type": _told(session, "authType"),
         "scheme": _forwarded_scheme(request) or _told(meta, "scheme"),
@@ -215,8 +215,13 @@ def _forwarded_scheme(request: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _keys(value: Any) -> tuple[str, ...]:
-    return tuple(value) if isinstance(value, dict) else ()
+def _places(value: Any) -> Places:
+    """Texts by place; what is none is left out."""
+    found = value if isinstance(value, dict) else {}
+    return {
+        place: [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+        for place, told in found.items()
+    }
 
 
 def _told(holder: Mapping[str, Any], key: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Table, delete, func, select, true
 
-from metlo_otel.collector.alerts import Alert, raise_alerts
+from metlo_otel.collector.alerts import Alert, raise_alerts, wake_alerts
 from metlo_otel.collector.database import bytes_used, insert_into
 from metlo_otel.collector.endpoints import EndpointKey
 from metlo_otel.collector.inventory import add_endpoint
@@ -36,7 +36,8 @@ _SLICE = 2_000  # rows deleted in one transaction
 _SLICES = 10  # such transactions about traces, and about the latencies of a few minutes, in one round
 _ERRORS_OVER = 5  # minutes that an error rate is taken over
 _ERRORS_FROM = 50  # calls in these from which there is a rate at all
-_ERROR_RATE = 0.2
+ERROR_RATE = 0.2
+"""The share of calls with a status of 500 and above from which an alert is raised."""
 
 Step = Callable[[Connection], bool]
 """One transaction of upkeep; whether what was remembered of the database is not true any more."""
@@ -74,6 +75,7 @@ class Upkeep:
         """What to do now, one transaction after the other."""
         limits, now = self._limits, int(time.time() * 1000)
         yield lambda connection: _raise_error_rates(connection, now)
+        yield lambda connection: wake_alerts(connection, now)
         yield merge_guesses
         for _ in range(_SLICES):
             yield lambda connection: _delete_traces(connection, TRACES.c.received < now - limits.trace_days * _DAY)
@@ -125,13 +127,12 @@ def _raise_error_rates(connection: Connection, now: int) -> bool:
         .join(ENDPOINTS, ENDPOINTS.c.id == table.endpoint_id)
         .where(table.minute > now // 60_000 - _ERRORS_OVER)
         .group_by(ENDPOINTS.c.id, ENDPOINTS.c.host, ENDPOINTS.c.method, ENDPOINTS.c.path)
-        .having(calls >= _ERRORS_FROM, errors >= calls * _ERROR_RATE)
+        .having(calls >= _ERRORS_FROM, errors >= calls * ERROR_RATE)
     )
     alerts = [
         Alert(
             "error_rate",
             str(number),
-            "medium",
             number,
             {"host": host, "method": method, "path": path, "calls": int(n), "errors": int(failed)},
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from metlo_otel.analysis.builtin_classes import BUILTIN_CLASSES
+from metlo_otel.collector.alert_kinds import difference
 from metlo_otel.collector.alerts import Alert
 from metlo_otel.collector.configuration import read_parts, read_version
 from metlo_otel.collector.endpoints import EndpointKey
@@ -27,6 +28,7 @@ from metlo_otel.core.routes import fits
 Placed = Sequence[tuple[Known, Trace]]
 _BUILTIN = {each.name: each.severity for each in BUILTIN_CLASSES}
 _MANY_HOSTS = 10_000
+LEARNING = 86_400_000  # milliseconds in which all endpoints of a host are new
 
 
 def _say_nothing(_problem: str) -> None:
@@ -75,16 +77,42 @@ class InForce:
 
 
 def alerts_of_new(
-    keys: Mapping[int, EndpointKey], added: Sequence[Known], new: Mapping[int, Sequence[Fact]], known: InForce
+    connection: Connection,
+    keys: Mapping[int, EndpointKey],
+    added: Sequence[Known],
+    new: Mapping[int, Sequence[Fact]],
+    facts: Facts,
+    known: InForce,
+    now: int,
 ) -> list[Alert]:
-    """What is raised where something new was seen: `added` are new endpoints, `new` the facts that were not known of
-    endpoints, which have these `keys`.
+    """What is raised at `now` (ms) where endpoints were `added` and something `new` was learnt of some, which have
+    these `keys`. An endpoint is new once the app answered there: what was only ever blocked is none of the app's.
     """
-    alerts = [alert for endpoint in added if endpoint.key.host != "*" for alert in _of_endpoint(endpoint, known)]
-    for number, facts in new.items():
-        for fact in facts:
+    found = {endpoint.id for endpoint in added}
+    answered = [
+        number
+        for number in sorted({*new, *found} & keys.keys())
+        if keys[number].host != "*" and _is_new(facts.of(number), new.get(number, ()), number in found)
+    ]
+    young = _young_hosts(connection, {keys[number].host for number in answered}, now) if answered else set()
+    alerts = [alert for number in answered for alert in _of_endpoint(number, keys[number], known, young)]
+    for number, told in new.items():
+        for fact in told:
             alerts += _of_fact(number, keys[number], fact, known.severities)
     return alerts
+
+
+def _is_new(all_facts: Iterable[Fact], new: Sequence[Fact], added: bool) -> bool:
+    """Whether the app answers at an endpoint that was added now, or did so for the first time."""
+    ever = sum(fact.kind == "answered" for fact in all_facts)
+    return ever > 0 and (added or ever == sum(fact.kind == "answered" for fact in new))
+
+
+def _young_hosts(connection: Connection, hosts: Set[str], now: int) -> set[str]:
+    """Those whose first endpoint was seen less than a day ago: all of their endpoints are new."""
+    table = ENDPOINTS.c
+    first = select(table.host).where(table.host.in_(hosts)).group_by(table.host)
+    return set(connection.execute(first.having(func.min(table.first_seen) > now - LEARNING)).scalars())
 
 
 def alerts_of(placed: Placed) -> list[Alert]:
@@ -96,11 +124,14 @@ def alerts_of(placed: Placed) -> list[Alert]:
     return alerts
 
 
-def _of_endpoint(endpoint: Known, known: InForce) -> Iterator[Alert]:
-    yield Alert("new_endpoint", str(endpoint.id), "low", endpoint.id, _named(endpoint.key))
-    if not known.is_described(endpoint.key):
-        detail = {**_named(endpoint.key), "difference": "the description does not have this endpoint"}
-        yield Alert("spec_diff", f"{endpoint.id}", "medium", endpoint.id, detail)
+def _of_endpoint(number: int, key: EndpointKey, known: InForce, young: Set[str]) -> Iterator[Alert]:
+    if key.host in young:
+        yield Alert("endpoints_found", key.host, None, {"host": key.host})
+    else:
+        yield Alert("new_endpoint", str(number), number, _named(key))
+    if not known.is_described(key):
+        detail = {**_named(key), "difference": f"the description of {key.host} does not have this endpoint"}
+        yield Alert("spec_diff", f"{number}", number, detail, "medium")
 
 
 def _of_fact(endpoint: int, key: EndpointKey, fact: Fact, severities: Mapping[str, str]) -> Iterator[Alert]:
@@ -108,32 +139,39 @@ def _of_fact(endpoint: int, key: EndpointKey, fact: Fact, severities: Mapping[st
         severity = severities.get(fact.name, "low")
         if severity != "none":
             detail = {**_named(key), "class": fact.name, "field": fact.key}
-            yield Alert("sensitive_data", f"{endpoint}:{fact.name}", severity, endpoint, detail)
+            yield Alert("sensitive_data", f"{endpoint}:{fact.name}", endpoint, detail, severity)
             if fact.key.startswith(("reqQuery", "reqPath")):
-                yield Alert("sensitive_in_url", f"{endpoint}:{fact.name}:{fact.key}", severity, endpoint, detail)
+                yield Alert("sensitive_in_url", f"{endpoint}:{fact.name}:{fact.key}", endpoint, detail, severity)
     elif fact == Fact("", 0, "flag", "basic"):
-        yield Alert("basic_authentication", str(endpoint), "medium", endpoint, _named(key))
+        yield Alert("basic_authentication", str(endpoint), endpoint, _named(key))
     elif fact == Fact("", 0, "flag", "http") and not _is_local(key.host):
-        yield Alert("no_tls", key.host, "high", endpoint, _named(key))
+        yield Alert("no_tls", key.host, endpoint, _named(key))
 
 
 def _of_trace(endpoint: Known, trace: Trace) -> Iterator[Alert]:
     number, named = endpoint.id, _named(endpoint.key)
     for finding in trace.findings:
-        severity = "medium" if trace.blocked or finding.confidence == "low" else "high"
+        severity = "medium" if trace.blocked or finding.confidence == "low" else ""
         detail = {**named, "category": finding.category, "field": finding.field, "source": trace.source}
-        yield Alert("attack", f"{number}:{finding.category}", severity, number, detail)
-    for key in trace.invalid[:20]:
-        detail = {**named, "field": key[:512], "difference": "a response differs from the description"}
-        yield Alert("spec_diff", f"{number}:{key[:512]}", "low", number, detail)
+        yield Alert("attack", f"{number}:{finding.category}", number, detail, severity)
+    if not trace.blocked:
+        yield from _of_answer(number, named, trace)
+    elif trace.status == 429:
+        yield Alert("rate_limit", f"{number}:{trace.rule or ''}", number, {**named, "source": trace.source})
+
+
+def _of_answer(number: int, named: dict[str, Any], trace: Trace) -> Iterator[Alert]:
+    """What the app's own answer raises: that of a request which we blocked is ours."""
+    for key, messages in list(trace.invalid.items())[:20]:
+        types = trace.data_types.get(key, [])
+        detail = {**named, "field": key[:512], "difference": difference(key[:512], list(messages), types)}
+        yield Alert("spec_diff", f"{number}:{key[:512]}", number, detail)
     if trace.authenticated is False and trace.status < 400:
         classes = sorted(
             {name for key, names in trace.sensitive.items() if key.startswith("resBody") for name in names}
         )
         if classes:
-            yield Alert("unauthenticated_data", str(number), "high", number, {**named, "classes": classes})
-    if trace.blocked and trace.status == 429:
-        yield Alert("rate_limit", f"{number}:{trace.rule or ''}", "low", number, {**named, "source": trace.source})
+            yield Alert("unauthenticated_data", str(number), number, {**named, "classes": classes})
 
 
 def _named(key: EndpointKey) -> dict[str, Any]:

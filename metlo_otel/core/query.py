@@ -79,7 +79,7 @@ def query_readings(raw: bytes, charset: str = "") -> tuple[Pairs, ...]:
         found.append([(requoted(name), requoted(value)) for name, value in _pieces(raw)])
     encoding = codec(charset)
     if encoding not in ("", *_UTF8):
-        found.append(_in_charset(raw, encoding))
+        found.append(pairs_in(raw, encoding))
     return tuple(found)
 
 
@@ -89,7 +89,8 @@ def codec(charset: str) -> str:
     return "" if found is None or found.name in _SLOW else found.name
 
 
-def _in_charset(raw: bytes, encoding: str) -> Pairs:
+def pairs_in(raw: bytes, encoding: str) -> Pairs:
+    """The names and values of a query all in one charset, as Django reads it under WSGI; none where that fails."""
     try:
         try:
             text = raw.decode(encoding)

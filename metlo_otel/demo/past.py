@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,7 @@ def lay_out(store: Store, traces: Sequence[Trace]) -> None:
 
 def _read(connection: Connection) -> list[Trace]:
     found = queries.read_documents(connection, {}, _REQUESTS)
-    return [read_trace(document, 2) for _, document in found][::-1]
+    return [replace(read_trace(document, 2), counted=False) for _, document in found][::-1]  # their sums stay behind
 
 
 def _write(connection: Connection, traces: Sequence[Trace], now: int) -> None:

@@ -100,7 +100,7 @@ def _sealed(trace: Trace, encryptor: Encryptor) -> Trace:
     )
     url = {**request["url"], "parameters": _written(content.parameters)}
     headers, answered = _written(content.request_headers), _written(content.response_headers)
-    processed = {name: value for name, value in trace["processedTraceData"].items() if name != "attackFragments"}
+    processed = _without_fragments(trace["processedTraceData"])
     return {
         **trace,
         "request": {**request, "url": url, "headers": headers, "body": content.request_body, "user": None},
@@ -109,6 +109,14 @@ def _sealed(trace: Trace, encryptor: Encryptor) -> Trace:
         "processedTraceData": processed,
         "encryption": encryption,
     }
+
+
+def _without_fragments(processed: dict[str, Any]) -> dict[str, Any]:
+    """Of what gave attacks away only how sure it is: the rest is content."""
+    if "attackFragments" not in processed:
+        return processed
+    told = [{key: value for key, value in each.items() if key != "fragment"} for each in processed["attackFragments"]]
+    return {**processed, "attackFragments": told}
 
 
 def _read(pairs: list[dict[str, str]]) -> Pairs:

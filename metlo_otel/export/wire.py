@@ -204,9 +204,10 @@ def _processed(record: Record, processed: Processed, captured: bool) -> dict[str
     data = {name: _plain(value) for name, value in found.items()}
     if data["attackDetections"] != attacks:
         data["attackCategories"] = attacks
-    if captured and processed.fragments:
+    if processed.fragments:  # what gave an attack away is content; how sure it is, is none
         data["attackFragments"] = [
-            {"key": each.key, "type": each.category, "confidence": each.confidence, "fragment": each.text}
+            {"key": each.key, "type": each.category, "confidence": each.confidence}
+            | ({"fragment": each.text} if captured else {})
             for each in processed.fragments
         ]
     data["requestContentType"] = record.request.content_type

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from metlo_otel.core.query import pairs
+from metlo_otel.core.query import pairs_in
 from metlo_otel.core.record import Record
 from metlo_otel.core.turns import Turn, no_turn
 from metlo_otel.reading.body import SHORT, Body, read_body, read_more
@@ -142,8 +142,7 @@ def _other_query(record: Record) -> Iterator[Field]:
             yield from loose_pair("reqQuery.", name, value)
     encoding = query_encoding(record.request.content_type)
     if encoding is not None and record.raw_query:
-        text = record.raw_query.encode("utf-8", "replace").decode(encoding, "replace")
-        for name, value in pairs(text, encoding):
+        for name, value in pairs_in(record.raw_query.encode("utf-8", "replace"), encoding):
             yield from loose_pair("reqQuery.", name, value)
 
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from metlo_otel.export.encryption import Content, EncryptionError, Encryptor
+from metlo_otel.export.encryption import Content, EncryptionError, Encryptor, Sealing
 from tests.analysis.records import from_exchange, recorded
 from tests.shared import SHARED, needs_shared
 
@@ -151,3 +151,22 @@ def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.hashes", None)
     with pytest.raises(EncryptionError, match=r"metlo-otel\[crypto\]"):
         Encryptor(public_pem(OWN_KEY))
+
+
+def test_what_gave_an_attack_away_is_not_in_clear() -> None:
+    """Beside encrypted content stands how sure an attack is, and not what gave it away."""
+    told = {"key": "reqBody.a", "type": "XSS", "confidence": "high"}
+    trace = {
+        "request": {"url": {"parameters": []}, "headers": [], "body": "<script>", "user": "u"},
+        "response": {"headers": [], "body": ""},
+        "sessionMeta": {"user": "u"},
+        "processedTraceData": {"attackFragments": [{**told, "fragment": "<script"}]},
+    }
+    sealed = Sealing(_never)(trace, public_pem(OWN_KEY))
+    assert sealed is not None
+    assert sealed["processedTraceData"] == {"attackFragments": [told]}
+    assert "<script" not in str(sealed)
+
+
+def _never(problem: str) -> None:
+    pytest.fail(problem)

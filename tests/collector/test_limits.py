@@ -223,8 +223,9 @@ def _with_alerts(path: str) -> Trace:
     return read_trace(sent, 2)
 
 
-def test_merged_endpoints_keep_their_alerts(tmp_path: Path) -> None:
+def test_merged_endpoints_keep_their_alerts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was raised about endpoints that turn out to be one is told of that one; that each was new is not."""
+    monkeypatch.setattr("metlo_otel.collector.watching.LEARNING", -60_000)
     store = Store(str(tmp_path / "x.db"), duties=False)
     store.add([_with_alerts(f"/users/{name}/orders") for name in _names(30)]).result()
     before = store.read(partial(queries.find_alerts, parameters={"limit": "500"})).items

@@ -45,6 +45,12 @@ class Clock:
         return self.now
 
 
+@pytest.fixture(autouse=True)
+def _no_first_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new endpoint is an alert of its own, as from a host's second day on."""
+    monkeypatch.setattr("metlo_otel.collector.watching.LEARNING", -60_000)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -148,7 +148,7 @@ def test_by_keyboard(page: Page, demo: Demo) -> None:
     page.keyboard.press("/")
     page.keyboard.type("checkout")
     page.keyboard.press("Enter")
-    page.wait_for_url(re.compile("path=checkout"))
+    page.wait_for_url(re.compile("q=checkout"))
     assert page.get_by_role("table").get_by_role("row").count() == 2
     page.goto(f"{demo.origin}/dashboard/settings")
     menu = page.get_by_text("Revoke …").first

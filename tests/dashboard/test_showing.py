@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metlo_otel.collector.dashboard.bodies import LONGEST, Marks, show_body
-from metlo_otel.collector.dashboard.charts import HEIGHT, WIDTH, draw, nice_top
+from metlo_otel.collector.dashboard.charts import HEIGHT, WIDTH, draw, draw_spread, nice_top
 from metlo_otel.collector.dashboard.rendering import duration, query, short_number, size
 from metlo_otel.collector.dashboard.text import json_text, pieces, visible
 from metlo_otel.collector.dashboard.tracing import tracing_link
+from metlo_otel.core.histogram import histogram
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -88,17 +89,37 @@ def test_attacks_are_marked_where_they_stand() -> None:
     assert ("sensitive", "a@b.example") in kinds
 
 
-@given(st.lists(st.integers(0, 10**9), max_size=100))
-def test_charts_stay_in_their_place(values: list[int]) -> None:
-    """Every bar lies within the drawing, the highest under the top, and nothing is lost of the sum."""
-    chart = draw([(index * 60_000, value) for index, value in enumerate(values)])
-    assert chart.total == sum(values)
-    assert chart.top >= max(values, default=0)
-    assert len(chart.bars) == sum(value > 0 for value in values)
-    for bar in chart.bars:
-        assert 0 <= bar.x <= bar.x + bar.width <= WIDTH + 0.02
-        assert -0.01 <= bar.y <= HEIGHT
-        assert bar.y + bar.height == pytest.approx(HEIGHT, abs=0.02)
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9)), max_size=100), st.booleans())
+def test_charts_stay_in_their_place(values: list[tuple[int, int]], beside: bool) -> None:
+    """Every bar lies within the drawing, none over another, the highest under the top; nothing is lost of the sum."""
+    points = [(index * 60_000, *both) for index, both in enumerate(values)]
+    chart = draw(points, ("a", "b"), [value / 2 for value, _ in values], beside)
+    assert chart.total == sum(map(sum, values))
+    assert chart.top >= max((max(both) if beside else sum(both) for both in values), default=0)
+    assert len(chart.columns) == sum(any(both) for both in values)
+    for column in chart.columns:
+        assert [value for _, value in column.told if value] == [bar.value for bar in column.bars]
+        for bar in column.bars:
+            assert 0 <= bar.x <= bar.x + bar.width <= WIDTH + 0.02
+            assert -0.01 <= bar.y <= bar.y + bar.height <= HEIGHT + 2.02
+        if beside and len(column.bars) == 2:
+            assert column.bars[1].x == pytest.approx(column.bars[0].x + column.bars[0].width, abs=0.02)
+    for point in chart.limit.split():
+        assert 0 <= float(point.split(",")[1]) <= HEIGHT
+
+
+@given(st.dictionaries(st.integers(-1, 300), st.integers(1, 10**6), max_size=80))
+def test_a_spread_loses_nobody(buckets: dict[int, int]) -> None:
+    """Every call is in one bar, from the shortest to the longest, at most forty of them."""
+    found = draw_spread(histogram(buckets, 0.0, 0.0, 0.0))
+    assert sum(step.count for step in found.steps) == sum(buckets.values())
+    assert len(found.steps) <= 40
+    for one, next_one in zip(found.steps, found.steps[1:], strict=False):
+        assert one.most <= next_one.least + 1
+        assert one.x + one.width < next_one.x
+    for step in found.steps:
+        assert step.x + step.width <= WIDTH
+        assert 0 <= step.y <= step.y + step.height <= HEIGHT + 0.02
 
 
 def test_axes_end_on_round_numbers() -> None:

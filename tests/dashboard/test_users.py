@@ -102,7 +102,7 @@ def test_a_viewer_changes_nothing(staffed: RunningCollector, viewer: Browser) ->
     assert len(tried) > 40
     for method, path in tried:
         answer = viewer.get(path, follow=False) if method == "GET" else viewer.post(path, follow=False)
-        own = path.startswith(("/dashboard/account", "/dashboard/theme"))
+        own = path.startswith(("/dashboard/account", "/dashboard/theme", "/dashboard/zone"))
         admins = path.startswith(("/dashboard/settings", "/dashboard/users", "/dashboard/audit", "/dashboard/notific"))
         refused = not own and (admins or method != "GET")
         assert (answer.status_code == 403) == refused, (method, path, answer.status_code)
@@ -134,9 +134,12 @@ _LISTS = ("endpoints", "traces", "actors")
 def test_pages_show_what_one_may_do(staffed: RunningCollector, viewer: Browser, analyst: Browser) -> None:
     """A viewer sees no button that would be refused."""
     agent = Client(staffed.url)
-    agent.post([make_trace()])
+    found = {"block": False, "attackDetections": {"reqQuery.q": ["SQLI"]}}
+    agent.post([make_trace(), make_trace(processedTraceData=found)])  # an attack opens its alert again
     agent.session.close()
-    one_of = {page: re.findall(rf"/dashboard/({page}/\d+)", viewer.get(f"/dashboard/{page}").text)[0] for page in _LISTS}
+    one_of = {
+        page: re.findall(rf"/dashboard/({page}/\d+)", viewer.get(f"/dashboard/{page}").text)[0] for page in _LISTS
+    }
     forms = re.compile(r'<form[^>]*method="post"[^>]*action="(/dashboard/[^"]+)"')
     for path in ("", *one_of.values(), "traces", "attacks", "actors", "rules", "specs", "account"):
         for browser, role in ((viewer, VIEWER), (analyst, ANALYST)):

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metlo_otel.collector.trace import Found, read_trace
 from metlo_otel.core.agent_config import AgentConfig, parse_agent_config
 from metlo_otel.core.aggregates import Aggregates, document
-from metlo_otel.core.processed import Processed, Session
+from metlo_otel.core.processed import Fragment, Processed, Session
 from metlo_otel.core.record import Message, Record
 from metlo_otel.core.settings import Settings, read_settings
 from metlo_otel.export.wire import UnsendableError, encode, sendable_path, trace_of
@@ -195,6 +196,17 @@ def test_a_redacted_trace_holds_no_content() -> None:
     assert trace["response"] == {"status": 201, "headers": [], "body": ""}
     assert trace["sessionMeta"]["user"] is None
     assert trace["sessionMeta"]["uniqueSessionKey"] == "key"
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_how_sure_an_attack_is(full: bool) -> None:
+    """Told in every trace; what gave the attack away is content, and leaves only where content does."""
+    found = Fragment("reqQuery.q", "SQLI", "low", "1 OR 1=1")
+    processed = Processed(attacks={"reqQuery.q": ["SQLI"]}, fragments=(found,))
+    trace = trace_of(RECORD, AgentConfig(full_capture=full), LOCAL, processed)
+    told = {"key": "reqQuery.q", "type": "SQLI", "confidence": "low"}
+    assert trace["processedTraceData"]["attackFragments"] == [told | ({"fragment": "1 OR 1=1"} if full else {})]
+    assert read_trace(trace, 2).findings == (Found("reqQuery.q", "SQLI", "low", "1 OR 1=1" if full else None),)
 
 
 @pytest.mark.parametrize(

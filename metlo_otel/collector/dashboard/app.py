@@ -31,6 +31,7 @@ from metlo_otel.collector.dashboard.pages import (
     hosts,
     notifications,
     overview,
+    preferences,
     rules,
     services,
     settings,
@@ -64,6 +65,7 @@ _PAGES = (
     users,
     audit,
     account,
+    preferences,
 )
 
 

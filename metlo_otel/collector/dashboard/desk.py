@@ -21,6 +21,7 @@ from metlo_otel.collector.configuration import is_watching
 from metlo_otel.collector.dashboard.access import Access
 from metlo_otel.collector.dashboard.gate import has_session, session_of
 from metlo_otel.collector.dashboard.rendering import Pages
+from metlo_otel.collector.dashboard.times import read_span, zone_of
 from metlo_otel.collector.schema import ALERTS
 from metlo_otel.collector.store import Store
 from metlo_otel.collector.writer import BusyError
@@ -121,6 +122,8 @@ class Desk:
             "session": session,
             "may": session.may,
             "theme": theme_of(request),
+            "zone": zone_of(request),
+            "span": read_span(request),
             "navigation": [link for link in NAVIGATION if session.may(link.role)],
             "current": _current(request.url.path),
             "notes": notes,

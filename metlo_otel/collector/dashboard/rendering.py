@@ -9,12 +9,15 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from metlo_otel.collector.dashboard import words
 from metlo_otel.collector.dashboard.text import json_text, visible
+from metlo_otel.collector.dashboard.times import PRESETS
+from metlo_otel.collector.queries.filters import MOST_COUNTED
 
 _PACKAGE = "metlo_otel.collector.dashboard"
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -73,8 +76,11 @@ def make_environment(statics: Statics) -> Environment:
         json=json_text,
         iso=iso,
         size=size,
+        ticked=ticked,
+        total=total,
+        moment_input=moment_input,
     )
-    environment.globals.update(static=statics.url, query=query, words=words)
+    environment.globals.update(static=statics.url, query=query, link=link, words=words, PRESETS=tuple(PRESETS))
     return environment
 
 
@@ -120,6 +126,11 @@ def clock(milliseconds: int) -> str:
     return _moment(milliseconds).strftime("%m-%d %H:%M")
 
 
+def moment_input(milliseconds: int | None) -> str:
+    """The same as a field for a moment has it."""
+    return "" if milliseconds is None else _moment(milliseconds).strftime("%Y-%m-%dT%H:%M")
+
+
 def iso(milliseconds: int) -> str:
     """The same for machines."""
     return _moment(milliseconds).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -130,6 +141,25 @@ def query(parameters: Mapping[str, Any], **changed: Any) -> str:
     return "?" + urlencode(
         [(key, str(value)) for key, value in {**parameters, **changed}.items() if value not in (None, "")]
     )
+
+
+@pass_context
+def link(context: Context, url: str, parameters: Mapping[str, Any] | None = None, **changed: Any) -> str:
+    """A link to another page, which shows the time that this one shows; macros are imported with their context."""
+    found = query({**(parameters or {}), **context["span"].carried}, **changed)
+    return url + (found if len(found) > 1 else "")
+
+
+def total(value: int) -> str:
+    """How many there are; of very many that there are more."""
+    return f"{MOST_COUNTED:,}+" if value > MOST_COUNTED else f"{value:,}"
+
+
+def ticked(text: str) -> Markup:
+    """A sentence with the names in backticks as code."""
+    parts = visible(text).split("`")
+    shown = [Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)]
+    return Markup("").join(shown)
 
 
 def _moment(milliseconds: int) -> datetime:

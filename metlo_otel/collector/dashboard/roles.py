@@ -6,8 +6,8 @@ from metlo_otel.collector.accounts import ADMIN, ANALYST, VIEWER
 
 _READING = ("GET", "HEAD", "OPTIONS")
 _ADMINS = ("/dashboard/settings", "/dashboard/users", "/dashboard/notifications", "/dashboard/audit")
-_ONES_OWN = ("/dashboard/account", "/dashboard/logout", "/dashboard/theme")
-_ANALYSTS = ("/dashboard/rules", "/dashboard/alerts", "/dashboard/specs", "/dashboard/hosts", "/dashboard/traces")
+_ONES_OWN = ("/dashboard/account", "/dashboard/logout", "/dashboard/theme", "/dashboard/zone")
+_ANALYSTS = tuple(f"/dashboard/{name}" for name in ("rules", "alerts", "specs", "hosts", "traces", "views"))
 
 
 def needed_role(method: str, path: str) -> str:

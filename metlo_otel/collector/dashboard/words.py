@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-ALERTS = {
-    "new_endpoint": "New endpoint",
-    "sensitive_data": "Sensitive data",
-    "sensitive_in_url": "Sensitive data in a URL",
-    "unauthenticated_data": "Sensitive data without authentication",
-    "basic_authentication": "Basic authentication",
-    "no_tls": "No TLS",
-    "spec_diff": "Differs from the specification",
-    "attack": "Attack",
-    "error_rate": "Many errors",
-    "rate_limit": "Rate limit reached",
-}
+from metlo_otel.collector.alert_kinds import KINDS
+
+ALERTS = {name: kind.words for name, kind in KINDS.items()}
+ADVICE = {name: kind.advice for name, kind in KINDS.items()}
 FLAGS = {
     "public": "reached from the Internet",
     "authenticated": "answers who is authenticated",
@@ -71,4 +63,11 @@ CHANGES = {
     "alerts.open": "opened alerts again",
     "alerts.resolved": "resolved alerts",
     "alerts.ignored": "ignored alerts",
+    "alerts.snoozed": "snoozed alerts",
+    "alerts.assign": "said who looks after an alert",
+    "alerts.comment": "commented on an alert",
+    "alerts.mute": "had a kind of alerts ignored somewhere",
+    "alerts.unmute": "had a kind of alerts raised again",
+    "views.save": "saved a search",
+    "views.remove": "removed a saved search",
 }

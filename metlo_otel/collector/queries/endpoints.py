@@ -11,6 +11,7 @@ from metlo_otel.collector.facts import read_facts
 from metlo_otel.collector.latencies import unpack
 from metlo_otel.collector.learnt import Fact
 from metlo_otel.collector.queries.filters import (
+    Filter,
     Filters,
     Page,
     ask,
@@ -20,10 +21,13 @@ from metlo_otel.collector.queries.filters import (
     page,
     page_by_offset,
     string,
+    took,
 )
+from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.queries.latencies import percentiles
 from metlo_otel.collector.queries.services import deployed_in, served_by, services_of
 from metlo_otel.collector.schema import COUNTS, ENDPOINTS, FACTS, STATUSES, TRACES
+from metlo_otel.core.record import METHODS
 
 SORTS = ("id", "risk", "calls", "errors", "attacks", "p95", "seen", "path")
 
@@ -44,30 +48,35 @@ def _has_fact(kind: str, name: str) -> Any:
     return exists().where(and_(FACTS.c.endpoint_id == _TABLE.id, FACTS.c.kind == kind, FACTS.c.name == name))
 
 
-_FILTERS: Filters = {
-    "host": (string, lambda value: _TABLE.host == value.lower()),
-    "method": (string, lambda value: _TABLE.method == value.upper()),
-    "path": (string, lambda value: _TABLE.path.icontains(value, autoescape=True)),
-    "operation": (string, lambda value: _TABLE.operation == value),
-    "class": (string, lambda value: _has_fact("class", value)),
-    "service": served_by(_TABLE.id),
-    "environment": deployed_in(_TABLE.id),
-    "flag": (string, lambda value: _has_fact("flag", value)),
-    "risk": (number, lambda value: _TABLE.risk >= value),
-    "inferred": (boolean, lambda value: _TABLE.inferred == value),
-    "since": (number, lambda value: _TABLE.last_seen >= value),
-    "new": (number, lambda value: _TABLE.first_seen >= value),
-    "after": (number, lambda value: _TABLE.id > value),
-}
+_FLAGS = ("public", "open", "authenticated", "basic", "http", "https", "attacked")
+ENDPOINT_FILTERS: Filters = with_language(
+    {
+        "host": Filter(string, lambda value: _TABLE.host == value.lower(), _TABLE.host),
+        "method": Filter(string, lambda value: _TABLE.method == value.upper(), values=tuple(sorted(METHODS))),
+        "path": Filter(string, lambda value: _TABLE.path.icontains(value, autoescape=True), _TABLE.path, ("/api/*",)),
+        "operation": Filter(string, lambda value: _TABLE.operation == value, _TABLE.operation),
+        "class": Filter(string, lambda value: _has_fact("class", value)),
+        "service": served_by(_TABLE.id),
+        "environment": deployed_in(_TABLE.id),
+        "flag": Filter(string, lambda value: _has_fact("flag", value), values=_FLAGS),
+        "risk": Filter(number, lambda value: _TABLE.risk >= value, values=("30", "60")),
+        "p95": Filter(took, lambda value: _TABLE.p95.between(*value), values=(">100ms", ">500ms", ">2s")),
+        "inferred": Filter(boolean, lambda value: _TABLE.inferred == value, values=("true", "false")),
+        "since": Filter(number, lambda value: _TABLE.last_seen >= value),
+        "until": Filter(number, lambda value: _TABLE.first_seen < value),
+        "new": Filter(number, lambda value: _TABLE.first_seen >= value),
+        "after": Filter(number, lambda value: _TABLE.id > value),
+    },
+    bare="path",
+)
 
 
 def find_endpoints(connection: Connection, parameters: Mapping[str, str]) -> Page:
     """Endpoints with their counts and classes of data. `sort` is id (whose next page is `after`), risk, calls, errors,
     attacks, p95, seen or path (whose next page is `offset`). Raises FilterError.
     """
-    question = ask(parameters, _FILTERS, SORTS)
-    wanted = select(ENDPOINTS).where(*question.conditions).order_by(*_ORDERS[question.sort])
-    found = fetch(connection, wanted, question)
+    question = ask(parameters, ENDPOINT_FILTERS, SORTS)
+    found, total = fetch(connection, select(ENDPOINTS).order_by(*_ORDERS[question.sort]), question)
     numbers = [row.id for row in found]
     statuses, names, kept = _statuses(connection, numbers), _names(connection, numbers), _kept(connection, numbers)
     services = services_of(connection, numbers)
@@ -75,7 +84,7 @@ def find_endpoints(connection: Connection, parameters: Mapping[str, str]) -> Pag
         _endpoint(row, statuses.get(row.id, {}), names.get(row.id, {}), kept.get(row.id, 0), services[row.id])
         for row in found
     ]
-    return page(items, question) if question.sort == "id" else page_by_offset(items, question)
+    return (page if question.sort == "id" else page_by_offset)(items, question, total)
 
 
 def read_endpoint(connection: Connection, endpoint: int) -> dict[str, Any] | None:

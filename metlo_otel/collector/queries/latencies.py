@@ -26,7 +26,7 @@ def latencies(
     connection: Connection, since: int, until: int, points: int = 60, endpoint: int | None = None
 ) -> dict[str, Any]:
     """How long calls took between two moments (ms), of one endpoint or all: `latency` of all the time, as percentiles()
-    tells it, and `points` as series() has them, each with its `at` and `latency`.
+    tells it, the `histogram` that it is of, and `points` as series() has them, each with its `at` and `latency`.
     """
     first, last, width = spans(since, until, points)
     table = TOTAL_LATENCIES if endpoint is None else LATENCIES
@@ -41,4 +41,5 @@ def latencies(
         {"at": minute * 60_000, "latency": percentiles(each.get(minute, Histogram()))}
         for minute in range(first, last + 1, width)
     ]
-    return {"latency": percentiles(summed(each.values())), "points": shown}
+    together = summed(each.values())
+    return {"latency": percentiles(together), "histogram": together, "points": shown}

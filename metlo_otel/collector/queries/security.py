@@ -1,4 +1,4 @@
-"""Reading attacks, actors, alerts and the audit log."""
+"""Reading attacks, actors and the audit log."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
-from metlo_otel.collector import alerts
 from metlo_otel.collector.queries.filters import (
+    Filter,
     Filters,
     Page,
     ask,
@@ -22,54 +22,68 @@ from metlo_otel.collector.queries.filters import (
     status,
     string,
 )
+from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.queries.services import deployed_in, served_by
-from metlo_otel.collector.schema import ACTORS, ALERTS, ATTACKS, AUDIT, ENDPOINTS, TRACES
+from metlo_otel.collector.schema import ACTORS, ATTACKS, AUDIT, ENDPOINTS, TRACES
+from metlo_otel.core.categories import ATTACKS as CATEGORIES
 
-_ATTACK_FILTERS: Filters = {
-    "endpoint": (number, lambda value: ATTACKS.c.endpoint_id == value),
-    "host": (string, lambda value: ENDPOINTS.c.host == value.lower()),
-    "service": served_by(ATTACKS.c.endpoint_id),
-    "environment": deployed_in(ATTACKS.c.endpoint_id),
-    "category": (string, lambda value: ATTACKS.c.category == value.upper()),
-    "confidence": (one_of("high", "low"), lambda value: ATTACKS.c.confidence == value),
-    "path": (string, lambda value: ATTACKS.c.path.icontains(value, autoescape=True)),
-    "status": (status, lambda value: ATTACKS.c.status.between(*value)),
-    "source": (string, lambda value: ATTACKS.c.source == value),
-    "user": (string, lambda value: ATTACKS.c.user == value),
-    "session": (string, lambda value: ATTACKS.c.session == value),
-    "blocked": (boolean, lambda value: ATTACKS.c.blocked == value),
-    "trace": (number, lambda value: ATTACKS.c.stored_trace == value),
-    "since": (number, lambda value: ATTACKS.c.at >= value),
-    "until": (number, lambda value: ATTACKS.c.at < value),
-    "before": (number, lambda value: ATTACKS.c.id < value),
-    "after": (number, lambda value: ATTACKS.c.id > value),
-}
-_ACTOR_FILTERS: Filters = {
-    "kind": (one_of("address", "session", "user"), lambda value: ACTORS.c.kind == value),
-    "value": (string, lambda value: ACTORS.c.value.icontains(value, autoescape=True)),
-    "since": (number, lambda value: ACTORS.c.last_seen >= value),
-}
+_A = ATTACKS.c
+_CATEGORY = Filter(string, lambda value: _A.category == value.upper(), values=CATEGORIES)
+
+
+def _of_host(host: str) -> Any:
+    return select(ENDPOINTS.c.id).where(ENDPOINTS.c.host == host)
+
+
+ATTACK_FILTERS: Filters = with_language(
+    {
+        "attack": _CATEGORY,
+        "category": _CATEGORY._replace(values=()),
+        "confidence": Filter(one_of("high", "low"), lambda value: _A.confidence == value, values=("high", "low")),
+        "path": Filter(string, lambda value: _A.path.icontains(value, autoescape=True), _A.path, ("/api/*",)),
+        "field": Filter(string, lambda value: _A.field == value, _A.field, ("reqQuery.*",)),
+        "status": Filter(status, lambda value: _A.status.between(*value), values=("2xx", "4xx", "5xx")),
+        "blocked": Filter(boolean, lambda value: _A.blocked == value, values=("true", "false")),
+        "host": Filter(string, lambda value: _A.endpoint_id.in_(_of_host(value.lower()))),
+        "service": served_by(_A.endpoint_id),
+        "environment": deployed_in(_A.endpoint_id),
+        "source": Filter(string, lambda value: _A.source == value, _A.source),
+        "user": Filter(string, lambda value: _A.user == value, _A.user),
+        "session": Filter(string, lambda value: _A.session == value, _A.session),
+        "endpoint": Filter(number, lambda value: _A.endpoint_id == value),
+        "trace": Filter(number, lambda value: _A.stored_trace == value),
+        "since": Filter(number, lambda value: _A.at >= value),
+        "until": Filter(number, lambda value: _A.at < value),
+        "before": Filter(number, lambda value: _A.id < value),
+        "after": Filter(number, lambda value: _A.id > value),
+    },
+    bare="path",
+)
+_KINDS = ("address", "session", "user")
+ACTOR_FILTERS: Filters = with_language(
+    {
+        "kind": Filter(one_of(*_KINDS), lambda value: ACTORS.c.kind == value, values=_KINDS),
+        "value": Filter(string, lambda value: ACTORS.c.value.icontains(value, autoescape=True), ACTORS.c.value),
+        "since": Filter(number, lambda value: ACTORS.c.last_seen >= value),
+        "until": Filter(number, lambda value: ACTORS.c.first_seen < value),
+    },
+    bare="value",
+)
 _ACTOR_ORDERS: dict[str, list[Any]] = {
     "attacks": [ACTORS.c.attacks.desc(), ACTORS.c.last_seen.desc(), ACTORS.c.id],
     "seen": [ACTORS.c.last_seen.desc(), ACTORS.c.id],
     "calls": [ACTORS.c.calls.desc(), ACTORS.c.id],
 }
-_ALERT_FILTERS: Filters = {
-    "status": (one_of(*alerts.STATUSES), lambda value: ALERTS.c.status == value),
-    "kind": (one_of(*alerts.KINDS), lambda value: ALERTS.c.kind == value),
-    "severity": (one_of("low", "medium", "high"), lambda value: ALERTS.c.severity == value),
-    "endpoint": (number, lambda value: ALERTS.c.endpoint_id == value),
-    "since": (number, lambda value: ALERTS.c.last_seen >= value),
-}
-_ALERT_ORDERS: dict[str, list[Any]] = {
-    "seen": [ALERTS.c.last_seen.desc(), ALERTS.c.id.desc()],
-    "new": [ALERTS.c.first_seen.desc(), ALERTS.c.id.desc()],
-}
-_AUDIT_FILTERS: Filters = {
-    "who": (string, lambda value: AUDIT.c.who == value),
-    "action": (string, lambda value: AUDIT.c.action == value),
-    "before": (number, lambda value: AUDIT.c.id < value),
-}
+AUDIT_FILTERS: Filters = with_language(
+    {
+        "who": Filter(string, lambda value: AUDIT.c.who == value, AUDIT.c.who),
+        "action": Filter(string, lambda value: AUDIT.c.action == value, AUDIT.c.action),
+        "since": Filter(number, lambda value: AUDIT.c.at >= value),
+        "until": Filter(number, lambda value: AUDIT.c.at < value),
+        "before": Filter(number, lambda value: AUDIT.c.id < value),
+    },
+    bare="action",
+)
 
 
 def find_attacks(connection: Connection, parameters: Mapping[str, str]) -> Page:
@@ -77,7 +91,7 @@ def find_attacks(connection: Connection, parameters: Mapping[str, str]) -> Page:
 
     `trace` is None where the trace has been deleted since. Raises FilterError.
     """
-    question = ask(parameters, _ATTACK_FILTERS)
+    question = ask(parameters, ATTACK_FILTERS)
     joined = ATTACKS.join(ENDPOINTS, ENDPOINTS.c.id == ATTACKS.c.endpoint_id)
     joined = joined.outerjoin(TRACES, TRACES.c.id == ATTACKS.c.stored_trace)
     columns = (
@@ -87,8 +101,9 @@ def find_attacks(connection: Connection, parameters: Mapping[str, str]) -> Page:
         ENDPOINTS.c.path.label("template"),
         TRACES.c.id.label("kept"),
     )
-    wanted = select(*columns).select_from(joined).where(*question.conditions).order_by(ATTACKS.c.id.desc())
-    return page([_attack(row) for row in fetch(connection, wanted, question)], question)
+    wanted = select(*columns).select_from(joined).order_by(ATTACKS.c.id.desc())
+    found, total = fetch(connection, wanted, question)
+    return page([_attack(row) for row in found], question, total)
 
 
 def count_attacks(connection: Connection, since: int = 0) -> list[dict[str, Any]]:
@@ -101,9 +116,9 @@ def count_attacks(connection: Connection, since: int = 0) -> list[dict[str, Any]
 
 def find_actors(connection: Connection, parameters: Mapping[str, str]) -> Page:
     """Actors; `sort` is attacks, seen or calls, `offset` the next page's cursor. Raises FilterError."""
-    question = ask(parameters, _ACTOR_FILTERS, tuple(_ACTOR_ORDERS))
-    wanted = select(ACTORS).where(*question.conditions).order_by(*_ACTOR_ORDERS[question.sort])
-    return page_by_offset([_actor(row) for row in fetch(connection, wanted, question)], question)
+    question = ask(parameters, ACTOR_FILTERS, tuple(_ACTOR_ORDERS))
+    found, total = fetch(connection, select(ACTORS).order_by(*_ACTOR_ORDERS[question.sort]), question)
+    return page_by_offset([_actor(row) for row in found], question, total)
 
 
 def read_actor(connection: Connection, actor: int) -> dict[str, Any] | None:
@@ -112,28 +127,15 @@ def read_actor(connection: Connection, actor: int) -> dict[str, Any] | None:
     return None if row is None else _actor(row)
 
 
-def find_alerts(connection: Connection, parameters: Mapping[str, str]) -> Page:
-    """Alerts; `sort` is seen (last) or new, `offset` the next page's cursor. Raises FilterError."""
-    question = ask(parameters, _ALERT_FILTERS, tuple(_ALERT_ORDERS))
-    wanted = select(ALERTS).where(*question.conditions).order_by(*_ALERT_ORDERS[question.sort])
-    return page_by_offset([_alert(row) for row in fetch(connection, wanted, question)], question)
-
-
-def read_alert(connection: Connection, alert: int) -> dict[str, Any] | None:
-    """One alert; None where there is none."""
-    row = connection.execute(select(ALERTS).where(ALERTS.c.id == alert)).one_or_none()
-    return None if row is None else _alert(row)
-
-
 def find_audit(connection: Connection, parameters: Mapping[str, str]) -> Page:
     """The audit log, newest first; `before` is the next page's cursor. Raises FilterError."""
-    question = ask(parameters, _AUDIT_FILTERS)
-    found = fetch(connection, select(AUDIT).where(*question.conditions).order_by(AUDIT.c.id.desc()), question)
+    question = ask(parameters, AUDIT_FILTERS)
+    found, total = fetch(connection, select(AUDIT).order_by(AUDIT.c.id.desc()), question)
     items = [
         {"id": row.id, "at": row.at, "who": row.who, "action": row.action, "detail": json.loads(row.detail)}
         for row in found
     ]
-    return page(items, question)
+    return page(items, question, total)
 
 
 def _attack(row: Row[Any]) -> dict[str, Any]:
@@ -168,20 +170,6 @@ def _actor(row: Row[Any]) -> dict[str, Any]:
         "serverErrors": row.server_errors,
         "attacks": row.attacks,
         "blocked": row.blocked,
-        "firstSeen": row.first_seen,
-        "lastSeen": row.last_seen,
-    }
-
-
-def _alert(row: Row[Any]) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "kind": row.kind,
-        "severity": row.severity,
-        "endpoint": row.endpoint_id,
-        "detail": json.loads(row.detail),
-        "status": row.status,
-        "count": row.count,
         "firstSeen": row.first_seen,
         "lastSeen": row.last_seen,
     }

@@ -8,36 +8,40 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, func, select
 
-from metlo_otel.collector.queries.filters import (
-    Condition,
-    Filters,
-    Page,
-    Read,
-    ask,
-    fetch,
-    page_by_offset,
-    string,
-)
+from metlo_otel.collector.queries.filters import Filter, Filters, Page, ask, fetch, number, page_by_offset, string
+from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.schema import ENDPOINT_SERVICES, ENDPOINTS, SERVICE_CALLS
 
 MOST_SHOWN = 500  # calls of services on one map
 
 _TABLE = ENDPOINT_SERVICES.c
-_FILTERS: Filters = {
-    "service": (string, lambda value: _TABLE.service.icontains(value, autoescape=True)),
-    "environment": (string, lambda value: _TABLE.environment == value),
-    "language": (string, lambda value: _TABLE.language == value),
-}
 
 
-def served_by(endpoint: Any) -> tuple[Read, Condition]:
+def _at(condition: Any) -> Any:
+    """Those at endpoints of which a condition holds."""
+    return _TABLE.endpoint_id.in_(select(ENDPOINTS.c.id).where(condition))
+
+
+SERVICE_FILTERS: Filters = with_language(
+    {
+        "service": Filter(string, lambda value: _TABLE.service.icontains(value, autoescape=True), _TABLE.service),
+        "environment": Filter(string, lambda value: _TABLE.environment == value, _TABLE.environment),
+        "language": Filter(string, lambda value: _TABLE.language == value, _TABLE.language),
+        "since": Filter(number, lambda value: _at(ENDPOINTS.c.last_seen >= value)),
+        "until": Filter(number, lambda value: _at(ENDPOINTS.c.first_seen < value)),
+    },
+    bare="service",
+)
+
+
+def served_by(endpoint: Any) -> Filter:
     """A filter for the name of a service that answers at an `endpoint`, the column that names it."""
-    return string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.service == value)
+    return Filter(string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.service == value))
 
 
-def deployed_in(endpoint: Any) -> tuple[Read, Condition]:
+def deployed_in(endpoint: Any) -> Filter:
     """The same for an environment of such a service."""
-    return string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.environment == value)
+    return Filter(string, lambda value: exists().where(_TABLE.endpoint_id == endpoint, _TABLE.environment == value))
 
 
 def known_names(connection: Connection, dimension: str) -> list[str]:
@@ -50,11 +54,12 @@ def find_services(connection: Connection, parameters: Mapping[str, str]) -> Page
     """Services by environment and language, those with most calls first; the next page is `offset`. Raises
     FilterError.
     """
-    question = ask(parameters, _FILTERS, ("calls",))
+    question = ask(parameters, SERVICE_FILTERS, ("calls",))
     calls = func.sum(_TABLE.calls)
     columns = (_TABLE.service, _TABLE.environment, _TABLE.language)
     counted = select(*columns, func.count(_TABLE.endpoint_id.distinct()).label("endpoints"), calls.label("calls"))
-    wanted = counted.where(*question.conditions).group_by(*columns).order_by(calls.desc(), *columns)
+    wanted = counted.group_by(*columns).order_by(calls.desc(), *columns)
+    found, total = fetch(connection, wanted, question)
     items = [
         {
             "service": row.service,
@@ -63,9 +68,9 @@ def find_services(connection: Connection, parameters: Mapping[str, str]) -> Page
             "endpoints": row.endpoints,
             "calls": int(row.calls),
         }
-        for row in fetch(connection, wanted, question)
+        for row in found
     ]
-    return page_by_offset(items, question)
+    return page_by_offset(items, question, total)
 
 
 def services_of(connection: Connection, endpoints: Sequence[int]) -> dict[int, list[str]]:

@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, Row, func, select
 
 from metlo_otel.collector.queries.filters import (
+    Filter,
     Filters,
     Page,
     ask,
@@ -19,38 +20,48 @@ from metlo_otel.collector.queries.filters import (
     read_value,
     status,
     string,
+    took,
 )
+from metlo_otel.collector.queries.language import with_language
 from metlo_otel.collector.queries.services import deployed_in, served_by
 from metlo_otel.collector.schema import DOCUMENTS, ENDPOINTS, TRACES
+from metlo_otel.core.categories import ATTACKS
+from metlo_otel.core.record import METHODS
 
-_FILTERS: Filters = {
-    "endpoint": (number, lambda value: TRACES.c.endpoint_id == value),
-    "host": (string, lambda value: TRACES.c.host == value),
-    "service": served_by(TRACES.c.endpoint_id),
-    "environment": deployed_in(TRACES.c.endpoint_id),
-    "method": (string, lambda value: TRACES.c.method == value.upper()),
-    "path": (string, lambda value: TRACES.c.path.icontains(value, autoescape=True)),
-    "status": (status, lambda value: TRACES.c.status.between(*value)),
-    "source": (string, lambda value: TRACES.c.source == value),
-    "user": (string, lambda value: TRACES.c.user == value),
-    "session": (string, lambda value: TRACES.c.session == value),
-    "attack": (string, lambda value: TRACES.c.attacks.icontains(value, autoescape=True)),
-    "blocked": (boolean, lambda value: TRACES.c.blocked == value),
-    "interesting": (boolean, lambda value: TRACES.c.interesting == value),
-    "trace": (string, lambda value: TRACES.c.trace_id == value.lower()),
-    "rule": (string, lambda value: TRACES.c.rule == value),
-    "since": (number, lambda value: TRACES.c.received >= value),
-    "until": (number, lambda value: TRACES.c.received < value),
-    "before": (number, lambda value: TRACES.c.id < value),
-    "after": (number, lambda value: TRACES.c.id > value),
-}
+_T = TRACES.c
+_STATUSES = ("2xx", "3xx", "4xx", "5xx", ">=400", "404")
+TRACE_FILTERS: Filters = with_language(
+    {
+        "status": Filter(status, lambda value: _T.status.between(*value), values=_STATUSES),
+        "method": Filter(string, lambda value: _T.method == value.upper(), values=tuple(sorted(METHODS))),
+        "path": Filter(string, lambda value: _T.path.icontains(value, autoescape=True), _T.path, ("/api/*",)),
+        "attack": Filter(string, lambda value: _T.attacks.icontains(value, autoescape=True), values=ATTACKS),
+        "blocked": Filter(boolean, lambda value: _T.blocked == value, values=("true", "false")),
+        "took": Filter(took, lambda value: _T.duration.between(*value), values=(">100ms", ">500ms", ">2s")),
+        "host": Filter(string, lambda value: _T.host == value, _T.host),
+        "service": served_by(_T.endpoint_id),
+        "environment": deployed_in(_T.endpoint_id),
+        "user": Filter(string, lambda value: _T.user == value, _T.user),
+        "source": Filter(string, lambda value: _T.source == value, _T.source),
+        "session": Filter(string, lambda value: _T.session == value, _T.session),
+        "rule": Filter(string, lambda value: _T.rule == value, _T.rule),
+        "trace": Filter(string, lambda value: _T.trace_id == value.lower()),
+        "endpoint": Filter(number, lambda value: _T.endpoint_id == value),
+        "interesting": Filter(boolean, lambda value: _T.interesting == value, values=("true",)),
+        "since": Filter(number, lambda value: _T.received >= value),
+        "until": Filter(number, lambda value: _T.received < value),
+        "before": Filter(number, lambda value: _T.id < value),
+        "after": Filter(number, lambda value: _T.id > value),
+    },
+    bare="path",
+)
 
 
 def find_traces(connection: Connection, parameters: Mapping[str, str]) -> Page:
     """Traces without their documents, newest first; `before` is the next page's cursor. Raises FilterError."""
-    question = ask(parameters, _FILTERS)
-    found = fetch(connection, select(TRACES).where(*question.conditions).order_by(TRACES.c.id.desc()), question)
-    return page([_trace(row) for row in found], question)
+    question = ask(parameters, TRACE_FILTERS)
+    found, total = fetch(connection, select(TRACES).order_by(TRACES.c.id.desc()), question)
+    return page([_trace(row) for row in found], question, total)
 
 
 def read_one(connection: Connection, trace: str) -> dict[str, Any] | None:
@@ -65,9 +76,10 @@ def read_documents(connection: Connection, parameters: Mapping[str, str], most: 
 
     Raises FilterError.
     """
-    question = ask(parameters, _FILTERS)
+    question = ask(parameters, TRACE_FILTERS)
     wanted = select(TRACES, DOCUMENTS.c.document).join(DOCUMENTS, DOCUMENTS.c.trace_id == TRACES.c.id)
-    rows = connection.execute(wanted.where(*question.conditions).order_by(TRACES.c.id.desc()).limit(most))
+    wanted = wanted.where(*question.conditions, *question.start)
+    rows = connection.execute(wanted.order_by(TRACES.c.id.desc()).limit(most))
     for row in rows.yield_per(200):
         yield row, orjson.loads(row.document)
 

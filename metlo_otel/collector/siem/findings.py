@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, select
 
+from metlo_otel.collector.alert_kinds import title_of
 from metlo_otel.collector.schema import ALERTS, ATTACKS, ENDPOINTS, TRACES
 
 AT_ONCE = 500  # of each kind that are read together
@@ -97,6 +98,6 @@ def _alerts(connection: Connection, state: State) -> list[Finding]:
     for row in connection.execute(wanted.order_by(table.id).limit(AT_ONCE)):
         detail = json.loads(row.detail)
         named = {name: detail.get(name) for name in ("host", "method", "path", "source")}
-        title = row.kind.replace("_", " ").capitalize()
+        title = title_of(row.kind)
         found.append(Finding("alert", row.id, row.first_seen, row.severity, title, row.kind, **named, detail=detail))
     return found

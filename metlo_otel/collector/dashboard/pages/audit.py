@@ -8,26 +8,18 @@ from starlette.routing import Route
 
 from metlo_otel.collector import queries
 from metlo_otel.collector.dashboard.desk import Desk
-from metlo_otel.collector.dashboard.pages.asking import find, given, read_filters
+from metlo_otel.collector.dashboard.pages.listing import Listing, answer_file, show, wants_file
 
-_FILTERS = ("who", "action", "before")
+LIST = Listing("audit", queries.find_audit, queries.AUDIT_FILTERS, {"who": "Who", "action": "Action"})
 
 
 def routes(desk: Desk) -> list[Route]:
     """The routes of this page."""
 
     async def audit(request: Request) -> Response:
-        filters = read_filters(request, _FILTERS)
-        wanted = given(filters)
-        page, problem = await find(desk, queries.find_audit, wanted)
-        return await desk.render(
-            request,
-            "audit.html",
-            page=page,
-            filters=filters,
-            filtered=bool(wanted),
-            problem=problem,
-            status=400 if problem else 200,
-        )
+        if wants_file(request):
+            return await answer_file(desk, request, LIST)
+        shown = await show(desk, request, LIST)
+        return await desk.render(request, "audit.html", status=shown.status, **shown.values)
 
     return [Route("/audit", audit, methods=["GET"])]

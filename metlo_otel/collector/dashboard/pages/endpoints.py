@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,11 @@ from metlo_otel.collector import actions, queries
 from metlo_otel.collector.configuration import read_parts
 from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
-from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
-from metlo_otel.collector.dashboard.pages.overview import POINTS, RANGES, latency_panel, panels_of
+from metlo_otel.collector.dashboard.pages.asking import done
+from metlo_otel.collector.dashboard.pages.listing import Listing, answer_file, show, wants_file
+from metlo_otel.collector.dashboard.panels import POINTS, latency_panel, panels_of, rates_of, spread_panel
+from metlo_otel.collector.dashboard.times import Span, read_span
+from metlo_otel.collector.dashboard.trace_view import TraceView, view_trace
 from metlo_otel.collector.hosts import count_unsaid
 from metlo_otel.collector.openapi import describe_endpoint
 
@@ -30,11 +32,28 @@ SORTS = {
     "seen": "Last seen",
     "path": "Endpoint",
 }
-_FILTERS = ("path", "host", "method", "class", "flag", "service", "risk", "sort", "offset")
+LIST = Listing(
+    "endpoints",
+    queries.find_endpoints,
+    queries.ENDPOINT_FILTERS,
+    {
+        "path": "Path",
+        "host": "Host",
+        "method": "Method",
+        "class": "Data class",
+        "flag": "That",
+        "service": "Service",
+        "risk": "Risk at least",
+    },
+    cursor="offset",
+    sorts=SORTS,
+    fixed={"sort": "risk"},
+)
 _DONE = {
     "captured": "Agents send the content of these requests from now on.",
     "uncaptured": "Agents send no more content of these requests.",
 }
+_LOOKED_AT = 3  # traces, for one to show as an example
 _SECTIONS = {
     "reqPath": "Path",
     "reqQuery": "Query",
@@ -49,35 +68,21 @@ def routes(desk: Desk) -> list[Route]:
     """The routes of this page."""
 
     async def inventory(request: Request) -> Response:
-        filters = read_filters(request, _FILTERS)
-        filters["sort"] = filters["sort"] or "risk"
-        page, problem = await find(desk, queries.find_endpoints, given(filters))
-        return await desk.render(
-            request,
-            "endpoints.html",
-            page=page,
-            filters=filters,
-            filtered=any(filters[name] for name in ("path", "host", "method", "class", "flag", "service", "risk")),
-            problem=problem,
-            hosts=await desk.read(queries.list_hosts),
-            unsaid=await desk.read(count_unsaid),
-            classes=await desk.read(queries.list_classes),
-            sorts=SORTS,
-            status=400 if problem else 200,
-        )
+        if wants_file(request):
+            return await answer_file(desk, request, LIST)
+        shown = await show(desk, request, LIST)
+        hosts, classes = await desk.read(queries.list_hosts), await desk.read(queries.list_classes)
+        more = {"hosts": hosts, "classes": classes, "unsaid": await desk.read(count_unsaid)}
+        return await desk.render(request, "endpoints.html", status=shown.status, **shown.values, **more)
 
     async def one(request: Request) -> Response:
-        number = request.path_params["id"]
-        asked = request.query_params.get("range", "")
-        chosen = asked if asked in RANGES else "24h"
-        found = await desk.read(partial(_read, number=number, minutes=RANGES[chosen]))
+        number, span = request.path_params["id"], read_span(request, "24h")
+        found = await desk.read(partial(_read, number=number, span=span))
         if found is None:
             raise HTTPException(404, f"There is no endpoint {number}; it may have been merged with another one.")
         sections = sections_of(found["endpoint"]["fields"])
         notes = done(request, _DONE)
-        return await desk.render(
-            request, "endpoint.html", *notes, ranges=list(RANGES), chosen=chosen, sections=sections, **found
-        )
+        return await desk.render(request, "endpoint.html", *notes, span=span, sections=sections, **found)
 
     async def capture(request: Request) -> Response:
         wanted = (await read_form(request)).get("capture") == "on"
@@ -106,20 +111,33 @@ def sections_of(fields: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, 
     return list(found.items())
 
 
-def _read(connection: Connection, number: int, minutes: int) -> dict[str, Any] | None:
+def _read(connection: Connection, number: int, span: Span) -> dict[str, Any] | None:
     endpoint = queries.read_endpoint(connection, number)
     if endpoint is None:
         return None
-    now = int(time.time() * 1000)
-    since = now - (minutes - 1) * 60_000
-    series = queries.series(connection, since, now, POINTS, number)
+    since, until = span.drawn()
+    series = queries.series(connection, since, until, POINTS, number)
+    of = {"endpoint": str(number)}
+    measured = queries.latencies(connection, since, until, POINTS, number)
     return {
         "endpoint": endpoint,
         "everything": read_parts(connection)["globalFullTraceCapture"],
         "schema": None if endpoint["host"] == "*" else describe_endpoint(connection, number),
-        "latency": latency_panel(connection, since, now, number),
-        "panels": panels_of(series, since, number),
-        "traces": queries.find_traces(connection, {"endpoint": str(number), "limit": "12"}).items,
-        "attacks": queries.find_attacks(connection, {"endpoint": str(number), "limit": "8"}).items,
-        "alerts": queries.find_alerts(connection, {"endpoint": str(number), "status": "open", "limit": "8"}).items,
+        "latency": latency_panel(measured),
+        "spread": spread_panel(measured["histogram"]),
+        "rates": rates_of(series),
+        "panels": panels_of(series, span, number),
+        "traces": queries.find_traces(connection, {**of, **span.bounds, "limit": "12"}).items,
+        "attacks": queries.find_attacks(connection, {**of, **span.bounds, "limit": "8"}).items,
+        "alerts": queries.find_alerts(connection, {**of, "status": "open", "limit": "8"}).items,
+        "example": _example(connection, of),
     }
+
+
+def _example(connection: Connection, of: dict[str, str]) -> TraceView | None:
+    """The latest request whose content is here, one that went well where there is one."""
+    for wanted in ({"status": "2xx"}, {}):
+        for _, document in queries.read_documents(connection, {**of, **wanted}, _LOOKED_AT):
+            if not document.get("redacted") and not document.get("encryption"):
+                return view_trace(document)
+    return None

@@ -8,29 +8,28 @@ from starlette.routing import Route
 
 from metlo_otel.collector import queries
 from metlo_otel.collector.dashboard.desk import Desk
-from metlo_otel.collector.dashboard.pages.asking import find, given, read_filters
+from metlo_otel.collector.dashboard.pages.listing import Listing, answer_file, show, wants_file
 from metlo_otel.collector.dashboard.service_map import draw
 
-_FILTERS = ("service", "environment", "language", "offset")
+LIST = Listing(
+    "services",
+    queries.find_services,
+    queries.SERVICE_FILTERS,
+    {"service": "Service", "environment": "Environment", "language": "Language"},
+    cursor="offset",
+)
 
 
 def routes(desk: Desk) -> list[Route]:
     """The routes of this page."""
 
     async def services(request: Request) -> Response:
-        filters = read_filters(request, _FILTERS)
-        page, problem = await find(desk, queries.find_services, given(filters))
+        if wants_file(request):
+            return await answer_file(desk, request, LIST)
+        shown = await show(desk, request, LIST)
         calls = await desk.read(queries.service_calls)
         return await desk.render(
-            request,
-            "services.html",
-            page=page,
-            filters=filters,
-            filtered=any(filters[name] for name in _FILTERS[:-1]),
-            problem=problem,
-            calls=calls,
-            map=draw(calls),
-            status=400 if problem else 200,
+            request, "services.html", calls=calls, map=draw(calls), status=shown.status, **shown.values
         )
 
     return [Route("/services", services, methods=["GET"])]

@@ -16,16 +16,32 @@ from metlo_otel.collector import actions, queries
 from metlo_otel.collector.dashboard.desk import Desk, seen
 from metlo_otel.collector.dashboard.forms import read_form
 from metlo_otel.collector.dashboard.pages.actors import COLUMNS, rule_id, rules_in_force
-from metlo_otel.collector.dashboard.pages.asking import done, find, given, read_filters
+from metlo_otel.collector.dashboard.pages.asking import done
+from metlo_otel.collector.dashboard.pages.listing import Listing, answer_file, show, wants_file
 from metlo_otel.collector.dashboard.pages.rules import DONE
 from metlo_otel.collector.dashboard.trace_view import view_trace
 from metlo_otel.collector.dashboard.tracing import read_template, tracing_link
 from metlo_otel.core.categories import ATTACKS
 
 _FINE = "Such findings do not count there any more: see Settings. Connected agents are told within seconds."
-_FILTERS = (
-    *("path", "status", "method", "user", "source", "attack", "blocked", "trace", "rule"),
-    *("endpoint", "host", "session", "since", "until", "before"),
+LIST = Listing(
+    "traces",
+    queries.find_traces,
+    queries.TRACE_FILTERS,
+    {
+        "path": "Path",
+        "status": "Status",
+        "method": "Method",
+        "user": "User",
+        "source": "Address",
+        "attack": "Attack",
+        "blocked": "Blocked",
+        "trace": "Trace id",
+        "rule": "Rule",
+        "endpoint": "Endpoint",
+        "host": "Host",
+        "session": "Session",
+    },
 )
 
 
@@ -33,20 +49,12 @@ def routes(desk: Desk) -> list[Route]:
     """The routes of this page."""
 
     async def search(request: Request) -> Response:
-        filters = read_filters(request, _FILTERS)
-        wanted = given(filters)
-        page, problem = await find(desk, queries.find_traces, wanted)
-        return await desk.render(
-            request,
-            "traces.html",
-            page=page,
-            filters=filters,
-            filtered=bool(wanted),
-            problem=problem,
-            categories=sorted(ATTACKS),
-            sample=await desk.read(partial(queries.sample, endpoint=_row(filters["endpoint"]))),
-            status=400 if problem else 200,
-        )
+        if wants_file(request):
+            return await answer_file(desk, request, LIST)
+        shown = await show(desk, request, LIST)
+        sample = await desk.read(partial(queries.sample, endpoint=_row(shown.filters["endpoint"])))
+        more = {"categories": sorted(ATTACKS), "sample": sample}
+        return await desk.render(request, "traces.html", status=shown.status, **shown.values, **more)
 
     async def one(request: Request) -> Response:
         number = request.path_params["id"]
