@@ -36,6 +36,7 @@ def _at(condition: Any) -> Any:
 
 
 _CATEGORY = Filter(string, lambda value: _A.category == value.upper(), values=CATEGORIES)
+
 ATTACK_FILTERS: Filters = with_language(
     {
         "attack": _CATEGORY,
