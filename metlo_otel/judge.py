@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from metlo_otel.analysis.inspection import Inspection, session_secret
+from metlo_otel.analysis.inspection import Inspection, Threat, session_secret
 from metlo_otel.analysis.sessions import Sessions
 from metlo_otel.blocking.control import Control
 from metlo_otel.blocking.policy import Entry, Policy
@@ -193,14 +193,17 @@ class Judge:
         blocks = self._settings.mode == "block"
         if (verdict.would_block and not blocks) or self._control.allows(client.ip or ""):
             return verdict
-        threat = self._inspection.threat(read_exchange(exchange, self._settings, self._guard))
-        exchange.note(*threat.incomplete)
-        if threat.finding is None:
+        threat = self._guard.run(self._threat, exchange)
+        exchange.note(*("failed",) if threat is None else threat.incomplete)
+        if threat is None or threat.finding is None:
             return verdict
         category = threat.finding.category
         exchange.attacks = (category,)
         name = f"{category} in {threat.key}"
         return Verdict(blocks, f"detection:{category}", verdict.tags, would_block=not blocks, rule_name=name)
+
+    def _threat(self, exchange: Exchange) -> Threat:
+        return self._inspection.threat(read_exchange(exchange, self._settings, self._guard))
 
     def _oversized(self, exchange: Exchange, client: Client, verdict: Verdict) -> Verdict:
         """The verdict on a request that could not be inspected in full, where OVERSIZE says to block it."""
