@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import flask
 import pytest
 
@@ -15,7 +17,9 @@ def _raising(*_: object) -> None:
 
 
 @pytest.mark.parametrize(("oversize", "status"), [("pass", 200), ("block", 403)])
-def test_a_request_that_detection_fails_on(oversize: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_detection_fails_on(
+    oversize: Literal["pass", "block"], status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It passes or is blocked as one that is too large; what rules said of it holds, and its trace says why."""
     monkeypatch.setattr(Inspection, "threat", _raising)
     app = flask.Flask("shop")
