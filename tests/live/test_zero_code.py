@@ -46,7 +46,8 @@ def instrumented(collector: MemoryCollector, way: str, **environ: str) -> Server
 
 def server_spans(output: str) -> dict[str, dict[str, Any]]:
     """The server spans on the console, by trace id."""
-    found = re.findall(r"^\{$.*?^\}$", output, re.MULTILINE | re.DOTALL)
+    # The access log goes to the same terminal, and may have begun a line.
+    found = re.findall(r'\{\n    "name".*?^\}$', output, re.MULTILINE | re.DOTALL)
     spans = [span for text in found if (span := json.loads(text))["kind"] == "SpanKind.SERVER"]
     return {span["context"]["trace_id"].removeprefix("0x"): span for span in spans}
 
