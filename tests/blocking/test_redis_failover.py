@@ -16,7 +16,7 @@ from metlo_otel.blocking.redis_store import RedisStore
 from tests.blocking.exchanges import NOW
 from tests.blocking.redis_server import BINARY, Servers, ask, start_cluster, start_sentinels, wait_until
 
-pytestmark = pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")
+pytestmark = [pytest.mark.live, pytest.mark.skipif(BINARY is None, reason="redis-server is not installed")]
 PATIENT = 10.0  # seconds: tests of counts must not fail open on a busy machine
 _BACK = 30.0  # seconds within which a failover is over, on a busy machine
 CLIENTS = [f"client {number}" for number in range(60)]

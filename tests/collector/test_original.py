@@ -19,6 +19,8 @@ from metlo_otel.collector.server import RunningCollector
 from metlo_otel.collector.store import Store
 from tests.collector.client import KEY, READ_KEY, Client
 
+pytestmark = pytest.mark.live  # they mostly wait for others, beside what does not
+
 _PACKAGES = ("metlo==0.1.5", "flask==3.1.3")
 _APP = """
 import sys, time

@@ -35,6 +35,8 @@ from metlo_otel.collector.server import RunningCollector
 from tests.collector.client import KEY, Client, make_trace
 from tests.collector.otlp import document, server
 
+pytestmark = pytest.mark.live  # they mostly wait for others, beside what does not
+
 _PROTOBUF = {"Content-Type": "application/x-protobuf"}
 _PACKAGES = ("express@5", "@opentelemetry/sdk-node@0", "@opentelemetry/auto-instrumentations-node@0")
 _STARTED = """

@@ -28,6 +28,8 @@ from metlo_otel.flask import MetloFlask
 from tests.collector.client import KEY, READ_KEY, Client, make_trace
 from tests.collector.hook import running_hook
 
+pytestmark = pytest.mark.live  # they mostly wait for others, beside what does not
+
 _PROMISED = 5.0  # seconds in which a change is with every agent
 _SLOW = 4.0  # times as long on a busy machine
 

@@ -19,6 +19,8 @@ from tests.dashboard.chromium import chromium, quiet
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.live  # they mostly wait for others, beside what does not
+
 ATTACKER = "203.0.113.66"
 
 

@@ -19,6 +19,8 @@ from tests.dashboard.test_pages import attack
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.live  # they mostly wait for others, beside what does not
+
 PAGES = (
     *(
         "",

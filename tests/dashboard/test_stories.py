@@ -22,6 +22,8 @@ from tests.dashboard.oidc_provider import CLIENT, SECRET, Provider, running
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.live  # they mostly wait for others, beside what does not
+
 PHONE = {"width": 390, "height": 800}
 
 
