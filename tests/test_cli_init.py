@@ -151,6 +151,16 @@ def test_an_app_without_the_agent_is_told_of(tmp_path: Path) -> None:
         assert "cannot be imported" in _unwrapped(done.stdout)
 
 
+def test_where_it_went_is_told_as_the_app_has_it(tmp_path: Path) -> None:
+    """An app whose code names another collector sends it there, whatever `--host` says."""
+    with MemoryCollector() as asked, MemoryCollector() as own:
+        given = f"MetloFlask(app, {own.url!r}, {own.api_key!r})\n"
+        (tmp_path / "shop.py").write_text(FLASK + "\n\nfrom metlo_otel.flask import MetloFlask\n" + given)
+        done = _check(tmp_path, asked.url, asked.api_key, "shop:app")
+        assert f"{own.url} has it" in _unwrapped(done.stdout)
+        assert not asked.traces
+
+
 def _check(folder: Path, url: str, key: str, app: str | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [

@@ -35,13 +35,14 @@ def send(app: str, given: Mapping[str, Any]) -> str:
         raise SendError(
             f"{app} answered {status}, but no agent saw it: `metlo-otel init` shows which lines are missing"
         )
+    where = ", ".join(sorted({each.settings.collector_url for each in agents}))  # code wins over the environment
     sent = all(agent.flush(_PATIENCE) for agent in agents)  # where one fails, the request is lost already
     stats = [agent.stats() for agent in agents]
     if sent and any(each.sent or each.counted for each in stats):
-        return f"GET {_PATH} was answered with {status}, and {settings.collector_url} has it"
+        return f"GET {_PATH} was answered with {status}, and {where} has it"
     dropped = [f"{number} {reason}" for each in stats for reason, number in each.dropped.items()]
     lost = ", ".join(dropped) or f"no answer within {_PATIENCE:.0f} s"
-    raise SendError(f"GET {_PATH} was answered with {status}, but {settings.collector_url} did not take it: {lost}")
+    raise SendError(f"GET {_PATH} was answered with {status}, but {where} did not take it: {lost}")
 
 
 def _own() -> Any:
