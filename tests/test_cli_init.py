@@ -75,16 +75,20 @@ def test_the_lines_go_where_they_work(source: str, framework: str, lines: list[s
 
 
 def test_a_new_django_project_still_works(tmp_path: Path) -> None:
-    """In the settings that `startproject` writes it stands behind SecurityMiddleware, and the admin's checks pass."""
+    """In the settings of `startproject` it stands last, where the user is known, and the admin's checks pass."""
     pytest.importorskip("django")
     subprocess.run([sys.executable, "-m", "django", "startproject", "shop", str(tmp_path)], check=True, timeout=60)
     assert main(["init", str(tmp_path), "--write"]) == 0
     settings = (tmp_path / "shop" / "settings.py").read_text().splitlines()
     at = settings.index('    "metlo_otel.django.MetloDjango",')
-    assert settings[at - 1].strip(" ',\"") == "django.middleware.security.SecurityMiddleware"
+    assert settings[at - 1].strip(" ',\"") == "django.middleware.clickjacking.XFrameOptionsMiddleware"
+    assert settings[at + 1] == "]"
     with MemoryCollector() as collector:
         environ = {**os.environ, "METLO_HOST": collector.url, "METLO_API_KEY": collector.api_key}
-        for command in (["check"], ["shell", "-c", "from django.test import Client; Client().get('/admin/')"]):
+        for command in (
+            ["check"],
+            ["shell", "-c", "from django.test import Client; Client(SERVER_NAME='localhost').get('/admin/')"],
+        ):
             done = subprocess.run(
                 [sys.executable, "manage.py", *command],
                 cwd=tmp_path,

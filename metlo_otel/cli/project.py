@@ -11,7 +11,6 @@ from pathlib import Path
 _PASSED_OVER = {"node_modules", "site-packages", "tests", "test", "migrations", "build", "dist", "__pycache__"}
 _MOST_FILES, _MOST_BYTES = 5_000, 1_000_000
 _DJANGO = "metlo_otel.django.MetloDjango"
-_FIRST_OF_DJANGO = "django.middleware.security.SecurityMiddleware"
 _WAYS_IN = {
     "Flask": ("from metlo_otel.flask import MetloFlask", "MetloFlask({app})"),
     "FastAPI": ("from metlo_otel.fastapi import ASGIMiddleware", "{app}.add_middleware(ASGIMiddleware)"),
@@ -91,24 +90,21 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 
 def _in_django(file: Path, text: str, tree: ast.Module) -> Place | None:
-    """A settings module's list of middlewares: after SecurityMiddleware, which reads nothing, else first."""
+    """A settings module's list of middlewares: last, behind authentication, so that rules know the user."""
     for node in tree.body:
         if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.List | ast.Tuple)):
             continue
         if not any(isinstance(target, ast.Name) and target.id == "MIDDLEWARE" for target in node.targets):
             continue
         items = node.value.elts
-        if not all(isinstance(item, ast.Constant | ast.Starred) for item in items):
+        if not items or not all(isinstance(item, ast.Constant | ast.Starred) for item in items):
             return None
-        first = items[0] if items else None
-        if isinstance(first, ast.Constant) and first.value == _FIRST_OF_DJANGO:
-            return _added_item(file, text, first, behind=True)
-        return _added_item(file, text, first, behind=False) if first is not None else None
+        return _added_item(file, text, items[-1])
     return None
 
 
-def _added_item(file: Path, text: str, item: ast.expr, behind: bool) -> Place | None:
-    """One item more in a list that has one a line."""
+def _added_item(file: Path, text: str, item: ast.expr) -> Place | None:
+    """One item more behind the last of a list that has one a line."""
     lines = text.splitlines(keepends=True)
     written = lines[item.lineno - 1]
     indent = written[: len(written) - len(written.lstrip())]
@@ -116,8 +112,7 @@ def _added_item(file: Path, text: str, item: ast.expr, behind: bool) -> Place | 
         return None  # several on a line: the user knows better where to cut it
     if not written.rstrip().endswith(","):
         lines[item.lineno - 1] = written.rstrip("\n") + ",\n"
-    at = item.lineno if behind else item.lineno - 1
-    return _place("Django", file, text, lines, {at: [f'{indent}"{_DJANGO}",\n']})
+    return _place("Django", file, text, lines, {item.lineno: [f'{indent}"{_DJANGO}",\n']})
 
 
 def _in_app(file: Path, text: str, tree: ast.Module) -> Place | None:
