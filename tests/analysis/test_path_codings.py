@@ -81,7 +81,7 @@ def test_steps_of_lax_file_systems(step: str) -> None:
         "/etc/mail/access",
         "/var/log/exim/mainlog",
         "/private/var/log/install.log",
-        "/root/.zsh_history",
+        "/home/deploy/.zsh_history",
         "C:\\Program Files\\Apache Group\\Apache2\\conf\\httpd.conf",
         "d:/xampp/mysql/data/host.err",
         "C:/Users/Administrator/NTUSER.DAT",
